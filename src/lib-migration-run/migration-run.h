@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef MIGRATION_RUN_H
+#define MIGRATION_RUN_H
+
+struct mail_user;
+
+/* The record of one user's run of one doveadm command: what was done, counted,
+   and what was not carried over exactly, listed. The source and the destination
+   user of the command share it. It is written by the plugins, read by the
+   report, the summary and the exit code. It never holds a secret: no password,
+   no token, no text of a mail.
+
+   A doveadm process works for one user at a time, so there is one record at a
+   time. It begins with the first migration_run_find() for a user (plugins may
+   have something to say while the user is created, before the command runs)
+   and ends with the command. */
+
+enum migration_severity {
+	/* worth knowing, nothing is missing */
+	MIGRATION_SEVERITY_INFO,
+	/* something differs, no mail and no UIDL is missing or wrong */
+	MIGRATION_SEVERITY_WARNING,
+	/* something was not carried over exactly: shows in the exit code */
+	MIGRATION_SEVERITY_ERROR,
+
+	MIGRATION_SEVERITY_COUNT
+};
+
+enum migration_counter {
+	/* source mailboxes opened */
+	MIGRATION_COUNTER_MAILBOXES,
+	/* mails that the source's mailboxes have */
+	MIGRATION_COUNTER_MAILS_SEEN,
+	/* mails whose text came from the source */
+	MIGRATION_COUNTER_MAILS_FETCHED,
+	/* mails written to the destination */
+	MIGRATION_COUNTER_MAILS_SAVED,
+	/* mails that the destination had already */
+	MIGRATION_COUNTER_MAILS_SKIPPED,
+	/* mails and mailboxes deleted at the destination */
+	MIGRATION_COUNTER_MAILS_EXPUNGED,
+	MIGRATION_COUNTER_MAILBOXES_DELETED,
+	/* message bytes that came from the source over IMAP */
+	MIGRATION_COUNTER_BYTES_FETCHED,
+	/* IMAP commands of the suite's own (not stock imapc's) */
+	MIGRATION_COUNTER_IMAP_COMMANDS,
+	/* times that the run waited for a server's answer */
+	MIGRATION_COUNTER_WAITS,
+	/* connections lost and made again, commands tried again */
+	MIGRATION_COUNTER_RECONNECTS,
+	MIGRATION_COUNTER_RETRIES,
+	/* mails that the source's POP3 server lists */
+	MIGRATION_COUNTER_POP3_MAILS,
+	/* ... that got, or did not get, their partner at the destination */
+	MIGRATION_COUNTER_POP3_MATCHED,
+	MIGRATION_COUNTER_POP3_UNMATCHED,
+	/* what the matching cost */
+	MIGRATION_COUNTER_POP3_TOPS,
+	MIGRATION_COUNTER_POP3_RETRS,
+	MIGRATION_COUNTER_POP3_BYTES,
+	/* doveadm migration verify: mails compared, texts compared */
+	MIGRATION_COUNTER_MAILS_COMPARED,
+	MIGRATION_COUNTER_BODIES_COMPARED,
+
+	MIGRATION_COUNTER_COUNT
+};
+
+struct migration_finding {
+	enum migration_severity severity;
+	/* mailbox's full name, or NULL if the finding concerns no mailbox */
+	const char *mailbox;
+	/* IMAP UID, or 0 if the finding concerns no single mail */
+	uint32_t uid;
+	/* a stable word such as "uidl-unmatched": reports are searched by it */
+	const char *what;
+	/* one sentence for a person: why, and what to do */
+	const char *why;
+};
+ARRAY_DEFINE_TYPE(migration_finding, struct migration_finding);
+
+/* A part of the report that one command adds, already written as JSON. */
+struct migration_run_section {
+	const char *name;
+	const char *json;
+};
+ARRAY_DEFINE_TYPE(migration_run_section, struct migration_run_section);
+
+/* Read the fields freely, write them with the functions below. */
+struct migration_run {
+	pool_t pool;
+	/* parent of the run's named events, see doc/events.md */
+	struct event *event;
+
+	const char *username;
+	/* "backup", "sync", "import", "migration verify"; "" before begin */
+	const char *command;
+	/* first word of the command's location, "" if it has none */
+	const char *location;
+	struct timeval start_time, end_time;
+	/* what doveadm exits with because of this user; valid once finished */
+	int exit_code;
+
+	uint64_t counters[MIGRATION_COUNTER_COUNT];
+	/* at most MIGRATION_RUN_MAX_FINDINGS of them ... */
+	ARRAY_TYPE(migration_finding) findings;
+	/* ... but all of them are counted, also those that were left out */
+	uint64_t finding_counts[MIGRATION_SEVERITY_COUNT];
+	ARRAY_TYPE(migration_run_section) sections;
+
+	bool begun:1;
+	bool finished:1;
+};
+
+/* Findings kept in memory and in the report. More than anybody reads, and
+   bounded: a hopeless POP3 server can have a finding for each of its mails. */
+#define MIGRATION_RUN_MAX_FINDINGS 20000
+
+/* The record of the run that the user takes part in. Never NULL. Ask again
+   each time instead of keeping the pointer: the next user of -A gets another
+   record. If no command writes a report, what is recorded is dropped. */
+struct migration_run *migration_run_find(struct mail_user *user);
+
+/* Adds to a counter. */
+void migration_run_count(struct migration_run *run,
+			 enum migration_counter counter, uint64_t n);
+uint64_t migration_run_get_count(const struct migration_run *run,
+				 enum migration_counter counter);
+
+/* Records a finding and sends the event migration_finding. The log shows it
+   with -D only, because the summary at the end shows the findings by kind:
+   do not log it as well. mailbox may be NULL, uid may be 0. */
+void migration_run_finding(struct migration_run *run,
+			   enum migration_severity severity,
+			   const char *mailbox, uint32_t uid,
+			   const char *what, const char *why_fmt, ...)
+	ATTR_FORMAT(6, 7) ATTR_NULL(3);
+
+/* Adds a member to the report's top level. json is written as it is. */
+void migration_run_add_section(struct migration_run *run, const char *name,
+			       const char *json);
+
+/* Names used in reports and events. */
+const char *migration_counter_name(enum migration_counter counter);
+const char *migration_severity_name(enum migration_severity severity);
+
+/* The rest is for the doveadm module.
+
+   Begins the user's run: keeps what was recorded for this user since the
+   previous run ended, drops everything else, sends migration_run_started. */
+struct migration_run *
+migration_run_begin(struct mail_user *user, const char *command,
+		    const char *location);
+/* Ends it: sends migration_run_finished. The record stays readable until
+   migration_run_forget(). */
+void migration_run_finish(struct migration_run *run, int exit_code);
+/* Frees the record, if there is one. */
+void migration_run_forget(void);
+
+#endif
