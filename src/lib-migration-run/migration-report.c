@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "lib.h"
+#include "array.h"
+#include "str.h"
+#include "str-sanitize.h"
+#include "unichar.h"
+#include "iso8601-date.h"
+#include "time-util.h"
+#include "mkdir-parents.h"
+#include "safe-mkstemp.h"
+#include "write-full.h"
+#include "json-escape.h"
+#include "migration-run.h"
+#include "migration-report.h"
+
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+/* examples of one kind of finding in the summary */
+#define SUMMARY_EXAMPLES 3
+/* a server's words can be long */
+#define SUMMARY_WHY_MAX_CHARS 240
+
+struct finding_kind {
+	enum migration_severity severity;
+	const char *what;
+	unsigned int count;
+	const struct migration_finding *examples[SUMMARY_EXAMPLES];
+};
+ARRAY_DEFINE_TYPE(finding_kind, struct finding_kind);
+
+void migration_report_append_string(string_t *dest, const char *text)
+{
+	/* Mailbox names are UTF-8, but a foreign server's words and UIDLs can
+	   be anything, and no JSON parser takes a report with a wrong byte. */
+	string_t *valid = t_str_new(128);
+
+	str_append_c(dest, '"');
+	if (uni_utf8_get_valid_data((const unsigned char *)text, strlen(text),
+				    valid))
+		json_append_escaped(dest, text);
+	else
+		json_append_escaped(dest, str_c(valid));
+	str_append_c(dest, '"');
+}
+
+static void
+append_member(string_t *dest, const char *name, const char *value)
+{
+	str_printfa(dest, "  \"%s\": ", name);
+	migration_report_append_string(dest, value);
+	str_append(dest, ",\n");
+}
+
+static const char *timestamp(const struct timeval *tv)
+{
+	return iso8601_date_create_tm(gmtime(&tv->tv_sec), INT_MAX);
+}
+
+static long long duration_msecs(const struct migration_run *run)
+{
+	return timeval_diff_msecs(&run->end_time, &run->start_time);
+}
+
+static void append_counters(string_t *dest, const struct migration_run *run)
+{
+	unsigned int i;
+
+	str_append(dest, "  \"counters\": {\n");
+	for (i = 0; i < MIGRATION_COUNTER_COUNT; i++) {
+		str_printfa(dest, "    \"%s\": %"PRIu64"%s\n",
+			    migration_counter_name(i), run->counters[i],
+			    i + 1 < MIGRATION_COUNTER_COUNT ? "," : "");
+	}
+	str_append(dest, "  },\n");
+}
+
+static uint64_t findings_total(const struct migration_run *run)
+{
+	uint64_t total = 0;
+	unsigned int i;
+
+	for (i = 0; i < MIGRATION_SEVERITY_COUNT; i++)
+		total += run->finding_counts[i];
+	return total;
+}
+
+static void
+append_finding(string_t *dest, const struct migration_finding *finding)
+{
+	str_append(dest, "    {\"severity\": ");
+	migration_report_append_string(dest,
+		migration_severity_name(finding->severity));
+	str_append(dest, ", \"mailbox\": ");
+	if (finding->mailbox == NULL)
+		str_append(dest, "null");
+	else
+		migration_report_append_string(dest, finding->mailbox);
+	str_append(dest, ", \"uid\": ");
+	if (finding->uid == 0)
+		str_append(dest, "null");
+	else
+		str_printfa(dest, "%u", finding->uid);
+	str_append(dest, ", \"what\": ");
+	migration_report_append_string(dest, finding->what);
+	str_append(dest, ", \"why\": ");
+	migration_report_append_string(dest, finding->why);
+	str_append_c(dest, '}');
+}
+
+static void append_findings(string_t *dest, const struct migration_run *run)
+{
+	const struct migration_finding *finding;
+	unsigned int i;
+
+	str_append(dest, "  \"finding_counts\": {");
+	for (i = 0; i < MIGRATION_SEVERITY_COUNT; i++) {
+		str_printfa(dest, "%s\"%s\": %"PRIu64, i == 0 ? "" : ", ",
+			    migration_severity_name(i), run->finding_counts[i]);
+	}
+	str_printfa(dest, "},\n  \"findings_omitted\": %"PRIu64",\n",
+		    findings_total(run) - array_count(&run->findings));
+
+	str_append(dest, "  \"findings\": [");
+	array_foreach(&run->findings, finding) T_BEGIN {
+		str_append(dest, finding == array_front(&run->findings) ?
+			   "\n" : ",\n");
+		append_finding(dest, finding);
+	} T_END;
+	str_append(dest, array_count(&run->findings) == 0 ? "]" : "\n  ]");
+}
+
+static void append_sections(string_t *dest, const struct migration_run *run)
+{
+	const struct migration_run_section *section;
+
+	array_foreach(&run->sections, section)
+		str_printfa(dest, ",\n  \"%s\": %s", section->name, section->json);
+}
+
+void migration_report_append_json(string_t *dest,
+				  const struct migration_run *run)
+{
+	i_assert(run->finished);
+
+	str_printfa(dest, "{\n  \"report_version\": %d,\n",
+		    MIGRATION_REPORT_VERSION);
+	append_member(dest, "program",
+		      "dovecot-migration "DOVECOT_MIGRATION_VERSION);
+	/* config.h is Dovecot's */
+	append_member(dest, "dovecot", PACKAGE_VERSION);
+	append_member(dest, "user", run->username);
+	append_member(dest, "command", run->command);
+	append_member(dest, "location", run->location);
+	append_member(dest, "started", timestamp(&run->start_time));
+	append_member(dest, "finished", timestamp(&run->end_time));
+	str_printfa(dest, "  \"duration_msecs\": %lld,\n", duration_msecs(run));
+	str_printfa(dest, "  \"exit_code\": %d,\n", run->exit_code);
+	append_counters(dest, run);
+	append_findings(dest, run);
+	append_sections(dest, run);
+	str_append(dest, "\n}\n");
+}
+
+static int make_directory_of(const char *path, const char **error_r)
+{
+	const char *p = strrchr(path, '/');
+	const char *dir;
+
+	if (p == NULL || p == path)
+		return 0;
+	dir = t_strdup_until(path, p);
+	if (mkdir_parents(dir, 0700) < 0 && errno != EEXIST) {
+		*error_r = t_strdup_printf("mkdir(%s) failed: %m", dir);
+		return -1;
+	}
+	return 0;
+}
+
+static int
+write_and_close(int fd, const char *path, const string_t *data,
+		const char **error_r)
+{
+	int ret = 0;
+
+	if (write_full(fd, str_data(data), str_len(data)) < 0) {
+		*error_r = t_strdup_printf("write(%s) failed: %m", path);
+		ret = -1;
+	} else if (fdatasync(fd) < 0) {
+		*error_r = t_strdup_printf("fdatasync(%s) failed: %m", path);
+		ret = -1;
+	}
+	if (close(fd) < 0 && ret == 0) {
+		*error_r = t_strdup_printf("close(%s) failed: %m", path);
+		ret = -1;
+	}
+	return ret;
+}
+
+static int
+save_by_rename(const string_t *data, const char *path, const char **error_r)
+{
+	string_t *temp_path = t_str_new(256);
+	int fd;
+
+	str_printfa(temp_path, "%s.tmp.", path);
+	fd = safe_mkstemp_hostpid(temp_path, 0600, (uid_t)-1, (gid_t)-1);
+	if (fd == -1) {
+		*error_r = t_strdup_printf("Can't create %s: %m",
+					   str_c(temp_path));
+		return -1;
+	}
+	if (write_and_close(fd, str_c(temp_path), data, error_r) < 0) {
+		i_unlink(str_c(temp_path));
+		return -1;
+	}
+	if (rename(str_c(temp_path), path) < 0) {
+		*error_r = t_strdup_printf("rename(%s, %s) failed: %m",
+					   str_c(temp_path), path);
+		i_unlink(str_c(temp_path));
+		return -1;
+	}
+	return 0;
+}
+
+int migration_report_save(const struct migration_run *run, const char *path,
+			  const char **error_r)
+{
+	string_t *json;
+	int ret;
+
+	if (make_directory_of(path, error_r) < 0)
+		return -1;
+	json = str_new(default_pool, 4096);
+	migration_report_append_json(json, run);
+	ret = save_by_rename(json, path, error_r);
+	str_free(&json);
+	return ret;
+}
+
+static struct finding_kind *
+kind_get(ARRAY_TYPE(finding_kind) *kinds,
+	 const struct migration_finding *finding)
+{
+	struct finding_kind *kind;
+
+	array_foreach_modifiable(kinds, kind) {
+		if (kind->severity == finding->severity &&
+		    strcmp(kind->what, finding->what) == 0)
+			return kind;
+	}
+	kind = array_append_space(kinds);
+	kind->severity = finding->severity;
+	kind->what = finding->what;
+	return kind;
+}
+
+static int
+finding_kind_cmp(const struct finding_kind *a, const struct finding_kind *b)
+{
+	if (a->severity != b->severity)
+		return a->severity > b->severity ? -1 : 1;
+	return strcmp(a->what, b->what);
+}
+
+static void
+findings_group(const struct migration_run *run, ARRAY_TYPE(finding_kind) *kinds)
+{
+	const struct migration_finding *finding;
+	struct finding_kind *kind;
+
+	array_foreach(&run->findings, finding) {
+		kind = kind_get(kinds, finding);
+		if (kind->count < SUMMARY_EXAMPLES)
+			kind->examples[kind->count] = finding;
+		kind->count++;
+	}
+	array_sort(kinds, finding_kind_cmp);
+}
+
+static void
+append_example(string_t *dest, const struct migration_finding *finding)
+{
+	str_append(dest, "    ");
+	if (finding->mailbox != NULL)
+		str_printfa(dest, "%s ", str_sanitize(finding->mailbox, 100));
+	if (finding->uid != 0)
+		str_printfa(dest, "UID %u ", finding->uid);
+	str_printfa(dest, "%s\n",
+		    str_sanitize(finding->why, SUMMARY_WHY_MAX_CHARS));
+}
+
+static void append_kind(string_t *dest, const struct finding_kind *kind)
+{
+	unsigned int i;
+
+	str_printfa(dest, "  %s: %s: %u\n",
+		    migration_severity_name(kind->severity), kind->what,
+		    kind->count);
+	for (i = 0; i < kind->count && i < SUMMARY_EXAMPLES; i++)
+		append_example(dest, kind->examples[i]);
+	if (kind->count > SUMMARY_EXAMPLES) {
+		str_printfa(dest, "    and %u more\n",
+			    kind->count - SUMMARY_EXAMPLES);
+	}
+}
+
+static void
+append_count(string_t *dest, const struct migration_run *run,
+	     enum migration_counter counter, const char *unit)
+{
+	if (run->counters[counter] == 0)
+		return;
+	str_printfa(dest, ", %"PRIu64" %s", run->counters[counter], unit);
+}
+
+void migration_report_append_summary(string_t *dest,
+				     const struct migration_run *run)
+{
+	ARRAY_TYPE(finding_kind) kinds;
+	const struct finding_kind *kind;
+	long long msecs = duration_msecs(run);
+
+	i_assert(run->finished);
+
+	str_printfa(dest, "%s", run->command);
+	if (run->location[0] != '\0')
+		str_printfa(dest, " %s", run->location);
+	str_printfa(dest, " of %s: %lld.%lld s", run->username,
+		    msecs / 1000, msecs % 1000 / 100);
+	append_count(dest, run, MIGRATION_COUNTER_MAILBOXES, "mailboxes");
+	append_count(dest, run, MIGRATION_COUNTER_MAILS_SEEN, "mails");
+	append_count(dest, run, MIGRATION_COUNTER_MAILS_FETCHED, "fetched");
+	append_count(dest, run, MIGRATION_COUNTER_BYTES_FETCHED, "bytes");
+	append_count(dest, run, MIGRATION_COUNTER_MAILS_SAVED, "saved");
+	append_count(dest, run, MIGRATION_COUNTER_MAILS_SKIPPED, "skipped");
+	append_count(dest, run, MIGRATION_COUNTER_MAILS_EXPUNGED, "expunged");
+	append_count(dest, run, MIGRATION_COUNTER_POP3_MAILS, "POP3 mails");
+	append_count(dest, run, MIGRATION_COUNTER_POP3_MATCHED, "UIDLs matched");
+	append_count(dest, run, MIGRATION_COUNTER_RECONNECTS, "reconnects");
+	append_count(dest, run, MIGRATION_COUNTER_WAITS, "waits");
+	append_count(dest, run, MIGRATION_COUNTER_MAILS_COMPARED, "compared");
+	append_count(dest, run, MIGRATION_COUNTER_BODIES_COMPARED,
+		     "texts compared");
+	str_printfa(dest, ", %"PRIu64" findings\n", findings_total(run));
+
+	t_array_init(&kinds, 8);
+	findings_group(run, &kinds);
+	array_foreach(&kinds, kind)
+		append_kind(dest, kind);
+	if (findings_total(run) > array_count(&run->findings)) {
+		str_printfa(dest, "  %"PRIu64" findings were left out\n",
+			    findings_total(run) - array_count(&run->findings));
+	}
+}
