@@ -2,14 +2,29 @@
 
 #include "lib.h"
 #include "doveadm-mail.h"
+#include "migration-run.h"
+#include "doveadm-migration-run.h"
 #include "doveadm-migration-plugin.h"
 
 const char *doveadm_migration_plugin_version = DOVECOT_ABI_VERSION;
 
+static void (*next_hook_doveadm_mail_init)(struct doveadm_mail_cmd_context *ctx);
+
+static void doveadm_migration_mail_init(struct doveadm_mail_cmd_context *ctx)
+{
+	doveadm_migration_run_wrap(ctx);
+	if (next_hook_doveadm_mail_init != NULL)
+		next_hook_doveadm_mail_init(ctx);
+}
+
 void doveadm_migration_plugin_init(struct module *module ATTR_UNUSED)
 {
+	next_hook_doveadm_mail_init = hook_doveadm_mail_init;
+	hook_doveadm_mail_init = doveadm_migration_mail_init;
 }
 
 void doveadm_migration_plugin_deinit(void)
 {
+	hook_doveadm_mail_init = next_hook_doveadm_mail_init;
+	migration_run_forget();
 }

@@ -9,6 +9,7 @@
 #include "migration-pop3-settings.h"
 #include "migration-gmail-settings.h"
 #include "migration-import-settings.h"
+#include "migration-settings.h"
 
 /* found by name: module name + "_version", module name + "_set_infos" */
 extern const char *migration_settings_version;
@@ -21,5 +22,6 @@ const struct setting_parser_info *migration_settings_set_infos[] = {
 	&migration_pop3_setting_parser_info,
 	&migration_gmail_setting_parser_info,
 	&migration_import_setting_parser_info,
+	&migration_setting_parser_info,
 	NULL
 };

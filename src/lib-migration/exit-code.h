@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef EXIT_CODE_H
+#define EXIT_CODE_H
+
+/* doveadm's exit codes, for one user and for the users of -A together. The
+   other codes are stock's: 0 all done, 2 mailboxes changed during the run (run
+   again), 64 wrong usage, 67 no such user, 68 not found, 75 temporary (run
+   again later), 77 refused (password, permission), 78 wrong configuration. */
+
+/* The command did its work, but something is not the same on both sides: the
+   report and the summary list it. */
+#define MIGRATION_EXIT_FINDINGS 3
+
+/* The exit code of one user's run. An exit code of stock's own that says more
+   than "done" stays, because retry rules of existing scripts rely on it. */
+int migration_exit_code_run(int stock_exit_code, uint64_t error_findings,
+			    const char **reason_r);
+
+/* The worse of two users' exit codes: stock's rule that a temporary failure
+   wins over all others, and otherwise the first failure stays, with "done
+   with findings" and "changed during the run" below any failure. */
+int migration_exit_code_worse(int earlier, int later);
+
+#endif

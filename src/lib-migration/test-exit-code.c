@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "lib.h"
+#include "exit-code.h"
+
+#include <check.h>
+
+static const struct {
+	int stock;
+	uint64_t errors;
+	int expected;
+} runs[] = {
+	{ 0, 0, 0 },
+	{ 0, 1, MIGRATION_EXIT_FINDINGS },
+	/* stock's code says that another run is needed: it stays */
+	{ 2, 0, 2 },
+	{ 2, 5, 2 },
+	{ 75, 5, 75 },
+	{ 77, 0, 77 },
+};
+
+START_TEST(test_run)
+{
+	const char *reason = NULL;
+
+	ck_assert_int_eq(migration_exit_code_run(runs[_i].stock,
+						 runs[_i].errors, &reason),
+			 runs[_i].expected);
+	ck_assert_ptr_nonnull(reason);
+}
+END_TEST
+
+static const struct {
+	int earlier, later, worse;
+} pairs[] = {
+	{ 0, 0, 0 },
+	{ 0, 2, 2 },
+	{ 2, 0, 2 },
+	{ 2, 3, 3 },
+	{ 3, 2, 3 },
+	{ 3, 77, 77 },
+	{ 77, 3, 77 },
+	/* the first failure stays, a temporary one wins */
+	{ 77, 78, 77 },
+	{ 78, 77, 78 },
+	{ 77, 75, 75 },
+	{ 75, 77, 75 },
+};
+
+START_TEST(test_worse)
+{
+	ck_assert_int_eq(migration_exit_code_worse(pairs[_i].earlier,
+						   pairs[_i].later),
+			 pairs[_i].worse);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("exit-code");
+	TCase *tc = tcase_create("all");
+	SRunner *sr;
+	int failed;
+
+	lib_init();
+	tcase_add_loop_test(tc, test_run, 0, N_ELEMENTS(runs));
+	tcase_add_loop_test(tc, test_worse, 0, N_ELEMENTS(pairs));
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	lib_deinit();
+	return failed == 0 ? 0 : 1;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef MIGRATION_SETTINGS_H
+#define MIGRATION_SETTINGS_H
+
+/* Settings that concern a whole run, whichever plugins take part in it. */
+struct migration_settings {
+	pool_t pool;
+	/* Where each run's report is written, "" for nowhere. ~/ is the user's
+	   home. */
+	const char *report_path;
+};
+
+extern const struct setting_parser_info migration_setting_parser_info;
+
+#endif
