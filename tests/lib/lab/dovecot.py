@@ -154,6 +154,11 @@ class Dovecot:
         return (os.path.exists(f"{self.dir}/run/master.pid") and
                 os.path.exists(f"{self.dir}/run/auth-userdb"))
 
+    @property
+    def pid(self):
+        """The master's process."""
+        return self._process.pid
+
     # -- users
 
     def user(self, name=None, password=None, driver=None):
@@ -201,6 +206,10 @@ class Dovecot:
             words += ["-o", f"{key}={_value(value)}"]
         return self.run("/usr/bin/doveadm", *words, *args, timeout=timeout,
                         stdin=stdin)
+
+    def command_line(self, *args):
+        """What a person inside the lab types to run this doveadm."""
+        return self._program("doveadm", "-c", self.conf, *args)
 
     def start_doveadm(self, *args, o=None, **popen):
         """The same as a running process, for tests that kill it."""
