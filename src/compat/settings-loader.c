@@ -26,6 +26,11 @@ int migration_settings_get(struct mail_user *user,
 	return 0;
 }
 
+void migration_settings_register(const struct setting_parser_info *info)
+{
+	settings_info_register(info);
+}
+
 #else
 
 static int
@@ -75,6 +80,12 @@ int migration_settings_get(struct mail_user *user,
 	settings_parser_deinit(&parser);
 	*set_r = set;
 	return 0;
+}
+
+/* 2.3 has the defaults from the table itself */
+void migration_settings_register(const struct setting_parser_info *info
+				 ATTR_UNUSED)
+{
 }
 
 #endif

@@ -38,4 +38,8 @@ int migration_settings_get(struct mail_user *user,
    this makes 2.4 crash at exit. */
 void migration_settings_free(const void *set);
 
+/* For programs that have no configuration, such as tests: makes the table's
+   defaults known. */
+void migration_settings_register(const struct setting_parser_info *info);
+
 #endif

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Every configuration and command of README.md and conf.d works as written.
+
+Only what is the reader's own is replaced: the folder of the configuration, the
+old server's names, ports, login and CA.
+"""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from lab import Dovecot, VERSIONS, sample, snapshot
+
+TOP = os.environ["DM_SRC"]
+BLOCK = re.compile(r"^```(\S+)(?: (\S+))?\n(.*?)^```$", re.M | re.S)
+
+CONF_FILES = ("migration-imap.conf", "migration-imap-pop3.conf")
+USER = "jane"
+
+# commands that are not run here, and what runs them
+ELSEWHERE = {
+    "apt install": "./dev installs the same packages",
+    "autoreconf -fi": "./dev build and ./dev dist",
+    "./configure --with-dovecot=/usr/lib/dovecot": "./dev build",
+    "make": "./dev build",
+    "make check": "./dev unit",
+    "make install": "./dev build, with DESTDIR",
+}
+
+
+def read(path):
+    with open(f"{TOP}/{path}", encoding="utf-8") as file:
+        return file.read()
+
+
+def blocks(kind):
+    """[(word after the kind, text)]"""
+    return [(word, text) for found, word, text in BLOCK.findall(
+        read("README.md")) if found == kind]
+
+
+def commands():
+    return [line for _, text in blocks("sh") for line in text.splitlines()]
+
+
+def own(text, source, dest):
+    """The reader's own values in place of the example's."""
+    for example, value in (
+            ("imap.old.example.com", "127.0.0.1"),
+            ("pop.old.example.com", "127.0.0.1"),
+            ("imapc_port = 993", f"imapc_port = {source.ports['imaps']}"),
+            ("pop3c_port = 995", f"pop3c_port = {source.ports['pop3s']}"),
+            ("/etc/ssl/certs/ca-certificates.crt", source.ca.ca),
+            ("/var/lib/dovecot/migration/", f"{dest.dir}/reports/"),
+            ("/etc/dovecot/", f"{dest.dir}/")):
+        text = text.replace(example, value)
+    return text
+
+
+@pytest.fixture(params=VERSIONS, scope="module")
+def servers(request, ca):
+    """An old server with the sample mailbox, a new one with the
+    configuration files of conf.d beside its own."""
+    version = request.param
+    with Dovecot(version, ca=ca, listeners=("imap", "imaps", "pop3", "pop3s"),
+                 master_users={"migrator": "secret"}) as source, \
+            Dovecot(version, driver="mdbox") as dest:
+        for name in CONF_FILES:
+            with open(f"{dest.dir}/{name}", "w", encoding="utf-8") as file:
+                file.write(own(read(f"conf.d/{version}/{name}"), source, dest))
+        os.mkdir(f"{dest.dir}/reports", 0o777)
+        os.chmod(f"{dest.dir}/reports", 0o777)
+        user = source.user(USER)
+        sample.deliver(user)
+        yield source, dest, user
+
+
+@pytest.mark.parametrize("name", CONF_FILES)
+def test_conf_d_is_accepted_by_doveconf(servers, name):
+    _, dest, _ = servers
+    result = dest.doveconf("-n", conf=f"{dest.dir}/{name}").ok()
+    assert result.err == ""
+    assert "migration_imapc" in result.out
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_readme_shows_conf_d(version):
+    shown = [text for word, text in blocks("conf") if word == version]
+    assert len(shown) == 1
+    assert read(f"conf.d/{version}/migration-imap-pop3.conf").endswith(
+        "\n" + shown[0])
+
+
+def test_every_command_of_readme_is_known():
+    usage = subprocess.run([f"{TOP}/dev", "help"], capture_output=True,
+                           text=True, check=True).stdout
+    for line in commands():
+        if line.startswith("./dev "):
+            assert f"\n  {line.split()[1]} " in usage, line
+        elif not line.startswith("doveadm "):
+            assert any(line == known or line.startswith(known + " ")
+                       for known in ELSEWHERE), line
+
+
+def test_packages_of_readme_are_those_of_dev():
+    line = next(line for line in commands() if line.startswith("apt install"))
+    for name in line.split()[2:]:
+        assert name in read("dev"), name
+
+
+def test_commands_of_quick_start(servers):
+    source, dest, user = servers
+    copy = dest.user(USER)
+    ran = 0
+    for line in commands():
+        if not line.startswith("doveadm "):
+            continue
+        result = dest.run("/usr/bin/doveadm",
+                          *own(line, source, dest).split()[1:])
+        result.ok()
+        ran += 1
+    assert ran >= 3
+    assert snapshot.of(copy) == snapshot.of(user)
+    assert os.path.exists(f"{dest.dir}/reports/{USER}.json")
+
+
+def test_links_of_readme_resolve():
+    links = re.findall(r"\]\(([^)#]+)\)", read("README.md"))
+    assert links
+    for link in links:
+        assert os.path.exists(f"{TOP}/{link}"), link
