@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Servers that do what a test tells them.
+
+ImapServer, Pop3Server, HttpServer  serve data and misbehave at the commands
+                                    named by On(…)
+Transcript                          plays a text file, line by line
+"""
+
+from lab.scripted.http import HttpServer, Route
+from lab.scripted.imap import ImapServer
+from lab.scripted.pop3 import Pop3Server
+from lab.scripted.server import On
+from lab.scripted.transcript import Transcript
+
+__all__ = ["HttpServer", "ImapServer", "On", "Pop3Server", "Route",
+           "Transcript"]
