@@ -287,12 +287,15 @@ void match_by_header(struct uidl_match *match,
 	struct class class = { .match = match, .evidence = evidence };
 
 	walk_classes(&class, CLASS_SUB_NONE, FALSE, count_single);
-	walk_classes(&class, CLASS_SUB_SIZE, TRUE, pair_single);
-	walk_classes(&class, CLASS_SUB_BODY_SIZE, TRUE, pair_single);
-	/* Message-ID, Date and From are the same in the copy that a mailing
-	   list sends, so they are not enough alone */
-	if (evidence == UIDL_MATCH_HEADER && sizes_are_meaningless(&class))
+	if (!sizes_are_meaningless(&class)) {
+		walk_classes(&class, CLASS_SUB_SIZE, TRUE, pair_single);
+		walk_classes(&class, CLASS_SUB_BODY_SIZE, TRUE, pair_single);
+	} else if (evidence == UIDL_MATCH_HEADER) {
 		walk_classes(&class, CLASS_SUB_NONE, FALSE, pair_single);
+	} else {
+		/* Message-ID, Date and From are the same in the copy that a
+		   mailing list sends, so they are not enough alone */
+	}
 	walk_classes(&class, CLASS_SUB_NONE, FALSE, want_bodies);
 }
 
@@ -308,14 +311,6 @@ void match_by_header_and_body(struct uidl_match *match,
 	}
 }
 
-void match_want_leftover_bodies(struct uidl_match *match)
-{
-	struct class class = { .match = match, .evidence = UIDL_MATCH_BODY };
-
-	walk_classes(&class, CLASS_SUB_SIZE, TRUE, want_bodies);
-	walk_classes(&class, CLASS_SUB_BODY_SIZE, TRUE, want_bodies);
-}
-
 /* Equal bodies alone prove nothing: many mails say just "ok". */
 static bool headers_agree(const struct header_digest *a,
 			  const struct header_digest *b)
@@ -325,6 +320,35 @@ static bool headers_agree(const struct header_digest *a,
 	return a->date != 0 && a->date == b->date &&
 		((a->subject != 0 && a->subject == b->subject) ||
 		 (a->from != 0 && a->from == b->from));
+}
+
+static bool class_has_agreeing(struct class *class)
+{
+	unsigned int p, i;
+
+	for (p = 0; p < class->pop3_count; p++) {
+		for (i = 0; i < class->imap_count; i++) {
+			if (headers_agree(class_pop3(class, p)->header,
+					  class_imap(class, i)->header))
+				return TRUE;
+		}
+	}
+	return FALSE;
+}
+
+static void want_agreeing_bodies(struct class *class)
+{
+	if (I_MIN(class->pop3_count, class->imap_count) <= BODY_CLASS_MAX &&
+	    class_has_agreeing(class))
+		want_bodies(class);
+}
+
+void match_want_leftover_bodies(struct uidl_match *match)
+{
+	struct class class = { .match = match, .evidence = UIDL_MATCH_BODY };
+
+	walk_classes(&class, CLASS_SUB_SIZE, TRUE, want_agreeing_bodies);
+	walk_classes(&class, CLASS_SUB_BODY_SIZE, TRUE, want_agreeing_bodies);
 }
 
 static void pair_agreeing(struct class *class)
@@ -378,7 +402,8 @@ void match_want_sized_headers(struct uidl_match *match)
 {
 	const struct match_mail *mails;
 	ARRAY(uoff_t) sizes;
-	unsigned int i, count;
+	const uoff_t *wanted;
+	unsigned int i, count, wanted_count;
 
 	i_array_init(&sizes, 64);
 	mails = array_get(&match->mails[MATCH_SIDE_POP3], &count);
@@ -389,11 +414,11 @@ void match_want_sized_headers(struct uidl_match *match)
 		}
 	}
 	array_sort(&sizes, uoff_cmp);
+	wanted = array_get(&sizes, &wanted_count);
 	mails = array_get(&match->mails[MATCH_SIDE_IMAP], &count);
 	for (i = 0; i < count; i++) {
 		if (match_mail_is_free(&mails[i]) &&
-		    has_size(array_front(&sizes), array_count(&sizes),
-			     mails[i].size))
+		    has_size(wanted, wanted_count, mails[i].size))
 			match_want_header(match, MATCH_SIDE_IMAP, i);
 	}
 	array_free(&sizes);
