@@ -7,7 +7,12 @@
 
 #include <check.h>
 
-/* { UID, stored, number }, in the POP3 server's order */
+#define NEW(_uid) { .uid = (_uid), .known = FALSE, .order = 0 }
+#define STORED(_uid) { .uid = (_uid), .known = TRUE, .order = 0 }
+#define NUMBERED(_uid, _order) \
+	{ .uid = (_uid), .known = TRUE, .order = (_order) }
+
+/* Mails in the POP3 server's order. */
 static const struct {
 	const char *name;
 	struct uidl_order_mail mails[8];
@@ -15,25 +20,25 @@ static const struct {
 	/* none of the new mails needs a number */
 	bool plain;
 } orders[] = {
-	{ "UID order", { { 1 }, { 2 }, { 5 }, { 9 } }, 0, TRUE },
-	{ "reversed", { { 9 }, { 5 }, { 2 }, { 1 } }, 0, FALSE },
-	{ "one moved to the end", { { 1 }, { 3 }, { 2 } }, 0, FALSE },
+	{ "UID order", { NEW(1), NEW(2), NEW(5), NEW(9) }, 0, TRUE },
+	{ "reversed", { NEW(9), NEW(5), NEW(2), NEW(1) }, 0, FALSE },
+	{ "one moved to the end", { NEW(1), NEW(3), NEW(2) }, 0, FALSE },
 	{ "new behind mails without number",
-	  { { 1, TRUE }, { 2, TRUE }, { 7 }, { 8 } }, 0, TRUE },
+	  { STORED(1), STORED(2), NEW(7), NEW(8) }, 0, TRUE },
 	{ "new before mails without number",
-	  { { 7 }, { 8 }, { 1, TRUE }, { 2, TRUE } }, 0, FALSE },
+	  { NEW(7), NEW(8), STORED(1), STORED(2) }, 0, FALSE },
 	{ "new behind numbered mails",
-	  { { 2, TRUE, 1000 }, { 1, TRUE, 2000 }, { 7 }, { 8 } }, 0, FALSE },
+	  { NUMBERED(2, 1000), NUMBERED(1, 2000), NEW(7), NEW(8) }, 0, FALSE },
 	{ "new between numbered mails",
-	  { { 2, TRUE, 1000 }, { 8 }, { 7 }, { 1, TRUE, 2000 } }, 0, FALSE },
+	  { NUMBERED(2, 1000), NEW(8), NEW(7), NUMBERED(1, 2000) }, 0, FALSE },
 	{ "new before numbered mails",
-	  { { 8 }, { 7 }, { 2, TRUE, 1000 }, { 1, TRUE, 2000 } }, 0, FALSE },
+	  { NEW(8), NEW(7), NUMBERED(2, 1000), NUMBERED(1, 2000) }, 0, FALSE },
 	{ "numbers of stock's first session, two mails gone, two new",
-	  { { 3, TRUE, 3 }, { 5, TRUE, 4 }, { 4, TRUE, 5 }, { 6 }, { 7 } },
+	  { NUMBERED(3, 3), NUMBERED(5, 4), NUMBERED(4, 5), NEW(6), NEW(7) },
 	  0, FALSE },
-	{ "no room", { { 2, TRUE, 1 }, { 8 }, { 1, TRUE, 2 } }, 1, FALSE },
+	{ "no room", { NUMBERED(2, 1), NEW(8), NUMBERED(1, 2) }, 1, FALSE },
 	{ "stored without number, others later",
-	  { { 1, TRUE }, { 8 }, { 2, TRUE }, { 7 } }, 1, FALSE },
+	  { STORED(1), NEW(8), STORED(2), NEW(7) }, 1, FALSE },
 };
 
 static int served_cmp(const struct uidl_order_mail *a,
