@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef PARITY_H
+#define PARITY_H
+
+#include "mail-types.h"
+#include "sha2.h"
+
+/* Is a mailbox the same on both sides? Pure: takes what was read from the
+   source and from the destination, gives the list of differences, each with
+   its reason. It asks for texts that it needs to see (parity_want_texts()), is
+   given their digests, and is asked again. */
+
+/* What a mail's text is, whatever line ends it is kept with. */
+struct parity_digest {
+	/* of the text with each line end (LF with any number of CR before it)
+	   written as a single LF */
+	unsigned char hash[SHA256_RESULTLEN];
+	/* size with each such line end counted as CR LF */
+	uoff_t size;
+	/* CRs before line ends beyond the first of each */
+	uoff_t extra_crs;
+};
+
+struct parity_mail {
+	uint32_t uid;
+	/* without MAIL_RECENT, which belongs to a session */
+	enum mail_flags flags;
+	time_t received_date;
+	/* RFC822.SIZE */
+	uoff_t size;
+	/* sorted by strcasecmp(), joined by spaces, "" if there are none */
+	const char *keywords;
+	/* NULL if the text was not read */
+	const struct parity_digest *digest;
+	/* what the POP3 server gives; NULL if nobody asked, "" if there is no
+	   UIDL, order 0 if there is no order */
+	const char *uidl;
+	uint32_t pop3_order;
+};
+ARRAY_DEFINE_TYPE(parity_mail, struct parity_mail);
+
+struct parity_mailbox {
+	const char *name;
+	/* there is such a mailbox, and it can be selected */
+	bool exists;
+	/* the name is there, but only as the parent of other mailboxes */
+	bool noselect;
+	bool subscribed;
+	uint32_t uid_validity;
+	uint32_t uid_next;
+	/* ascending UIDs */
+	ARRAY_TYPE(parity_mail) mails;
+};
+
+enum parity_kind {
+	PARITY_MAILBOX_MISSING,
+	PARITY_MAILBOX_EXTRA,
+	PARITY_SUBSCRIPTION,
+	PARITY_UIDVALIDITY,
+	PARITY_UIDNEXT,
+	PARITY_MAIL_MISSING,
+	PARITY_MAIL_EXTRA,
+	PARITY_FLAGS,
+	PARITY_KEYWORDS,
+	PARITY_DATE,
+	PARITY_SIZE,
+	PARITY_TEXT,
+	PARITY_UIDL,
+	PARITY_POP3_ORDER,
+
+	PARITY_KIND_COUNT
+};
+
+enum parity_weight {
+	/* known, harmless and unavoidable: told, and still equal */
+	PARITY_WEIGHT_EXPECTED,
+	/* a difference */
+	PARITY_WEIGHT_DIFFERENT,
+
+	PARITY_WEIGHT_COUNT
+};
+
+struct parity_difference {
+	enum parity_kind kind;
+	enum parity_weight weight;
+	/* 0 if it concerns the mailbox */
+	uint32_t uid;
+	/* the values, "" where there is none */
+	const char *source, *dest;
+	/* why it is a difference, or why it was expected */
+	const char *reason;
+};
+ARRAY_DEFINE_TYPE(parity_difference, struct parity_difference);
+
+struct parity_policy {
+	/* mails and mailboxes that only the destination has are expected:
+	   somebody uses it already */
+	bool allow_extra;
+};
+
+/* A stable word: "mail-missing". */
+const char *parity_kind_name(enum parity_kind kind);
+
+/* Digest of one text, fed in pieces of any size. */
+struct parity_digest_ctx {
+	struct sha256_ctx sha;
+	uoff_t size, extra_crs;
+	/* CRs that were read and may belong to a line end */
+	uoff_t pending_crs;
+};
+void parity_digest_init(struct parity_digest_ctx *ctx);
+void parity_digest_more(struct parity_digest_ctx *ctx,
+			const unsigned char *data, size_t size);
+void parity_digest_finish(struct parity_digest_ctx *ctx,
+			  struct parity_digest *digest_r);
+
+/* Which mails' texts should be compared: a sample of the mails that both sides
+   have, and every mail whose size differs, because only its text says why.
+   The sample is percent of the mailbox, but at least min mails; it is the same
+   each time, and a larger one contains the smaller. Mails that have digests on
+   both sides already are left out. Adds ascending UIDs. */
+void parity_want_texts(const struct parity_mailbox *source,
+		       const struct parity_mailbox *dest,
+		       unsigned int percent, unsigned int min,
+		       ARRAY_TYPE(seq_range) *uids);
+
+/* Compares one mailbox. A side that does not have the mailbox is given with
+   exists = FALSE. The texts of the differences lie in the pool. */
+void parity_compare(const struct parity_mailbox *source,
+		    const struct parity_mailbox *dest,
+		    const struct parity_policy *policy, pool_t pool,
+		    ARRAY_TYPE(parity_difference) *differences);
+
+/* Compares the UIDLs in the order in which two POP3 servers list them. */
+void parity_compare_uidl_lists(const char *const *source,
+			       unsigned int source_count,
+			       const char *const *dest, unsigned int dest_count,
+			       const struct parity_policy *policy, pool_t pool,
+			       ARRAY_TYPE(parity_difference) *differences);
+
+/* Digest over what was compared of a mailbox: UIDVALIDITY and the sorted list
+   of UID, flags, keywords, date, size and, where read, text. Two runs that
+   found the same mailbox give the same 64 hex digits. */
+const char *parity_mailbox_digest(const struct parity_mailbox *box);
+
+#endif

@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "lib.h"
+#include "array.h"
+#include "seq-range-array.h"
+#include "str.h"
+#include "parity.h"
+
+#include <check.h>
+
+static pool_t pool;
+static ARRAY_TYPE(parity_difference) diffs;
+
+static void setup(void)
+{
+	pool = pool_alloconly_create("test", 1024);
+	p_array_init(&diffs, pool, 8);
+}
+
+static void teardown(void)
+{
+	pool_unref(&pool);
+}
+
+/* a mailbox with mails 1..count, all alike */
+static struct parity_mailbox mailbox(unsigned int count)
+{
+	struct parity_mailbox box = {
+		.name = "INBOX", .exists = TRUE, .subscribed = TRUE,
+		.uid_validity = 1234567890, .uid_next = count + 1,
+	};
+	struct parity_mail mail = {
+		.flags = MAIL_SEEN, .received_date = 1000000000,
+		.size = 100, .keywords = "$Label1 Work",
+	};
+
+	p_array_init(&box.mails, pool, count + 1);
+	for (mail.uid = 1; mail.uid <= count; mail.uid++)
+		array_push_back(&box.mails, &mail);
+	return box;
+}
+
+static struct parity_mail *mail_idx(struct parity_mailbox *box, unsigned int i)
+{
+	return array_idx_modifiable(&box->mails, i);
+}
+
+static struct parity_digest digest(const char *text)
+{
+	struct parity_digest_ctx ctx;
+	struct parity_digest result;
+
+	parity_digest_init(&ctx);
+	parity_digest_more(&ctx, (const unsigned char *)text, strlen(text));
+	parity_digest_finish(&ctx, &result);
+	return result;
+}
+
+static void compare(const struct parity_mailbox *source,
+		    const struct parity_mailbox *dest, bool allow_extra)
+{
+	const struct parity_policy policy = { .allow_extra = allow_extra };
+
+	array_clear(&diffs);
+	parity_compare(source, dest, &policy, pool, &diffs);
+}
+
+static const struct parity_difference *only_difference(void)
+{
+	ck_assert_uint_eq(array_count(&diffs), 1);
+	return array_front(&diffs);
+}
+
+static void assert_only(enum parity_kind kind, enum parity_weight weight,
+			uint32_t uid)
+{
+	const struct parity_difference *diff = only_difference();
+
+	ck_assert_str_eq(parity_kind_name(diff->kind), parity_kind_name(kind));
+	ck_assert_int_eq(diff->weight, weight);
+	ck_assert_uint_eq(diff->uid, uid);
+	ck_assert_str_ne(diff->reason, "");
+}
+
+/*
+ * Digest
+ */
+
+static const struct {
+	const char *a, *b;
+	bool same;
+	/* of a */
+	uoff_t size, extra_crs;
+} digests[] = {
+	{ "", "", TRUE, 0, 0 },
+	{ "a\r\nb\r\n", "a\nb\n", TRUE, 6, 0 },
+	/* quirk cr-cr-lf */
+	{ "a\r\r\nb\r\n", "a\nb\n", TRUE, 6, 1 },
+	{ "\r\r\r\n", "\r\n", TRUE, 2, 2 },
+	/* a CR alone is text */
+	{ "a\rb", "ab", FALSE, 3, 0 },
+	{ "a\r", "a", FALSE, 2, 0 },
+	{ "a\r\r", "a\r", FALSE, 3, 0 },
+	/* a missing last line end is a difference */
+	{ "a\r\n", "a", FALSE, 3, 0 },
+	{ "a\n\n", "a\n", FALSE, 5, 0 },
+	{ "A", "a", FALSE, 1, 0 },
+};
+
+START_TEST(test_digest)
+{
+	struct parity_digest a = digest(digests[_i].a);
+	struct parity_digest b = digest(digests[_i].b);
+
+	ck_assert_int_eq(memcmp(a.hash, b.hash, sizeof(a.hash)) == 0,
+			 digests[_i].same);
+	ck_assert_uint_eq(a.size, digests[_i].size);
+	ck_assert_uint_eq(a.extra_crs, digests[_i].extra_crs);
+}
+END_TEST
+
+START_TEST(test_digest_pieces)
+{
+	static const char text[] = "Subject: x\r\n\r\n\r\r\nabc\rdef\r\n\r";
+	struct parity_digest whole = digest(text), pieces;
+	struct parity_digest_ctx ctx;
+	unsigned int i;
+
+	parity_digest_init(&ctx);
+	for (i = 0; i < sizeof(text) - 1; i++)
+		parity_digest_more(&ctx, (const unsigned char *)text + i, 1);
+	parity_digest_finish(&ctx, &pieces);
+	ck_assert_mem_eq(&whole, &pieces, sizeof(whole));
+}
+END_TEST
+
+/*
+ * Sample
+ */
+
+static unsigned int wanted_count(unsigned int mails, unsigned int percent,
+				 unsigned int min)
+{
+	struct parity_mailbox source = mailbox(mails), dest = mailbox(mails);
+	ARRAY_TYPE(seq_range) uids;
+
+	p_array_init(&uids, pool, 16);
+	parity_want_texts(&source, &dest, percent, min, &uids);
+	return seq_range_count(&uids);
+}
+
+static const struct {
+	unsigned int mails, percent, min, expected;
+} samples[] = {
+	{ 0, 100, 10, 0 },
+	{ 5, 5, 10, 5 },
+	{ 1000, 5, 10, 50 },
+	{ 1000, 0, 10, 10 },
+	{ 1000, 0, 0, 0 },
+	{ 101, 1, 0, 2 },
+	{ 1000, 100, 10, 1000 },
+};
+
+START_TEST(test_sample_size)
+{
+	ck_assert_uint_eq(wanted_count(samples[_i].mails, samples[_i].percent,
+				       samples[_i].min), samples[_i].expected);
+}
+END_TEST
+
+START_TEST(test_sample_grows)
+{
+	struct parity_mailbox source = mailbox(500), dest = mailbox(500);
+	ARRAY_TYPE(seq_range) small, again, large;
+
+	p_array_init(&small, pool, 16);
+	p_array_init(&again, pool, 16);
+	p_array_init(&large, pool, 16);
+	parity_want_texts(&source, &dest, 5, 0, &small);
+	parity_want_texts(&source, &dest, 5, 0, &again);
+	parity_want_texts(&source, &dest, 20, 0, &large);
+	ck_assert(array_cmp(&small, &again));
+	ck_assert_uint_eq(seq_range_count(&small), 25);
+	seq_range_array_remove_seq_range(&small, &large);
+	ck_assert_uint_eq(seq_range_count(&small), 0);
+}
+END_TEST
+
+START_TEST(test_sample_asks_about_sizes)
+{
+	struct parity_mailbox source = mailbox(3), dest = mailbox(4);
+	struct parity_digest d = digest("x");
+	ARRAY_TYPE(seq_range) uids;
+
+	p_array_init(&uids, pool, 16);
+	mail_idx(&dest, 1)->size = 99;
+	parity_want_texts(&source, &dest, 0, 0, &uids);
+	ck_assert_uint_eq(seq_range_count(&uids), 1);
+	ck_assert(seq_range_exists(&uids, 2));
+
+	/* what was read is not asked for again */
+	array_clear(&uids);
+	mail_idx(&source, 1)->digest = mail_idx(&dest, 1)->digest = &d;
+	parity_want_texts(&source, &dest, 100, 0, &uids);
+	ck_assert_uint_eq(seq_range_count(&uids), 2);
+	ck_assert(!seq_range_exists(&uids, 2));
+}
+END_TEST
+
+/*
+ * Mailboxes
+ */
+
+START_TEST(test_equal)
+{
+	struct parity_mailbox source = mailbox(3), dest = mailbox(3);
+
+	mail_idx(&source, 0)->flags |= MAIL_RECENT;
+	mail_idx(&source, 1)->keywords = "$label1 WORK";
+	compare(&source, &dest, FALSE);
+	ck_assert_uint_eq(array_count(&diffs), 0);
+	ck_assert_str_eq(parity_mailbox_digest(&source),
+			 parity_mailbox_digest(&dest));
+}
+END_TEST
+
+START_TEST(test_both_empty)
+{
+	struct parity_mailbox source = mailbox(0), dest = mailbox(0);
+
+	compare(&source, &dest, FALSE);
+	ck_assert_uint_eq(array_count(&diffs), 0);
+}
+END_TEST
+
+static void change_flags(struct parity_mail *mail) { mail->flags = 0; }
+static void change_keywords(struct parity_mail *mail) { mail->keywords = ""; }
+static void change_date(struct parity_mail *mail) { mail->received_date++; }
+static void change_size(struct parity_mail *mail) { mail->size--; }
+
+static const struct {
+	enum parity_kind kind;
+	void (*change)(struct parity_mail *mail);
+	const char *source, *dest;
+} changes[] = {
+	{ PARITY_FLAGS, change_flags, "\\Seen", "" },
+	{ PARITY_KEYWORDS, change_keywords, "$Label1 Work", "" },
+	{ PARITY_DATE, change_date, "2001-09-09 01:46:40",
+	  "2001-09-09 01:46:41" },
+	{ PARITY_SIZE, change_size, "100", "99" },
+};
+
+START_TEST(test_changed_mail)
+{
+	struct parity_mailbox source = mailbox(3), dest = mailbox(3);
+
+	changes[_i].change(mail_idx(&dest, 1));
+	compare(&source, &dest, TRUE);
+	assert_only(changes[_i].kind, PARITY_WEIGHT_DIFFERENT, 2);
+	ck_assert_str_eq(only_difference()->source, changes[_i].source);
+	ck_assert_str_eq(only_difference()->dest, changes[_i].dest);
+	ck_assert_str_ne(parity_mailbox_digest(&source),
+			 parity_mailbox_digest(&dest));
+}
+END_TEST
+
+START_TEST(test_missing_and_extra)
+{
+	struct parity_mailbox source = mailbox(3), dest = mailbox(3);
+
+	array_delete(&dest.mails, 1, 1);
+	compare(&source, &dest, FALSE);
+	assert_only(PARITY_MAIL_MISSING, PARITY_WEIGHT_DIFFERENT, 2);
+
+	compare(&dest, &source, FALSE);
+	assert_only(PARITY_MAIL_EXTRA, PARITY_WEIGHT_DIFFERENT, 2);
+	compare(&dest, &source, TRUE);
+	assert_only(PARITY_MAIL_EXTRA, PARITY_WEIGHT_EXPECTED, 2);
+
+	/* all of them */
+	array_clear(&source.mails);
+	dest = mailbox(3);
+	compare(&source, &dest, FALSE);
+	ck_assert_uint_eq(array_count(&diffs), 3);
+}
+END_TEST
+
+START_TEST(test_mailbox_state)
+{
+	struct parity_mailbox source = mailbox(1), dest = mailbox(1);
+
+	dest.uid_validity++;
+	compare(&source, &dest, FALSE);
+	assert_only(PARITY_UIDVALIDITY, PARITY_WEIGHT_DIFFERENT, 0);
+
+	dest = mailbox(1);
+	dest.subscribed = FALSE;
+	compare(&source, &dest, TRUE);
+	assert_only(PARITY_SUBSCRIPTION, PARITY_WEIGHT_DIFFERENT, 0);
+	compare(&dest, &source, FALSE);
+	assert_only(PARITY_SUBSCRIPTION, PARITY_WEIGHT_DIFFERENT, 0);
+	compare(&dest, &source, TRUE);
+	assert_only(PARITY_SUBSCRIPTION, PARITY_WEIGHT_EXPECTED, 0);
+
+	dest = mailbox(1);
+	source.uid_next = 10;
+	compare(&source, &dest, FALSE);
+	assert_only(PARITY_UIDNEXT, PARITY_WEIGHT_EXPECTED, 0);
+	compare(&dest, &source, FALSE);
+	ck_assert_uint_eq(array_count(&diffs), 0);
+}
+END_TEST
+
+START_TEST(test_mailbox_missing_and_extra)
+{
+	struct parity_mailbox full = mailbox(3), empty = mailbox(0);
+	struct parity_mailbox none = mailbox(0);
+
+	none.exists = FALSE;
+	compare(&full, &none, TRUE);
+	assert_only(PARITY_MAILBOX_MISSING, PARITY_WEIGHT_DIFFERENT, 0);
+	compare(&none, &full, FALSE);
+	assert_only(PARITY_MAILBOX_EXTRA, PARITY_WEIGHT_DIFFERENT, 0);
+	compare(&none, &full, TRUE);
+	assert_only(PARITY_MAILBOX_EXTRA, PARITY_WEIGHT_EXPECTED, 0);
+
+	/* a parent that can't be selected, made selectable by Maildir++ */
+	none.noselect = TRUE;
+	compare(&none, &empty, FALSE);
+	assert_only(PARITY_MAILBOX_EXTRA, PARITY_WEIGHT_EXPECTED, 0);
+	compare(&none, &full, FALSE);
+	assert_only(PARITY_MAILBOX_EXTRA, PARITY_WEIGHT_DIFFERENT, 0);
+	/* the other way round nothing is there to compare */
+	compare(&none, &none, FALSE);
+	ck_assert_uint_eq(array_count(&diffs), 0);
+}
+END_TEST
+
+/*
+ * Sizes and texts
+ */
+
+static const struct {
+	const char *source_text, *dest_text;
+	uoff_t source_size, dest_size;
+	int size_weight, text_weight; /* -1: no such difference */
+} texts[] = {
+	{ "ab\r\n", "ab\n", 4, 4, -1, -1 },
+	/* quirk cr-cr-lf: stored with one CR less */
+	{ "ab\r\r\n", "ab\r\n", 5, 4, PARITY_WEIGHT_EXPECTED, -1 },
+	{ "a\r\r\r\nb", "a\r\r\nb", 6, 5, PARITY_WEIGHT_EXPECTED, -1 },
+	/* ... and never with one more */
+	{ "ab\r\n", "ab\r\r\n", 4, 5, PARITY_WEIGHT_DIFFERENT,
+	  PARITY_WEIGHT_DIFFERENT },
+	/* one byte changed, the size is the same */
+	{ "ab\r\n", "aB\n", 4, 4, -1, PARITY_WEIGHT_DIFFERENT },
+	/* cut */
+	{ "ab\r\ncd\r\n", "ab\r\n", 8, 4, PARITY_WEIGHT_DIFFERENT,
+	  PARITY_WEIGHT_DIFFERENT },
+	/* quirk wrong-rfc822-size: the source tells another size than it
+	   sends */
+	{ "ab\r\n", "ab\n", 44, 4, PARITY_WEIGHT_EXPECTED, -1 },
+	/* the destination's index has a wrong size */
+	{ "ab\r\n", "ab\n", 4, 44, PARITY_WEIGHT_DIFFERENT, -1 },
+	{ "ab\r\n", "ab\n", 33, 44, PARITY_WEIGHT_DIFFERENT, -1 },
+};
+
+static int weight_of(enum parity_kind kind)
+{
+	const struct parity_difference *diff;
+	int weight = -1;
+
+	array_foreach(&diffs, diff) {
+		ck_assert(diff->kind == PARITY_SIZE ||
+			  diff->kind == PARITY_TEXT);
+		if (diff->kind == kind)
+			weight = diff->weight;
+	}
+	return weight;
+}
+
+START_TEST(test_texts)
+{
+	struct parity_mailbox source = mailbox(1), dest = mailbox(1);
+	struct parity_digest source_digest = digest(texts[_i].source_text);
+	struct parity_digest dest_digest = digest(texts[_i].dest_text);
+
+	mail_idx(&source, 0)->size = texts[_i].source_size;
+	mail_idx(&source, 0)->digest = &source_digest;
+	mail_idx(&dest, 0)->size = texts[_i].dest_size;
+	mail_idx(&dest, 0)->digest = &dest_digest;
+	compare(&source, &dest, FALSE);
+	ck_assert_int_eq(weight_of(PARITY_SIZE), texts[_i].size_weight);
+	ck_assert_int_eq(weight_of(PARITY_TEXT), texts[_i].text_weight);
+}
+END_TEST
+
+/*
+ * UIDLs
+ */
+
+static const struct {
+	const char *source, *dest;
+	bool different;
+} uidls[] = {
+	{ NULL, NULL, FALSE },
+	{ NULL, "a", FALSE },
+	{ "a", "a", FALSE },
+	{ "", "", FALSE },
+	{ "a", "b", TRUE },
+	{ "a", "A", TRUE },
+	{ "a", "", TRUE },
+	{ "", "a", TRUE },
+};
+
+START_TEST(test_uidl)
+{
+	struct parity_mailbox source = mailbox(1), dest = mailbox(1);
+
+	mail_idx(&source, 0)->uidl = uidls[_i].source;
+	mail_idx(&dest, 0)->uidl = uidls[_i].dest;
+	compare(&source, &dest, FALSE);
+	if (uidls[_i].different)
+		assert_only(PARITY_UIDL, PARITY_WEIGHT_DIFFERENT, 1);
+	else
+		ck_assert_uint_eq(array_count(&diffs), 0);
+}
+END_TEST
+
+static const struct {
+	/* UIDLs of one character each */
+	const char *source, *dest;
+	const char *missing, *extra;
+	/* number of mails at another place, and the first of them */
+	unsigned int moved, first;
+} lists[] = {
+	{ "", "", "", "", 0, 0 },
+	{ "abc", "abc", "", "", 0, 0 },
+	{ "abc", "", "abc", "", 0, 0 },
+	{ "", "abc", "", "abc", 0, 0 },
+	{ "abc", "ac", "b", "", 0, 0 },
+	{ "ac", "abc", "", "b", 0, 0 },
+	{ "abc", "acb", "", "", 2, 2 },
+	{ "abcd", "dbca", "", "", 2, 1 },
+	{ "abcd", "xdbc", "a", "x", 3, 1 },
+	/* quirk repeated-uidl: a server that gives one UIDL to several mails */
+	{ "aab", "aab", "", "", 0, 0 },
+	{ "aab", "ab", "a", "", 0, 0 },
+	{ "aab", "aba", "", "", 2, 2 },
+};
+
+static unsigned int split(const char *chars, const char **list_r)
+{
+	unsigned int i;
+
+	for (i = 0; chars[i] != '\0'; i++)
+		list_r[i] = p_strdup_printf(pool, "%c", chars[i]);
+	return i;
+}
+
+START_TEST(test_uidl_lists)
+{
+	const struct parity_policy policy = { .allow_extra = FALSE };
+	const char *source[8], *dest[8], *where;
+	const struct parity_difference *diff;
+	string_t *missing = t_str_new(8), *extra = t_str_new(8);
+	unsigned int source_count, dest_count, orders = 0;
+
+	source_count = split(lists[_i].source, source);
+	dest_count = split(lists[_i].dest, dest);
+	parity_compare_uidl_lists(source, source_count, dest, dest_count,
+				  &policy, pool, &diffs);
+	array_foreach(&diffs, diff) {
+		if (diff->kind == PARITY_POP3_ORDER) {
+			orders++;
+			where = t_strdup_printf("%u of ", lists[_i].moved);
+			ck_assert(strncmp(diff->reason, where,
+					  strlen(where)) == 0);
+			where = t_strdup_printf(" number %u", lists[_i].first);
+			ck_assert_ptr_nonnull(strstr(diff->reason, where));
+			continue;
+		}
+		ck_assert_int_eq(diff->kind, PARITY_UIDL);
+		str_append(missing, diff->source);
+		str_append(extra, diff->dest);
+	}
+	ck_assert_str_eq(str_c(missing), lists[_i].missing);
+	ck_assert_str_eq(str_c(extra), lists[_i].extra);
+	ck_assert_uint_eq(orders, lists[_i].moved > 0 ? 1 : 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("parity");
+	TCase *tc = tcase_create("all");
+	SRunner *sr;
+	int failed;
+
+	lib_init();
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, test_digest, 0, N_ELEMENTS(digests));
+	tcase_add_test(tc, test_digest_pieces);
+	tcase_add_loop_test(tc, test_sample_size, 0, N_ELEMENTS(samples));
+	tcase_add_test(tc, test_sample_grows);
+	tcase_add_test(tc, test_sample_asks_about_sizes);
+	tcase_add_test(tc, test_equal);
+	tcase_add_test(tc, test_both_empty);
+	tcase_add_loop_test(tc, test_changed_mail, 0, N_ELEMENTS(changes));
+	tcase_add_test(tc, test_missing_and_extra);
+	tcase_add_test(tc, test_mailbox_state);
+	tcase_add_test(tc, test_mailbox_missing_and_extra);
+	tcase_add_loop_test(tc, test_texts, 0, N_ELEMENTS(texts));
+	tcase_add_loop_test(tc, test_uidl, 0, N_ELEMENTS(uidls));
+	tcase_add_loop_test(tc, test_uidl_lists, 0, N_ELEMENTS(lists));
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	lib_deinit();
+	return failed == 0 ? 0 : 1;
+}
