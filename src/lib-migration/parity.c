@@ -4,7 +4,6 @@
 #include "array.h"
 #include "hash.h"
 #include "hex-binary.h"
-#include "seq-range-array.h"
 #include "str.h"
 #include "parity.h"
 

@@ -2,6 +2,7 @@
 #ifndef PARITY_H
 #define PARITY_H
 
+#include "seq-range-array.h"
 #include "mail-types.h"
 #include "sha2.h"
 

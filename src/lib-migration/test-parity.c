@@ -2,7 +2,6 @@
 
 #include "lib.h"
 #include "array.h"
-#include "seq-range-array.h"
 #include "str.h"
 #include "parity.h"
 

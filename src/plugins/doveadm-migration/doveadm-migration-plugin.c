@@ -2,8 +2,10 @@
 
 #include "lib.h"
 #include "doveadm-mail.h"
+#include "doveadm-cmd.h"
 #include "migration-run.h"
 #include "doveadm-migration-run.h"
+#include "doveadm-verify.h"
 #include "doveadm-migration-plugin.h"
 
 const char *doveadm_migration_plugin_version = DOVECOT_ABI_VERSION;
@@ -19,6 +21,7 @@ static void doveadm_migration_mail_init(struct doveadm_mail_cmd_context *ctx)
 
 void doveadm_migration_plugin_init(struct module *module ATTR_UNUSED)
 {
+	doveadm_cmd_register_ver2(&doveadm_cmd_migration_verify);
 	next_hook_doveadm_mail_init = hook_doveadm_mail_init;
 	hook_doveadm_mail_init = doveadm_migration_mail_init;
 }

@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "lib.h"
+#include "array.h"
+#include "str.h"
+#include "mail-namespace.h"
+#include "mail-user.h"
+#include "doveadm-mail.h"
+#include "doveadm-cmd.h"
+#include "doveadm-print.h"
+#include "doveadm-cmd-compat.h"
+#include "second-user.h"
+#include "migration-run.h"
+#include "doveadm-migration-run.h"
+#include "verify-result.h"
+#include "verify-storage.h"
+#include "doveadm-verify.h"
+
+#include <sysexits.h>
+
+/* Texts compared by default: a percentage of each mailbox, and at least so
+   many of it. A text that is wrong in 5 % of the mails is found with 99 %
+   probability in a mailbox of 2000. */
+#define VERIFY_SAMPLE_PERCENT 5
+#define VERIFY_SAMPLE_MIN 10
+
+struct verify_cmd_context {
+	struct doveadm_mail_cmd_context ctx;
+
+	const char *location;
+	const char *const *options;
+	struct verify_filter filter;
+	struct parity_policy policy;
+	unsigned int sample_percent, sample_min;
+	bool details;
+};
+
+/* One user's comparison. */
+struct verify_context {
+	struct verify_cmd_context *cmd;
+	struct migration_run *run;
+	struct mail_user *source_user, *dest_user;
+
+	ARRAY_TYPE(verify_name) source_names, dest_names;
+	string_t *results_json;
+	unsigned int equal_count, different_count;
+};
+
+static const char *const no_words[] = { NULL };
+
+/*
+ * Output
+ */
+
+static void verify_print_headers(bool details)
+{
+	doveadm_print_header("mailbox", "Mailbox",
+			     DOVEADM_PRINT_HEADER_FLAG_EXPAND);
+	if (details) {
+		doveadm_print_header_simple("uid");
+		doveadm_print_header_simple("what");
+		doveadm_print_header_simple("weight");
+		doveadm_print_header_simple("source");
+		doveadm_print_header_simple("destination");
+		doveadm_print_header_simple("reason");
+		return;
+	}
+	doveadm_print_header("source", "Source",
+			     DOVEADM_PRINT_HEADER_FLAG_RIGHT_JUSTIFY);
+	doveadm_print_header("destination", "Dest",
+			     DOVEADM_PRINT_HEADER_FLAG_RIGHT_JUSTIFY);
+	doveadm_print_header("texts", "Texts",
+			     DOVEADM_PRINT_HEADER_FLAG_RIGHT_JUSTIFY);
+	doveadm_print_header("result", "Result", 0);
+}
+
+static void verify_print_result(const struct verify_result *result)
+{
+	doveadm_print(result->name);
+	doveadm_print_num(result->source_count);
+	doveadm_print_num(result->dest_count);
+	doveadm_print_num(result->text_count);
+	doveadm_print(verify_result_text(result));
+}
+
+static void
+verify_print_differences(const struct verify_result *result,
+			 const ARRAY_TYPE(parity_difference) *differences)
+{
+	const struct parity_difference *diff;
+
+	array_foreach(differences, diff) T_BEGIN {
+		doveadm_print(result->name);
+		doveadm_print_num(diff->uid);
+		doveadm_print(parity_kind_name(diff->kind));
+		doveadm_print(diff->weight == PARITY_WEIGHT_DIFFERENT ?
+			      "different" : "expected");
+		doveadm_print(diff->source);
+		doveadm_print(diff->dest);
+		doveadm_print(diff->reason);
+	} T_END;
+}
+
+static void
+verify_finish_result(struct verify_context *vctx, struct verify_result *result,
+		     const ARRAY_TYPE(parity_difference) *differences)
+{
+	verify_result_add(result, vctx->run, differences);
+	if (vctx->cmd->details)
+		verify_print_differences(result, differences);
+	else
+		verify_print_result(result);
+
+	str_append(vctx->results_json,
+		   str_len(vctx->results_json) == 0 ? "\n    " : ",\n    ");
+	verify_result_append_json(vctx->results_json, result);
+	if (verify_result_is_equal(result))
+		vctx->equal_count++;
+	else
+		vctx->different_count++;
+	e_debug(vctx->run->event, "Mailbox %s: %u mails at the source, %u at "
+		"the destination, %u texts compared: %s", result->name,
+		result->source_count, result->dest_count, result->text_count,
+		verify_result_text(result));
+}
+
+/*
+ * What could not be compared
+ */
+
+static void
+verify_failed(struct verify_context *vctx, const char *mailbox,
+	      const char *side, const struct verify_error *error)
+{
+	migration_run_finding(vctx->run, MIGRATION_SEVERITY_ERROR, mailbox, 0,
+			      "not-compared", "%s: %s", side, error->text);
+	e_error(vctx->run->event, "%s: %s", side, error->text);
+	doveadm_mail_failed_error(&vctx->cmd->ctx, error->error);
+}
+
+struct verify_text_context {
+	struct verify_context *vctx;
+	const char *side;
+};
+
+static void
+verify_text_failed(struct mailbox *box, uint32_t uid, const char *error,
+		   void *context)
+{
+	struct verify_text_context *tctx = context;
+
+	migration_run_finding(tctx->vctx->run, MIGRATION_SEVERITY_ERROR,
+			      mailbox_get_vname(box), uid, "text-unreadable",
+			      "%s: %s", tctx->side, error);
+	e_error(tctx->vctx->run->event, "%s: Mailbox %s: UID %u: Can't read "
+		"the text: %s", tctx->side, mailbox_get_vname(box), uid, error);
+	doveadm_mail_failed_error(&tctx->vctx->cmd->ctx, MAIL_ERROR_TEMP);
+}
+
+/*
+ * One mailbox
+ */
+
+struct verify_side {
+	const char *what;
+	struct mailbox *box;
+	struct parity_mailbox data;
+};
+
+static int
+verify_side_read(struct verify_context *vctx, struct verify_side *side,
+		 const struct verify_name *name, pool_t pool,
+		 struct verify_result *result)
+{
+	struct verify_error error;
+
+	if (verify_mailbox_open(name, &side->box, &error) < 0 ||
+	    verify_mailbox_read(side->box, pool, &side->data, &error) < 0) {
+		verify_failed(vctx, name->name, side->what, &error);
+		result->error = p_strdup(pool, error.text);
+		return -1;
+	}
+	return 0;
+}
+
+static int
+verify_side_read_texts(struct verify_context *vctx, struct verify_side *side,
+		       const ARRAY_TYPE(seq_range) *uids, pool_t pool,
+		       struct verify_result *result)
+{
+	struct verify_text_context tctx = { vctx, side->what };
+	struct verify_error error;
+	int ret;
+
+	ret = verify_mailbox_read_texts(side->box, uids, pool, &side->data,
+					verify_text_failed, &tctx, &error);
+	if (ret < 0) {
+		verify_failed(vctx, side->data.name, side->what, &error);
+		result->error = p_strdup(pool, error.text);
+		return -1;
+	}
+	result->text_count = ret;
+	return 0;
+}
+
+static int
+verify_read_both(struct verify_context *vctx, struct verify_side *source,
+		 struct verify_side *dest, const struct verify_name *source_name,
+		 const struct verify_name *dest_name, pool_t pool,
+		 struct verify_result *result)
+{
+	ARRAY_TYPE(seq_range) uids;
+
+	if (source->data.exists &&
+	    verify_side_read(vctx, source, source_name, pool, result) < 0)
+		return -1;
+	if (dest->data.exists &&
+	    verify_side_read(vctx, dest, dest_name, pool, result) < 0)
+		return -1;
+	if (!source->data.exists || !dest->data.exists)
+		return 0;
+
+	p_array_init(&uids, pool, 64);
+	parity_want_texts(&source->data, &dest->data,
+			  vctx->cmd->sample_percent, vctx->cmd->sample_min,
+			  &uids);
+	if (array_count(&uids) == 0)
+		return 0;
+	if (verify_side_read_texts(vctx, source, &uids, pool, result) < 0)
+		return -1;
+	return verify_side_read_texts(vctx, dest, &uids, pool, result);
+}
+
+static void
+verify_result_init(struct verify_result *result, const char *name,
+		   const struct parity_mailbox *source,
+		   const struct parity_mailbox *dest)
+{
+	i_assert(result->name != NULL || name != NULL);
+
+	result->source_count = array_count(&source->mails);
+	result->dest_count = array_count(&dest->mails);
+	if (source->exists) {
+		result->source_uid_validity = source->uid_validity;
+		result->source_digest = parity_mailbox_digest(source);
+	}
+	if (dest->exists) {
+		result->dest_uid_validity = dest->uid_validity;
+		result->dest_digest = parity_mailbox_digest(dest);
+	}
+}
+
+static void
+verify_side_init(struct verify_side *side, const char *what, const char *name,
+		 const struct verify_name *listed, pool_t pool)
+{
+	i_zero(side);
+	side->what = what;
+	side->data.name = name;
+	p_array_init(&side->data.mails, pool, 16);
+	if (listed != NULL) {
+		side->data.exists = listed->exists;
+		side->data.noselect = listed->noselect;
+		side->data.subscribed = listed->subscribed;
+	}
+}
+
+static void
+verify_mailbox(struct verify_context *vctx,
+	       const struct verify_name *source_name,
+	       const struct verify_name *dest_name)
+{
+	const char *name = source_name != NULL ?
+		source_name->name : dest_name->name;
+	ARRAY_TYPE(parity_difference) differences;
+	struct verify_side source, dest;
+	struct verify_result result;
+	pool_t pool = pool_alloconly_create("verify mailbox", 16384);
+
+	i_zero(&result);
+	result.name = name;
+	p_array_init(&differences, pool, 16);
+	verify_side_init(&source, "Source", name, source_name, pool);
+	verify_side_init(&dest, "Destination", name, dest_name, pool);
+
+	if (verify_read_both(vctx, &source, &dest, source_name, dest_name,
+			     pool, &result) == 0) {
+		parity_compare(&source.data, &dest.data, &vctx->cmd->policy,
+			       pool, &differences);
+	}
+	verify_result_init(&result, name, &source.data, &dest.data);
+	migration_run_count(vctx->run, MIGRATION_COUNTER_MAILBOXES, 1);
+	migration_run_count(vctx->run, MIGRATION_COUNTER_MAILS_COMPARED,
+			    result.source_count);
+	migration_run_count(vctx->run, MIGRATION_COUNTER_BODIES_COMPARED,
+			    result.text_count);
+	verify_finish_result(vctx, &result, &differences);
+
+	if (source.box != NULL)
+		mailbox_free(&source.box);
+	if (dest.box != NULL)
+		mailbox_free(&dest.box);
+	pool_unref(&pool);
+}
+
+/* Names without a mailbox on either side, and without a subscription that
+   could differ, are no row of the table. */
+static bool
+verify_name_is_worth_a_row(const struct verify_name *source,
+			   const struct verify_name *dest)
+{
+	return (source != NULL && (source->exists || source->subscribed)) ||
+		(dest != NULL && (dest->exists || dest->subscribed));
+}
+
+static void verify_mailboxes(struct verify_context *vctx)
+{
+	const struct verify_name *source, *dest, *s_name, *d_name;
+	unsigned int s = 0, d = 0, source_count, dest_count;
+	int cmp;
+
+	source = array_get(&vctx->source_names, &source_count);
+	dest = array_get(&vctx->dest_names, &dest_count);
+	while ((s < source_count || d < dest_count) &&
+	       !doveadm_is_killed()) T_BEGIN {
+		if (s == source_count)
+			cmp = 1;
+		else if (d == dest_count)
+			cmp = -1;
+		else
+			cmp = strcmp(source[s].name, dest[d].name);
+		s_name = cmp <= 0 ? &source[s++] : NULL;
+		d_name = cmp >= 0 ? &dest[d++] : NULL;
+		if (verify_name_is_worth_a_row(s_name, d_name))
+			verify_mailbox(vctx, s_name, d_name);
+	} T_END;
+	if (doveadm_is_killed())
+		doveadm_mail_failed_error(&vctx->cmd->ctx, MAIL_ERROR_TEMP);
+}
+
+/*
+ * One user
+ */
+
+static void verify_add_section(struct verify_context *vctx)
+{
+	const struct verify_cmd_context *cmd = vctx->cmd;
+
+	migration_run_add_section(vctx->run, "verify", t_strdup_printf(
+		"{\n   \"equal\": %s,\n   \"sample_percent\": %u,\n"
+		"   \"allow_extra\": %s,\n   \"mailboxes\": [%s\n   ]\n  }",
+		vctx->different_count == 0 && cmd->ctx.exit_code == 0 ?
+		"true" : "false", cmd->sample_percent,
+		cmd->policy.allow_extra ? "true" : "false",
+		str_c(vctx->results_json)));
+}
+
+static int verify_both_users(struct verify_context *vctx, pool_t pool)
+{
+	struct verify_filter *filter = &vctx->cmd->filter;
+	struct verify_error error;
+
+	p_array_init(&vctx->source_names, pool, 64);
+	p_array_init(&vctx->dest_names, pool, 64);
+	if (verify_list_names(vctx->source_user, filter, pool,
+			      &vctx->source_names, &error) < 0) {
+		verify_failed(vctx, NULL, "Source", &error);
+		return -1;
+	}
+	if (verify_list_names(vctx->dest_user, filter, pool,
+			      &vctx->dest_names, &error) < 0) {
+		verify_failed(vctx, NULL, "Destination", &error);
+		return -1;
+	}
+	e_debug(vctx->run->event, "Comparing %u names at the source with %u at "
+		"the destination, %u%% of the texts (at least %u per mailbox)",
+		array_count(&vctx->source_names),
+		array_count(&vctx->dest_names), vctx->cmd->sample_percent,
+		vctx->cmd->sample_min);
+	verify_mailboxes(vctx);
+	return 0;
+}
+
+static int
+verify_run_user(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
+{
+	struct verify_cmd_context *ctx =
+		container_of(_ctx, struct verify_cmd_context, ctx);
+	struct verify_context vctx;
+	const char *error;
+	pool_t pool;
+	int ret;
+
+	i_zero(&vctx);
+	vctx.cmd = ctx;
+	vctx.run = migration_run_find(user);
+	vctx.dest_user = user;
+	ret = second_user_init(_ctx->storage_service, _ctx->cur_service_user,
+			       ctx->location, ctx->options,
+			       &vctx.source_user, &error);
+	if (ret < 0) {
+		e_error(vctx.run->event, "Source %s: %s", ctx->location, error);
+		_ctx->exit_code = ret == -1 ? EX_TEMPFAIL : EX_CONFIG;
+		return -1;
+	}
+
+	pool = pool_alloconly_create("verify", 4096);
+	vctx.results_json = str_new(default_pool, 1024);
+	ret = verify_both_users(&vctx, pool);
+	verify_add_section(&vctx);
+	str_free(&vctx.results_json);
+	pool_unref(&pool);
+	mail_user_deinit(&vctx.source_user);
+	return ret < 0 || _ctx->exit_code != 0 ? -1 : 0;
+}
+
+static int
+cmd_verify_run(struct doveadm_mail_cmd_context *ctx, struct mail_user *user)
+{
+	return doveadm_migration_run_user(ctx, user, verify_run_user);
+}
+
+/*
+ * The command
+ */
+
+static void
+verify_parse_sample(struct verify_cmd_context *ctx,
+		    const struct doveadm_cmd_context *cctx)
+{
+	int64_t percent;
+
+	ctx->sample_percent = VERIFY_SAMPLE_PERCENT;
+	ctx->sample_min = VERIFY_SAMPLE_MIN;
+	if (doveadm_cmd_param_int64(cctx, "sample", &percent)) {
+		if (percent < 0 || percent > 100) {
+			i_fatal_status(EX_USAGE, "--sample must be a percentage "
+				       "from 0 to 100");
+		}
+		ctx->sample_percent = percent;
+		/* 0 means no texts, except where sizes differ */
+		if (percent == 0)
+			ctx->sample_min = 0;
+	}
+	bool full;
+	if (doveadm_cmd_param_bool(cctx, "full", &full) && full)
+		ctx->sample_percent = 100;
+}
+
+static const char *const *
+verify_param_words(const struct doveadm_cmd_context *cctx, const char *name)
+{
+	const char *const *words;
+
+	return doveadm_cmd_param_array(cctx, name, &words) ? words : no_words;
+}
+
+DOVEADM_COMPAT_INIT(cmd_verify_init, _ctx)
+{
+	struct verify_cmd_context *ctx =
+		container_of(_ctx, struct verify_cmd_context, ctx);
+	const struct doveadm_cmd_context *cctx = _ctx->cctx;
+
+	if (!doveadm_cmd_param_str(cctx, "source-location", &ctx->location))
+		doveadm_mail_help_name("migration verify");
+	ctx->options = verify_param_words(cctx, "source-option");
+	if (!doveadm_cmd_param_array(cctx, "namespace",
+				     &ctx->filter.namespaces))
+		ctx->filter.namespaces = NULL;
+	ctx->filter.masks = verify_param_words(cctx, "mailbox-mask");
+	ctx->filter.excludes = verify_param_words(cctx, "exclude");
+	(void)doveadm_cmd_param_bool(cctx, "allow-extra",
+				     &ctx->policy.allow_extra);
+	(void)doveadm_cmd_param_bool(cctx, "details", &ctx->details);
+	verify_parse_sample(ctx, cctx);
+	verify_print_headers(ctx->details);
+}
+
+static struct doveadm_mail_cmd_context *cmd_verify_alloc(void)
+{
+	struct verify_cmd_context *ctx;
+
+	ctx = doveadm_mail_cmd_alloc(struct verify_cmd_context);
+	ctx->ctx.v.init = cmd_verify_init;
+	ctx->ctx.v.run = cmd_verify_run;
+	doveadm_compat_accept_options(&ctx->ctx);
+	doveadm_print_init(DOVEADM_PRINT_TYPE_TABLE);
+	return &ctx->ctx;
+}
+
+struct doveadm_cmd_ver2 doveadm_cmd_migration_verify = {
+	.name = "migration verify",
+	.mail_cmd = cmd_verify_alloc,
+	.usage = DOVEADM_CMD_MAIL_USAGE_PREFIX
+		"[-a] [-d] [-f | -s <percent>] [-p <setting>=<value>] "
+		"[-n <namespace prefix>] [-m <mailbox mask>] "
+		"[-x <mailbox mask>] <source location>",
+DOVEADM_CMD_PARAMS_START
+DOVEADM_CMD_MAIL_COMMON
+DOVEADM_CMD_PARAM('a', "allow-extra", CMD_PARAM_BOOL, 0)
+DOVEADM_CMD_PARAM('d', "details", CMD_PARAM_BOOL, 0)
+DOVEADM_CMD_PARAM('f', "full", CMD_PARAM_BOOL, 0)
+DOVEADM_CMD_PARAM('s', "sample", CMD_PARAM_INT64, 0)
+DOVEADM_CMD_PARAM('p', "source-option", CMD_PARAM_ARRAY, 0)
+DOVEADM_CMD_PARAM('n', "namespace", CMD_PARAM_ARRAY, 0)
+DOVEADM_CMD_PARAM('m', "mailbox-mask", CMD_PARAM_ARRAY, 0)
+DOVEADM_CMD_PARAM('x', "exclude", CMD_PARAM_ARRAY, 0)
+DOVEADM_CMD_PARAM('\0', "source-location", CMD_PARAM_STR, CMD_PARAM_FLAG_POSITIONAL)
+DOVEADM_CMD_PARAMS_END
+};

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef VERIFY_STORAGE_H
+#define VERIFY_STORAGE_H
+
+#include "parity.h"
+
+struct mail_user;
+struct mail_namespace;
+
+/* Reads what the comparison needs from one side. Nothing is written: mailboxes
+   are opened read-only. */
+
+struct verify_name {
+	const char *name;
+	struct mail_namespace *ns;
+	bool exists, noselect, subscribed;
+};
+ARRAY_DEFINE_TYPE(verify_name, struct verify_name);
+
+struct verify_filter {
+	/* NULL-terminated, or NULL for dsync's default namespaces */
+	const char *const *namespaces;
+	/* wildcards, NULL-terminated; no mask at all: all mailboxes */
+	const char *const *masks, *const *excludes;
+};
+
+/* What stopped the reading: the text for the administrator, and the storage's
+   own class of it for the exit code. */
+struct verify_error {
+	const char *text;
+	enum mail_error error;
+};
+
+/* Lists the user's mailboxes and subscriptions, sorted by name, each once.
+   Strings lie in the pool. Returns 0, or -1 and error_r. */
+int verify_list_names(struct mail_user *user,
+		      const struct verify_filter *filter, pool_t pool,
+		      ARRAY_TYPE(verify_name) *names,
+		      struct verify_error *error_r);
+
+/* Opens the mailbox. Returns 0 and *box_r, or -1 and error_r. */
+int verify_mailbox_open(const struct verify_name *name, struct mailbox **box_r,
+			struct verify_error *error_r);
+
+/* Reads the mailbox's UIDVALIDITY and UIDNEXT and the metadata of all mails,
+   with as few round trips as the storage can. Returns 0, or -1 and error_r. */
+int verify_mailbox_read(struct mailbox *box, pool_t pool,
+			struct parity_mailbox *data,
+			struct verify_error *error_r);
+
+/* Called for a mail whose text could not be read, while others can be. */
+typedef void verify_text_failed_t(struct mailbox *box, uint32_t uid,
+				  const char *error, void *context);
+
+/* Reads the texts of the mails and adds their digests. Returns the number of
+   texts that were read, or -1 and error_r. */
+int verify_mailbox_read_texts(struct mailbox *box,
+			      const ARRAY_TYPE(seq_range) *uids, pool_t pool,
+			      struct parity_mailbox *data,
+			      verify_text_failed_t *failed_callback,
+			      void *context, struct verify_error *error_r);
+
+#endif
