@@ -68,8 +68,9 @@ static void show_summary(const struct migration_run *run)
 	string_t *text;
 	const char *const *line;
 
-	/* silent like stock, unless there is something to tell */
-	if (!doveadm_verbose &&
+	/* a stock command stays as silent as it is, unless there is something
+	   to tell */
+	if (!doveadm_verbose && str_array_find(wrapped_commands, run->command) &&
 	    run->finding_counts[MIGRATION_SEVERITY_WARNING] == 0 &&
 	    run->finding_counts[MIGRATION_SEVERITY_ERROR] == 0)
 		return;
