@@ -1,33 +1,330 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+/* `doveadm import` that can be run again: recognises a stock import by the
+   transactions of its two mailboxes and has an import_target decide on each
+   mail that stock copies. */
+
 #include "lib.h"
+#include "array.h"
+#include "llist.h"
 #include "mail-user.h"
 #include "mail-storage-hooks.h"
 #include "mail-storage-private.h"
+#include "index-storage.h"
 #include "settings-loader.h"
 #include "migration-user.h"
+#include "import-target.h"
 #include "migration-import-settings.h"
 #include "migration-import-plugin.h"
 
 #define MIGRATION_IMPORT_USER_CONTEXT(obj) \
 	MODULE_CONTEXT(obj, migration_import_user_module)
+#define MIGRATION_IMPORT_USER_CONTEXT_REQUIRE(obj) \
+	MODULE_CONTEXT_REQUIRE(obj, migration_import_user_module)
+#define MIGRATION_IMPORT_CONTEXT_REQUIRE(obj) \
+	MODULE_CONTEXT_REQUIRE(obj, migration_import_storage_module)
+
+/* Reasons that stock's import gives for its transactions: the name of the
+   command in the source, the name of a function in the destination. */
+#define IMPORT_SOURCE_REASON "import"
+#define IMPORT_DEST_REASON "cmd_import_box_contents"
 
 struct migration_import_user {
 	union mail_user_module_context module_ctx;
+	struct migration_import_user *prev, *next;
+	struct mail_user *user;
+
 	const struct migration_import_settings *set;
+	struct import_target_settings target_set;
+	/* The user who was there when this one was created. For the source of
+	   an import: the user whom it was created for. */
+	const char *created_for;
+};
+
+struct migration_import_mailbox {
+	union mailbox_module_context module_ctx;
+	/* while this mailbox is imported into */
+	struct import_target *target;
+	/* What stock gets to describe a mail with. It belongs to no storage, so
+	   that stock's transaction stays empty. */
+	struct mail_save_context stock_save_ctx;
 };
 
 const char *migration_import_plugin_version = DOVECOT_ABI_VERSION;
 
 static MODULE_CONTEXT_DEFINE_INIT(migration_import_user_module,
 				  &mail_user_module_register);
+static MODULE_CONTEXT_DEFINE_INIT(migration_import_storage_module,
+				  &mail_storage_module_register);
+
+/* A doveadm process works for one user at a time, from one mailbox to
+   another. */
+static struct migration_import_user *import_users;
+static struct mailbox *import_source_box;
 
 static void migration_import_user_deinit(struct mail_user *user)
 {
-	struct migration_import_user *muser = MIGRATION_IMPORT_USER_CONTEXT(user);
+	struct migration_import_user *muser =
+		MIGRATION_IMPORT_USER_CONTEXT_REQUIRE(user);
 
+	DLLIST_REMOVE(&import_users, muser);
 	migration_settings_free(muser->set);
 	muser->module_ctx.super.deinit(user);
+}
+
+/* Stock creates the source once, for the first user of -A, -F or a mask, and
+   imports the first user's mail into all others. The doveadm module makes it
+   forget the source after each user. This is for the case that it does not. */
+static const char *
+migration_import_get_foreign_source(const struct mail_user *dest_user)
+{
+	const struct migration_import_user *source;
+
+	if (import_source_box == NULL)
+		return NULL;
+	source = MIGRATION_IMPORT_USER_CONTEXT_REQUIRE(
+		import_source_box->storage->user);
+	if (source->created_for == NULL ||
+	    strcmp(source->created_for, dest_user->username) == 0 ||
+	    strcmp(source->created_for, source->user->username) != 0)
+		return NULL;
+	return source->user->username;
+}
+
+static int migration_import_refuse_foreign_source(struct mailbox *box)
+{
+	const char *owner =
+		migration_import_get_foreign_source(box->storage->user);
+
+	if (owner == NULL)
+		return 0;
+	mail_storage_set_error(box->storage, MAIL_ERROR_NOTPOSSIBLE,
+		t_strdup_printf("migration_import: the source is %s's mail. "
+			"doveadm import of several users reads the mail of the "
+			"first one for all of them, unless "
+			"lib20_doveadm_migration_plugin is installed: install "
+			"it, or import one user at a time", owner));
+	return -1;
+}
+
+static bool
+migration_import_is_dest(const struct mailbox_transaction_context *t)
+{
+	return strcmp(t->reason, IMPORT_DEST_REASON) == 0;
+}
+
+/* Stock says nothing when it creates a mailbox, but it has opened the source
+   before. */
+static bool
+migration_import_is_dest_create(const struct mailbox *box,
+				const struct mailbox_update *update,
+				bool directory)
+{
+	return import_source_box != NULL && update == NULL && !directory &&
+		(box->flags & MAILBOX_FLAG_SAVEONLY) != 0 &&
+		box->storage->user != import_source_box->storage->user;
+}
+
+static int
+migration_import_create_box(struct mailbox *box,
+			    const struct mailbox_update *update, bool directory)
+{
+	struct migration_import_mailbox *mbox =
+		MIGRATION_IMPORT_CONTEXT_REQUIRE(box);
+	struct mailbox_status status;
+	struct mailbox_update source_update;
+	enum mail_error error;
+	int ret;
+
+	if (!migration_import_is_dest_create(box, update, directory)) {
+		return mbox->module_ctx.super.create_box(box, update,
+							 directory);
+	}
+	if (migration_import_refuse_foreign_source(box) < 0)
+		return -1;
+
+	mailbox_get_open_status(import_source_box, STATUS_UIDVALIDITY, &status);
+	i_zero(&source_update);
+	source_update.uid_validity = status.uidvalidity;
+	ret = mbox->module_ctx.super.create_box(box, &source_update, FALSE);
+	if (ret == 0)
+		return 0;
+
+	(void)mailbox_get_last_error(box, &error);
+	if (error != MAIL_ERROR_EXISTS ||
+	    import_target_adopt_uidvalidity(box, import_source_box) < 0)
+		return -1;
+	/* what stock expects to hear about a mailbox that it can use */
+	mail_storage_set_error(box->storage, MAIL_ERROR_EXISTS,
+			       "Mailbox already exists");
+	return -1;
+}
+
+static struct mailbox_transaction_context *
+migration_import_transaction_begin(struct mailbox *box,
+				   enum mailbox_transaction_flags flags,
+				   const char *reason)
+{
+	struct migration_import_mailbox *mbox =
+		MIGRATION_IMPORT_CONTEXT_REQUIRE(box);
+
+	if (strcmp(reason, IMPORT_SOURCE_REASON) == 0)
+		import_source_box = box;
+	return mbox->module_ctx.super.transaction_begin(box, flags, reason);
+}
+
+/* The source is only known if both are read by this plugin and the mail is
+   not one that a virtual mailbox shows. */
+static struct mailbox *migration_import_source_of(const struct mail *mail)
+{
+	return mail->box == import_source_box ? import_source_box : NULL;
+}
+
+static int
+migration_import_take(struct mailbox_transaction_context *t, struct mail *mail)
+{
+	struct migration_import_mailbox *mbox =
+		MIGRATION_IMPORT_CONTEXT_REQUIRE(t->box);
+	struct migration_import_user *muser =
+		MIGRATION_IMPORT_USER_CONTEXT_REQUIRE(t->box->storage->user);
+
+	if (migration_import_refuse_foreign_source(t->box) < 0)
+		return -1;
+	if (mbox->target == NULL &&
+	    import_target_init(t, migration_import_source_of(mail),
+			       &muser->target_set, &mbox->target) < 0)
+		return -1;
+	return import_target_add(mbox->target, mail);
+}
+
+static struct mail_save_context *
+migration_import_save_alloc(struct mailbox_transaction_context *t)
+{
+	struct migration_import_mailbox *mbox =
+		MIGRATION_IMPORT_CONTEXT_REQUIRE(t->box);
+
+	if (!migration_import_is_dest(t))
+		return mbox->module_ctx.super.save_alloc(t);
+	mbox->stock_save_ctx.transaction = t;
+	return &mbox->stock_save_ctx;
+}
+
+static void migration_import_save_cancel(struct mail_save_context *ctx)
+{
+	struct migration_import_mailbox *mbox =
+		MIGRATION_IMPORT_CONTEXT_REQUIRE(ctx->transaction->box);
+
+	if (migration_import_is_dest(ctx->transaction))
+		index_save_context_free(ctx);
+	else
+		mbox->module_ctx.super.save_cancel(ctx);
+}
+
+static int
+migration_import_copy(struct mail_save_context *ctx, struct mail *mail)
+{
+	struct mailbox_transaction_context *t = ctx->transaction;
+	struct migration_import_mailbox *mbox =
+		MIGRATION_IMPORT_CONTEXT_REQUIRE(t->box);
+	int ret;
+
+	if (!migration_import_is_dest(t))
+		return mbox->module_ctx.super.copy(ctx, mail);
+	/* super is left out on purpose: the target saves the mail, or not */
+	ret = migration_import_take(t, mail);
+	index_save_context_free(ctx);
+	return ret;
+}
+
+static void
+migration_import_transaction_end(struct mailbox_transaction_context *t)
+{
+	struct migration_import_mailbox *mbox =
+		MIGRATION_IMPORT_CONTEXT_REQUIRE(t->box);
+
+	if (mbox->stock_save_ctx.dest_mail != NULL)
+		mailbox_save_context_deinit(&mbox->stock_save_ctx);
+	/* of mails that are not in this transaction */
+	if (array_is_created(&t->pvt_saves))
+		array_clear(&t->pvt_saves);
+}
+
+static int
+migration_import_transaction_commit(struct mailbox_transaction_context *t,
+		struct mail_transaction_commit_changes *changes_r)
+{
+	struct mailbox *box = t->box;
+	struct migration_import_mailbox *mbox =
+		MIGRATION_IMPORT_CONTEXT_REQUIRE(box);
+	const char *error = NULL;
+
+	if (migration_import_is_dest(t)) {
+		if (mbox->target != NULL)
+			(void)import_target_finish(&mbox->target, &error);
+		migration_import_transaction_end(t);
+	}
+	if (mbox->module_ctx.super.transaction_commit(t, changes_r) < 0)
+		return -1;
+	if (error != NULL) {
+		mail_storage_set_error(box->storage, MAIL_ERROR_TEMP, error);
+		return -1;
+	}
+	return 0;
+}
+
+static void
+migration_import_transaction_rollback(struct mailbox_transaction_context *t)
+{
+	struct migration_import_mailbox *mbox =
+		MIGRATION_IMPORT_CONTEXT_REQUIRE(t->box);
+
+	if (migration_import_is_dest(t)) {
+		if (mbox->target != NULL)
+			import_target_abort(&mbox->target);
+		migration_import_transaction_end(t);
+	}
+	mbox->module_ctx.super.transaction_rollback(t);
+}
+
+static void migration_import_close(struct mailbox *box)
+{
+	struct migration_import_mailbox *mbox =
+		MIGRATION_IMPORT_CONTEXT_REQUIRE(box);
+
+	if (import_source_box == box)
+		import_source_box = NULL;
+	mbox->module_ctx.super.close(box);
+}
+
+static void migration_import_mailbox_allocated(struct mailbox *box)
+{
+	struct mailbox_vfuncs *v = box->vlast;
+	struct migration_import_mailbox *mbox;
+
+	if (MIGRATION_IMPORT_USER_CONTEXT(box->storage->user) == NULL)
+		return;
+
+	mbox = p_new(box->pool, struct migration_import_mailbox, 1);
+	mbox->module_ctx.super = *v;
+	box->vlast = &mbox->module_ctx.super;
+	v->create_box = migration_import_create_box;
+	v->transaction_begin = migration_import_transaction_begin;
+	v->save_alloc = migration_import_save_alloc;
+	v->save_cancel = migration_import_save_cancel;
+	v->copy = migration_import_copy;
+	v->transaction_commit = migration_import_transaction_commit;
+	v->transaction_rollback = migration_import_transaction_rollback;
+	v->close = migration_import_close;
+	MODULE_CONTEXT_SET(box, migration_import_storage_module, mbox);
+}
+
+static enum import_duplicates get_duplicates(const char *value)
+{
+	if (strcmp(value, "skip") == 0)
+		return IMPORT_DUPLICATES_SKIP;
+	if (strcmp(value, "import") == 0)
+		return IMPORT_DUPLICATES_IMPORT;
+	return IMPORT_DUPLICATES_MERGE_FLAGS;
 }
 
 static void migration_import_mail_user_created(struct mail_user *user)
@@ -41,7 +338,15 @@ static void migration_import_mail_user_created(struct mail_user *user)
 		return;
 
 	muser = p_new(user->pool, struct migration_import_user, 1);
+	muser->user = user;
 	muser->set = set;
+	muser->target_set.duplicates = get_duplicates(muser->set->duplicates);
+	muser->target_set.commit_mails = muser->set->commit_mails;
+	if (import_users != NULL) {
+		muser->created_for = p_strdup(user->pool,
+					      import_users->user->username);
+	}
+	DLLIST_PREPEND(&import_users, muser);
 	muser->module_ctx.super = *v;
 	user->vlast = &muser->module_ctx.super;
 	v->deinit = migration_import_user_deinit;
@@ -50,6 +355,7 @@ static void migration_import_mail_user_created(struct mail_user *user)
 
 static struct mail_storage_hooks migration_import_mail_storage_hooks = {
 	.mail_user_created = migration_import_mail_user_created,
+	.mailbox_allocated = migration_import_mailbox_allocated,
 };
 
 void migration_import_plugin_init(struct module *module)

@@ -5,8 +5,13 @@
 struct migration_import_settings {
 	pool_t pool;
 
-	/* a mail that the destination has already is imported again */
-	bool duplicates;
+	/* What is done with a mail that the destination has already:
+	   "merge-flags" joins the flags and keywords of both, "skip" leaves
+	   the destination's mail alone, "import" saves it once more. */
+	const char *duplicates;
+	/* Mails that are committed together. What is committed stays if the
+	   run is killed. */
+	unsigned int commit_mails;
 };
 
 extern const struct setting_parser_info migration_import_setting_parser_info;

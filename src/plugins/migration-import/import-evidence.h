@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef IMPORT_EVIDENCE_H
+#define IMPORT_EVIDENCE_H
+
+#include "import-decide.h"
+
+struct mail;
+
+/* Fields of IMPORT_EVIDENCE_KEY, NULL-terminated. */
+extern const char *const import_evidence_key_headers[];
+
+/* Finds out the wanted evidence on a mail and adds it to what identity has.
+   What cannot be found out is marked as unreadable. The body is read for
+   IMPORT_EVIDENCE_BODY only, and nothing is read for the size. */
+void import_evidence_read(struct mail *mail, enum import_evidence wanted,
+			  struct import_identity *identity);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef IMPORT_TARGET_H
+#define IMPORT_TARGET_H
+
+#include "import-decide.h"
+
+struct mail;
+struct mailbox;
+struct mailbox_transaction_context;
+struct import_target;
+
+/* One mailbox that mails are imported into.
+
+   Stock has one transaction for the whole mailbox, which is lost if the run is
+   killed. So every mail that stock copies into its own transaction is decided
+   on here, and saved, if it is to be saved, by transactions of our own on a
+   second handle of the mailbox, which are committed every few mails. Stock's
+   transaction stays empty. */
+
+struct import_target_settings {
+	enum import_duplicates duplicates;
+	/* mails in a transaction */
+	unsigned int commit_mails;
+};
+
+/* Begins an import by stock's transaction t on the destination. source_box is
+   the mailbox that is being imported, NULL if that is not known: then UIDs are
+   not kept.
+   Returns -1 if the mailbox cannot be opened or read; the storage has the
+   error. */
+int import_target_init(struct mailbox_transaction_context *t,
+		       struct mailbox *source_box,
+		       const struct import_target_settings *set,
+		       struct import_target **target_r);
+
+/* Takes a mail: saves it, or leaves it out because it is already there.
+   Returns -1 if it could not be saved; the storage has the error. */
+int import_target_add(struct import_target *target, struct mail *mail);
+
+/* Commits what is left and frees. The mailbox of the source must still be
+   open. Returns -1 and *error_r (data stack) if anything went wrong, also if
+   import_target_add() has told so before. */
+int import_target_finish(struct import_target **target, const char **error_r);
+/* Frees without committing what is not committed yet. */
+void import_target_abort(struct import_target **target);
+
+/* Gives an existing mailbox without mails the UIDVALIDITY of the source, if
+   all mails of the source can keep their UIDs there. Not called while the
+   mailbox is open. Returns -1 if the mailbox cannot be opened or changed; the
+   storage has the error. */
+int import_target_adopt_uidvalidity(struct mailbox *dest_box,
+				    struct mailbox *source_box);
+
+#endif
