@@ -27,6 +27,15 @@ struct mail_user;
 	  .check_func = (_check) }
 #endif
 
+/* TRUE while 2.4's config process checks a value that has %{variables}, which
+   are not known yet: a check_func can't judge it then. 2.3 checks when all are
+   known. */
+#if DOVECOT_PREREQ(2, 4, 0)
+#  define migration_setting_is_unknown(value) ((value) == set_value_unknown)
+#else
+#  define migration_setting_is_unknown(value) FALSE
+#endif
+
 /* Reads the settings of one table for the user.
    Returns 0 and *set_r, to be given back with migration_settings_free(), or
    -1 and *error_r (data stack), which names the setting that is wrong. */

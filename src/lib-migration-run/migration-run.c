@@ -59,14 +59,14 @@ const char *migration_severity_name(enum migration_severity severity)
 	return severity_names[severity];
 }
 
-static struct migration_run *migration_run_alloc(const char *username)
+static struct migration_run *migration_run_alloc(struct mail_user *user)
 {
 	struct migration_run *run;
 	pool_t pool = pool_alloconly_create("migration run", 4096);
 
 	run = p_new(pool, struct migration_run, 1);
 	run->pool = pool;
-	run->username = p_strdup(pool, username);
+	run->username = p_strdup(pool, user->username);
 	run->command = run->location = "";
 	i_gettimeofday(&run->start_time);
 	p_array_init(&run->findings, pool, 16);
@@ -76,8 +76,12 @@ static struct migration_run *migration_run_alloc(const char *username)
 	   outlives its parent's owner would keep the parent alive */
 	run->event = event_create(NULL);
 	event_add_category(run->event, &event_category_migration);
-	event_add_str(run->event, "user", username);
+	event_add_str(run->event, "user", user->username);
 	event_set_append_log_prefix(run->event, "migration: ");
+	if (user->event != NULL && event_want_debug_log(user->event)) {
+		/* doveadm -D */
+		event_set_forced_debug(run->event, TRUE);
+	}
 	return run;
 }
 
@@ -110,7 +114,7 @@ struct migration_run *migration_run_find(struct mail_user *user)
 	if (current_run != NULL && !migration_run_is_of_user(current_run, user))
 		migration_run_forget();
 	if (current_run == NULL)
-		current_run = migration_run_alloc(user->username);
+		current_run = migration_run_alloc(user);
 	return current_run;
 }
 

@@ -27,7 +27,8 @@ migration_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 	/* doveadm's working directory is the user's home for one user and
 	   something else for many */
 	if (set->report_path[0] != '\0' && set->report_path[0] != '/' &&
-	    set->report_path[0] != '~' && set->report_path[0] != '%') {
+	    set->report_path[0] != '~' &&
+	    !migration_setting_is_unknown(set->report_path)) {
 		*error_r = t_strdup_printf(
 			"migration_report_path must begin with / or ~/: %s",
 			set->report_path);
