@@ -1,39 +1,42 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "lib.h"
+#include "lib-event.h"
 #include "mail-user.h"
 #include "mail-storage-hooks.h"
 #include "mail-storage-private.h"
+#include "compat-imapc.h"
 #include "settings-loader.h"
 #include "migration-user.h"
-#include "migration-imapc-settings.h"
+#include "migration-imapc-private.h"
 #include "migration-imapc-plugin.h"
-
-#define MIGRATION_IMAPC_USER_CONTEXT(obj) \
-	MODULE_CONTEXT(obj, migration_imapc_user_module)
-
-struct migration_imapc_user {
-	union mail_user_module_context module_ctx;
-	const struct migration_imapc_settings *set;
-};
 
 const char *migration_imapc_plugin_version = DOVECOT_ABI_VERSION;
 
-static MODULE_CONTEXT_DEFINE_INIT(migration_imapc_user_module,
-				  &mail_user_module_register);
+struct migration_imapc_user_module migration_imapc_user_module =
+	MODULE_CONTEXT_INIT(&mail_user_module_register);
+struct migration_imapc_list_module migration_imapc_list_module =
+	MODULE_CONTEXT_INIT(&mailbox_list_module_register);
+struct migration_imapc_storage_module migration_imapc_storage_module =
+	MODULE_CONTEXT_INIT(&mail_storage_module_register);
+struct migration_imapc_mail_module migration_imapc_mail_module =
+	MODULE_CONTEXT_INIT(&mail_module_register);
 
 static void migration_imapc_user_deinit(struct mail_user *user)
 {
 	struct migration_imapc_user *muser = MIGRATION_IMAPC_USER_CONTEXT(user);
 
-	migration_settings_free(muser->set);
+	/* namespaces, and with them lists and connections, go in here */
 	muser->module_ctx.super.deinit(user);
+	event_unref(&muser->event);
+	migration_settings_free(muser->set);
 }
 
 static void migration_imapc_mail_user_created(struct mail_user *user)
 {
 	struct mail_user_vfuncs *v = user->vlast;
 	struct migration_imapc_user *muser;
+	const char *features;
 	const void *set;
 
 	if (!migration_user_settings_init(user,
@@ -42,14 +45,48 @@ static void migration_imapc_mail_user_created(struct mail_user *user)
 
 	muser = p_new(user->pool, struct migration_imapc_user, 1);
 	muser->set = set;
+	muser->event = event_create(user->event);
+	event_set_append_log_prefix(muser->event, "migration_imapc: ");
 	muser->module_ctx.super = *v;
 	user->vlast = &muser->module_ctx.super;
 	v->deinit = migration_imapc_user_deinit;
 	MODULE_CONTEXT_SET(user, migration_imapc_user_module, muser);
+
+	features = compat_imapc_user_enable_features(user);
+	if (features[0] != '\0') {
+		e_debug(muser->event, "adding to imapc_features: %s "
+			"(sizes and headers without bodies, clean login errors)",
+			features);
+	}
+}
+
+static void migration_imapc_mail_storage_created(struct mail_storage *storage)
+{
+	struct migration_imapc_user *muser =
+		MIGRATION_IMAPC_USER_CONTEXT(storage->user);
+	struct mail_storage_settings *set;
+
+	if (muser == NULL || strcmp(storage->name, IMAPC_STORAGE_NAME) != 0)
+		return;
+
+	/* the original belongs to others, too */
+	set = p_new(storage->pool, struct mail_storage_settings, 1);
+	*set = *storage->set;
+	/* a search holds one mail more than this */
+	set->mail_prefetch_count = muser->set->prefetch - 1;
+	e_debug(muser->event, "raising mail_prefetch_count from %u to %u: mails "
+		"are asked for ahead, up to %u of them or %"PRIuUOFF_T" bytes",
+		storage->set->mail_prefetch_count, set->mail_prefetch_count,
+		muser->set->prefetch, muser->set->prefetch_size);
+	storage->set = set;
 }
 
 static struct mail_storage_hooks migration_imapc_mail_storage_hooks = {
 	.mail_user_created = migration_imapc_mail_user_created,
+	.mailbox_list_created = migration_imapc_list_created,
+	.mail_storage_created = migration_imapc_mail_storage_created,
+	.mailbox_allocated = migration_imapc_mailbox_allocated,
+	.mail_allocated = migration_imapc_mail_allocated,
 };
 
 void migration_imapc_plugin_init(struct module *module)

@@ -4,18 +4,28 @@
 #include "settings-loader.h"
 #include "migration-imapc-settings.h"
 
+/* More mails at once gain nothing: each of them has index data of some 20 kB,
+   and each reply of the server is compared with all of them. */
+#define MIGRATION_IMAPC_PREFETCH_MAX 10000
+/* imapc cannot be told a longer time */
+#define MIGRATION_IMAPC_TIMEOUT_MAX_SECS (24*60*60)
+
 #undef DEF
 #define DEF(type, name) \
 	MIGRATION_SETTING(type, "migration_imapc_"#name, name, \
 			  struct migration_imapc_settings)
 static const struct setting_define migration_imapc_setting_defines[] = {
 	DEF(UINT, prefetch),
+	DEF(SIZE, prefetch_size),
+	DEF(TIME, timeout),
 
 	SETTING_DEFINE_LIST_END
 };
 
 static const struct migration_imapc_settings migration_imapc_default_settings = {
-	.prefetch = 100,
+	.prefetch = 500,
+	.prefetch_size = 16*1024*1024,
+	.timeout = 0,
 };
 
 static bool
@@ -26,6 +36,20 @@ migration_imapc_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 
 	if (set->prefetch == 0) {
 		*error_r = "migration_imapc_prefetch must not be 0";
+		return FALSE;
+	}
+	if (set->prefetch > MIGRATION_IMAPC_PREFETCH_MAX) {
+		*error_r = t_strdup_printf(
+			"migration_imapc_prefetch must not be above %u",
+			MIGRATION_IMAPC_PREFETCH_MAX);
+		return FALSE;
+	}
+	if (set->prefetch_size == 0) {
+		*error_r = "migration_imapc_prefetch_size must not be 0";
+		return FALSE;
+	}
+	if (set->timeout > MIGRATION_IMAPC_TIMEOUT_MAX_SECS) {
+		*error_r = "migration_imapc_timeout must not be above 24 hours";
 		return FALSE;
 	}
 	return TRUE;

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "lib.h"
+#include "str.h"
+#include "mail-user.h"
+#include "mail-storage-settings.h"
+#include "imapc-client-private.h"
+#include "imapc-settings.h"
+#include "imapc-storage.h"
+#include "compat-imapc.h"
+
+#if DOVECOT_PREREQ(2, 4, 0)
+
+bool compat_imapc_has_feature(const struct imapc_settings *set,
+			      enum compat_imapc_feature feature)
+{
+	enum imapc_features features = set->parsed_features;
+
+	switch (feature) {
+	case COMPAT_IMAPC_FEATURE_FETCH_SIZE:
+		return (features & IMAPC_FEATURE_NO_FETCH_SIZE) == 0;
+	case COMPAT_IMAPC_FEATURE_FETCH_HEADERS:
+		return (features & IMAPC_FEATURE_NO_FETCH_HEADERS) == 0;
+	case COMPAT_IMAPC_FEATURE_DELAY_LOGIN:
+		return (features & IMAPC_FEATURE_NO_DELAY_LOGIN) == 0;
+	case COMPAT_IMAPC_FEATURE_SEARCH:
+		return (features & IMAPC_FEATURE_NO_SEARCH) == 0;
+	case COMPAT_IMAPC_FEATURE_GUID_FORCED:
+		return (features & IMAPC_FEATURE_GUID_FORCED) != 0;
+	case COMPAT_IMAPC_FEATURE_GMAIL_MIGRATION:
+		return (features & IMAPC_FEATURE_GMAIL_MIGRATION) != 0;
+	}
+	i_unreached();
+}
+
+const char *
+compat_imapc_user_enable_features(struct mail_user *user ATTR_UNUSED)
+{
+	/* what is off was turned off by the administrator */
+	return "";
+}
+
+const struct imapc_settings *
+compat_imapc_settings_with_search(const struct imapc_settings *set,
+				  pool_t pool ATTR_UNUSED)
+{
+	/* off means that the administrator turned it off */
+	return set;
+}
+
+void compat_imapc_client_set_retry_count(struct imapc_client *client,
+					 unsigned int count)
+{
+	struct imapc_settings *set = (struct imapc_settings *)client->set;
+
+	set->imapc_connection_retry_count = count;
+	if (set->imapc_connection_retry_interval_msecs == 0)
+		set->imapc_connection_retry_interval_msecs = 1000;
+}
+
+void compat_imapc_client_set_timeouts(struct imapc_client *client,
+				      unsigned int connect_msecs,
+				      unsigned int command_msecs)
+{
+	struct imapc_settings *set = (struct imapc_settings *)client->set;
+
+	set->imapc_connection_timeout_interval_msecs = connect_msecs;
+	set->imapc_cmd_timeout_secs = (command_msecs + 999) / 1000;
+}
+
+#else
+
+static enum imapc_features
+compat_imapc_feature_bit(enum compat_imapc_feature feature)
+{
+	switch (feature) {
+	case COMPAT_IMAPC_FEATURE_FETCH_SIZE:
+		return IMAPC_FEATURE_RFC822_SIZE;
+	case COMPAT_IMAPC_FEATURE_FETCH_HEADERS:
+		return IMAPC_FEATURE_FETCH_HEADERS;
+	case COMPAT_IMAPC_FEATURE_DELAY_LOGIN:
+		return IMAPC_FEATURE_DELAY_LOGIN;
+	case COMPAT_IMAPC_FEATURE_SEARCH:
+		return IMAPC_FEATURE_SEARCH;
+	case COMPAT_IMAPC_FEATURE_GUID_FORCED:
+		return IMAPC_FEATURE_GUID_FORCED;
+	case COMPAT_IMAPC_FEATURE_GMAIL_MIGRATION:
+		return IMAPC_FEATURE_GMAIL_MIGRATION;
+	}
+	i_unreached();
+}
+
+bool compat_imapc_has_feature(const struct imapc_settings *set,
+			      enum compat_imapc_feature feature)
+{
+	return (set->parsed_features & compat_imapc_feature_bit(feature)) != 0;
+}
+
+const char *compat_imapc_user_enable_features(struct mail_user *user)
+{
+	static const struct {
+		enum compat_imapc_feature feature;
+		const char *name;
+	} wanted[] = {
+		{ COMPAT_IMAPC_FEATURE_FETCH_SIZE, "rfc822.size" },
+		{ COMPAT_IMAPC_FEATURE_FETCH_HEADERS, "fetch-headers" },
+		{ COMPAT_IMAPC_FEATURE_DELAY_LOGIN, "delay-login" },
+	};
+	/* these settings were expanded for this user and belong to it */
+	struct imapc_settings *set = (struct imapc_settings *)
+		mail_user_set_get_driver_settings(user->set_info, user->set,
+						  IMAPC_STORAGE_NAME);
+	string_t *str = t_str_new(64);
+	unsigned int i;
+
+	if (set == NULL)
+		return "";
+	for (i = 0; i < N_ELEMENTS(wanted); i++) {
+		if (compat_imapc_has_feature(set, wanted[i].feature))
+			continue;
+		set->parsed_features |= compat_imapc_feature_bit(wanted[i].feature);
+		if (str_len(str) > 0)
+			str_append_c(str, ' ');
+		str_append(str, wanted[i].name);
+	}
+	return str_c(str);
+}
+
+const struct imapc_settings *
+compat_imapc_settings_with_search(const struct imapc_settings *set, pool_t pool)
+{
+	struct imapc_settings *copy;
+
+	if (compat_imapc_has_feature(set, COMPAT_IMAPC_FEATURE_SEARCH))
+		return set;
+	copy = p_new(pool, struct imapc_settings, 1);
+	*copy = *set;
+	copy->parsed_features |= IMAPC_FEATURE_SEARCH;
+	return copy;
+}
+
+void compat_imapc_client_set_retry_count(struct imapc_client *client,
+					 unsigned int count)
+{
+	client->set.connect_retry_count = count;
+	if (client->set.connect_retry_interval_msecs == 0)
+		client->set.connect_retry_interval_msecs = 1000;
+}
+
+void compat_imapc_client_set_timeouts(struct imapc_client *client,
+				      unsigned int connect_msecs,
+				      unsigned int command_msecs)
+{
+	client->set.connect_timeout_msecs = connect_msecs;
+	client->set.cmd_timeout_msecs = command_msecs;
+}
+
+#endif

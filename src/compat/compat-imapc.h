@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef COMPAT_IMAPC_H
+#define COMPAT_IMAPC_H
+
+struct mail_user;
+struct imapc_client;
+struct imapc_settings;
+
+/* What differs in imapc. 2.3 has most features off unless imapc_features names
+   them; 2.4 has them on unless imapc_features says no-…, with the same bits
+   meaning the opposite: never test a bit outside of here. */
+
+enum compat_imapc_feature {
+	COMPAT_IMAPC_FEATURE_FETCH_SIZE,
+	COMPAT_IMAPC_FEATURE_FETCH_HEADERS,
+	COMPAT_IMAPC_FEATURE_DELAY_LOGIN,
+	COMPAT_IMAPC_FEATURE_SEARCH,
+	COMPAT_IMAPC_FEATURE_GUID_FORCED,
+	COMPAT_IMAPC_FEATURE_GMAIL_MIGRATION,
+};
+
+bool compat_imapc_has_feature(const struct imapc_settings *set,
+			      enum compat_imapc_feature feature);
+
+/* Called from mail_user_created, before the user's imapc lists exist. Turns on
+   for this user what 2.4 has on by default and a migration needs: sizes
+   without bodies, header fields without headers, login when it is needed (2.3
+   aborts on a refused login without it). Returns the words that were added to
+   imapc_features, "" if there was nothing to add. */
+const char *compat_imapc_user_enable_features(struct mail_user *user);
+
+/* Returns settings with the server's SEARCH in use: the same ones if it is
+   already so, else a copy of them from the pool. */
+const struct imapc_settings *
+compat_imapc_settings_with_search(const struct imapc_settings *set, pool_t pool);
+
+/* How many times connecting may be tried again. To be called before there is
+   a connection. */
+void compat_imapc_client_set_retry_count(struct imapc_client *client,
+					 unsigned int count);
+/* How long the server may be silent, while connecting and logging in, and
+   while a command runs. To be called before there is a connection. */
+void compat_imapc_client_set_timeouts(struct imapc_client *client,
+				      unsigned int connect_msecs,
+				      unsigned int command_msecs);
+
+#endif

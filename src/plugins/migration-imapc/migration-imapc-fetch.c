@@ -1,0 +1,607 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What is fetched, and how far ahead.
+
+   Stock imapc fetches ahead for a search what the search asked for, up to
+   mail_prefetch_count mails, as one command at a time: nothing is on its way
+   while the mails of one command are being used. What the caller asks for only
+   after it got a mail costs a round trip for this mail.
+
+   So here:
+   - a search is told up front what its caller will ask for (fetch-plan.h).
+     What cannot be foreseen is learned from the first mail.
+   - mails are requested in halves of a window, one on its way while the other
+     is used. The window is limited in mails, bytes and temporary files
+     (fetch-window.h). For the bytes, sizes are asked for ahead of the bodies,
+     in the same burst. */
+
+#include "lib.h"
+#include "array.h"
+#include "hash.h"
+#include "str.h"
+#include "seq-range-array.h"
+#include "imap-arg.h"
+#include "imap-util.h"
+#include "mail-search.h"
+#include "index-mail.h"
+#include "imapc-mail.h"
+#include "compat-imapc.h"
+#include "fetch-window.h"
+#include "migration-run.h"
+#include "migration-imapc-private.h"
+
+/* imapc-connection.c: larger literals go to a temporary file */
+#define IMAPC_MAX_INLINE_LITERAL_SIZE (1024*32)
+/* Descriptors that mails ahead may hold. The usual limit of a process is 1024,
+   and the destination needs some, too. */
+#define MIGRATION_IMAPC_WINDOW_FILES 200
+/* The first mails of a mailbox are asked for before any size is known: this is
+   what they are taken for. A small number makes a large first command. */
+#define MIGRATION_IMAPC_UNKNOWN_SIZE (512*1024)
+/* A mail of which only metadata is fetched */
+#define MIGRATION_IMAPC_METADATA_SIZE 1024
+/* How many sizes are asked for in one command: enough to have the next ones
+   before they are needed, few enough that a server which has to look into each
+   mail for its size does not keep us waiting. */
+#define MIGRATION_IMAPC_SIZES_CHUNK 2000
+/* There is nothing to limit in fewer mails than this */
+#define MIGRATION_IMAPC_SIZES_MIN_MAILS 16
+
+#define MIGRATION_IMAPC_LEARNABLE_FIELDS \
+	(MAIL_FETCH_RECEIVED_DATE | MAIL_FETCH_PHYSICAL_SIZE | \
+	 MAIL_FETCH_VIRTUAL_SIZE)
+
+struct migration_imapc_search {
+	union mail_search_module_context module_ctx;
+	struct mail_search_context *ctx;
+	struct migration_imapc_mailbox *mmbox;
+	struct fetch_window window;
+
+	/* added to what each mail wants, because it was asked of the first */
+	enum mail_fetch_field learned_fields;
+	struct mailbox_header_lookup_ctx *learned_headers;
+	/* the mail that was returned latest */
+	struct mail *returned_mail;
+
+	/* mails whose sizes are still to be asked for */
+	ARRAY_TYPE(seq_range) size_seqs;
+	/* sizes that were asked for and not used */
+	unsigned int sizes_ahead;
+	/* it is dsync's list of all mails */
+	bool dsync_list;
+};
+
+struct migration_imapc_mail {
+	union mail_module_context module_ctx;
+	/* the search in whose window the mail is, or NULL */
+	struct migration_imapc_search *search;
+	uint64_t taken_size;
+};
+
+/* ---- what to ask for ---- */
+
+static enum fetch_plan_item
+migration_imapc_fields_to_items(enum mail_fetch_field fields)
+{
+	enum fetch_plan_item items = 0;
+
+	if ((fields & MAIL_FETCH_STREAM_BODY) != 0)
+		items |= FETCH_PLAN_ITEM_BODY;
+	if ((fields & MAIL_FETCH_STREAM_HEADER) != 0)
+		items |= FETCH_PLAN_ITEM_HEADER;
+	if ((fields & MAIL_FETCH_RECEIVED_DATE) != 0)
+		items |= FETCH_PLAN_ITEM_INTERNALDATE;
+	if ((fields & (MAIL_FETCH_PHYSICAL_SIZE | MAIL_FETCH_VIRTUAL_SIZE)) != 0)
+		items |= FETCH_PLAN_ITEM_SIZE;
+	if ((fields & MAIL_FETCH_GUID) != 0)
+		items |= FETCH_PLAN_ITEM_GUID;
+	return items;
+}
+
+static enum mail_fetch_field
+migration_imapc_items_to_fields(enum fetch_plan_item items)
+{
+	enum mail_fetch_field fields = 0;
+
+	if ((items & FETCH_PLAN_ITEM_BODY) != 0)
+		fields |= MAIL_FETCH_STREAM_HEADER | MAIL_FETCH_STREAM_BODY;
+	if ((items & FETCH_PLAN_ITEM_HEADER) != 0)
+		fields |= MAIL_FETCH_STREAM_HEADER;
+	if ((items & FETCH_PLAN_ITEM_INTERNALDATE) != 0)
+		fields |= MAIL_FETCH_RECEIVED_DATE;
+	if ((items & FETCH_PLAN_ITEM_SIZE) != 0)
+		fields |= MAIL_FETCH_VIRTUAL_SIZE;
+	return fields;
+}
+
+static enum mail_fetch_field
+migration_imapc_plan(struct migration_imapc_mailbox *mmbox,
+		     struct mailbox_transaction_context *t,
+		     enum mail_fetch_field wanted, bool dsync_list)
+{
+	struct fetch_plan_search plan = {
+		.command = t->reason,
+		.wanted = migration_imapc_fields_to_items(wanted),
+		.guid_from_header = mmbox->mbox->guid_fetch_field_name == NULL &&
+			compat_imapc_has_feature(mmbox->mbox->storage->set,
+				COMPAT_IMAPC_FEATURE_GUID_FORCED),
+		.learned = mmbox->muser->learned,
+		.dsync_list = dsync_list,
+	};
+	enum fetch_plan_item add;
+	const char *reason;
+
+	add = fetch_plan_extend(&plan, &reason);
+	if (add != 0) {
+		e_debug(mmbox->muser->event, "mailbox %s: asking for %s in the "
+			"same FETCH: %s", t->box->vname,
+			fetch_plan_items_to_str(add), reason);
+	}
+	return wanted | migration_imapc_items_to_fields(add);
+}
+
+/* What was asked of one mail now will be asked of all. */
+static void
+migration_imapc_search_learn(struct migration_imapc_search *search,
+			     enum mail_fetch_field fields,
+			     struct mailbox_header_lookup_ctx *headers)
+{
+	struct migration_imapc_mailbox *mmbox = search->mmbox;
+	enum fetch_plan_item items;
+
+	search->learned_fields |= fields;
+	if (headers != NULL && search->learned_headers == NULL) {
+		search->learned_headers = headers;
+		mailbox_header_lookup_ref(headers);
+	}
+	items = migration_imapc_fields_to_items(fields);
+	if (search->dsync_list)
+		mmbox->muser->learned |= items;
+	e_debug(mmbox->muser->event, "mailbox %s: asking for %s%s of all mails "
+		"at once: it was asked of the first mail",
+		search->ctx->transaction->box->vname,
+		fetch_plan_items_to_str(items),
+		headers == NULL ? "" : items == 0 ? "header fields" :
+		" and header fields");
+}
+
+/* Returns TRUE if something of this was not asked for by the search. */
+static bool
+migration_imapc_search_is_new(struct migration_imapc_search *search,
+			      enum mail_fetch_field fields,
+			      struct mailbox_header_lookup_ctx *headers)
+{
+	return (fields & ~(search->ctx->wanted_fields |
+			   search->learned_fields)) != 0 ||
+		(headers != NULL && headers != search->learned_headers &&
+		 headers != search->ctx->wanted_headers);
+}
+
+static void
+migration_imapc_mail_add_temp_wanted_fields(struct mail *mail,
+					    enum mail_fetch_field fields,
+					    struct mailbox_header_lookup_ctx *headers)
+{
+	struct mail_private *pmail = (struct mail_private *)mail;
+	struct migration_imapc_mail *mmail =
+		MIGRATION_IMAPC_MAIL_CONTEXT_REQUIRE(pmail);
+	struct migration_imapc_mailbox *mmbox =
+		MIGRATION_IMAPC_CONTEXT_REQUIRE(mail->box);
+	struct migration_imapc_search *search = mmbox->returned;
+	enum mail_fetch_field new_fields =
+		fields & MIGRATION_IMAPC_LEARNABLE_FIELDS;
+	struct mail *other;
+	unsigned int i;
+
+	mmail->module_ctx.super.add_temp_wanted_fields(mail, fields, headers);
+	if (search == NULL || search->returned_mail != mail ||
+	    !migration_imapc_search_is_new(search, new_fields, headers))
+		return;
+	migration_imapc_search_learn(search, new_fields, headers);
+
+	/* those that were asked for before this was known */
+	for (i = 0; i < search->ctx->unused_mail_idx; i++) {
+		other = array_idx_elem(&search->ctx->mails, i);
+		mmail = MIGRATION_IMAPC_MAIL_CONTEXT_REQUIRE(
+			(struct mail_private *)other);
+		mmail->module_ctx.super.add_temp_wanted_fields(other,
+			new_fields, headers);
+		(void)mmail->module_ctx.super.prefetch(other);
+	}
+}
+
+/* ---- sizes ---- */
+
+static void
+migration_imapc_sizes_untagged(const struct imapc_untagged_reply *reply,
+			       struct imapc_mailbox *mbox)
+{
+	struct migration_imapc_mailbox *mmbox =
+		MIGRATION_IMAPC_CONTEXT_REQUIRE(&mbox->box);
+	const struct imap_arg *list;
+	const char *key, *value;
+	uint32_t num, uid = 0, size = 0;
+	bool have_size = FALSE;
+
+	if (mmbox->sizes_pending == 0 ||
+	    !imap_arg_get_list(&reply->args[0], &list))
+		return;
+	for (; list[0].type != IMAP_ARG_EOL && list[1].type != IMAP_ARG_EOL;
+	     list += 2) {
+		if (!imap_arg_get_atom(&list[0], &key))
+			return;
+		if (!imap_arg_get_atom(&list[1], &value) ||
+		    str_to_uint32(value, &num) < 0)
+			continue;
+		if (strcasecmp(key, "UID") == 0)
+			uid = num;
+		else if (strcasecmp(key, "RFC822.SIZE") == 0) {
+			size = num;
+			have_size = TRUE;
+		}
+	}
+	if (uid != 0 && have_size) {
+		hash_table_update(mmbox->sizes, POINTER_CAST(uid),
+				  POINTER_CAST(size));
+	}
+}
+
+static void
+migration_imapc_sizes_callback(const struct imapc_command_reply *reply ATTR_UNUSED,
+			       void *context)
+{
+	struct migration_imapc_mailbox *mmbox = context;
+
+	/* A size that is not known is no error: the mail is taken for a large
+	   one. */
+	i_assert(mmbox->sizes_pending > 0);
+	mmbox->sizes_pending--;
+}
+
+/* Moves the next mails out of size_seqs; their UIDs go to uids. */
+static unsigned int
+migration_imapc_search_next_uids(struct migration_imapc_search *search,
+				 ARRAY_TYPE(seq_range) *uids)
+{
+	struct mail_index_view *view = search->ctx->transaction->view;
+	struct seq_range_iter iter;
+	unsigned int n;
+	uint32_t seq, last_seq = 0, uid;
+
+	seq_range_array_iter_init(&iter, &search->size_seqs);
+	for (n = 0; n < MIGRATION_IMAPC_SIZES_CHUNK; n++) {
+		if (!seq_range_array_iter_nth(&iter, n, &seq))
+			break;
+		mail_index_lookup_uid(view, seq, &uid);
+		seq_range_array_add(uids, uid);
+		last_seq = seq;
+	}
+	if (n > 0)
+		seq_range_array_remove_range(&search->size_seqs, 1, last_seq);
+	return n;
+}
+
+static void
+migration_imapc_search_ask_sizes(struct migration_imapc_search *search)
+{
+	struct migration_imapc_mailbox *mmbox = search->mmbox;
+	struct imapc_command *cmd;
+	ARRAY_TYPE(seq_range) uids;
+	string_t *str;
+	unsigned int count;
+
+	if (array_is_empty(&search->size_seqs) ||
+	    search->sizes_ahead * 2 > MIGRATION_IMAPC_SIZES_CHUNK ||
+	    !mmbox->mbox->selected)
+		return;
+
+	t_array_init(&uids, 64);
+	count = migration_imapc_search_next_uids(search, &uids);
+	search->sizes_ahead += count;
+
+	str = t_str_new(256);
+	str_append(str, "UID FETCH ");
+	imap_write_seq_range(str, &uids);
+	str_append(str, " (RFC822.SIZE)");
+	mmbox->sizes_pending++;
+	cmd = imapc_client_mailbox_cmd(mmbox->mbox->client_box,
+				       migration_imapc_sizes_callback, mmbox);
+	imapc_command_set_flags(cmd, IMAPC_COMMAND_FLAG_RETRIABLE);
+	imapc_command_send(cmd, str_c(str));
+	migration_run_count(
+		migration_run_find(search->ctx->transaction->box->storage->user),
+		MIGRATION_COUNTER_IMAP_COMMANDS, 1);
+}
+
+static uint64_t
+migration_imapc_search_take_size(struct migration_imapc_search *search,
+				 uint32_t uid)
+{
+	void *key, *value;
+
+	if (!hash_table_lookup_full(search->mmbox->sizes, POINTER_CAST(uid),
+				    &key, &value))
+		return FETCH_WINDOW_SIZE_UNKNOWN;
+	hash_table_remove(search->mmbox->sizes, key);
+	if (search->sizes_ahead > 0)
+		search->sizes_ahead--;
+	return POINTER_CAST_TO(value, uint32_t);
+}
+
+/* Bodies of these mails will be fetched, in this order. */
+static void
+migration_imapc_search_init_sizes(struct migration_imapc_search *search,
+				  const struct mail_search_args *args)
+{
+	const struct mail_search_arg *arg = args->args;
+	uint32_t messages_count = mail_index_view_get_messages_count(
+		search->ctx->transaction->view);
+
+	/* Conditions that need more than the list of mails leave some out; then
+	   most sizes would be asked for in vain. */
+	if (arg == NULL || arg->next != NULL || arg->match_not || messages_count == 0)
+		return;
+	if (arg->type == SEARCH_SEQSET)
+		array_append_array(&search->size_seqs, &arg->value.seqset);
+	else if (arg->type == SEARCH_ALL)
+		seq_range_array_add_range(&search->size_seqs, 1, messages_count);
+	/* dsync's set goes up to the highest number there can be */
+	seq_range_array_remove_range(&search->size_seqs, messages_count + 1,
+				     (uint32_t)-1);
+
+	if (seq_range_count(&search->size_seqs) < MIGRATION_IMAPC_SIZES_MIN_MAILS)
+		array_clear(&search->size_seqs);
+}
+
+/* ---- search ---- */
+
+static void
+migration_imapc_search_init_window(struct migration_imapc_search *search)
+{
+	const struct migration_imapc_settings *set = search->mmbox->muser->set;
+	const struct fetch_window_limits limits = {
+		.mails = set->prefetch,
+		.bytes = set->prefetch_size,
+		.files = MIGRATION_IMAPC_WINDOW_FILES,
+		.file_min_size = IMAPC_MAX_INLINE_LITERAL_SIZE,
+		.unknown_size = MIGRATION_IMAPC_UNKNOWN_SIZE,
+	};
+
+	fetch_window_init(&search->window, &limits);
+}
+
+static struct mail_search_context *
+migration_imapc_search_super_init(struct migration_imapc_mailbox *mmbox,
+				  struct mailbox_transaction_context *t,
+				  struct mail_search_args *args,
+				  const enum mail_sort_type *sort_program,
+				  enum mail_fetch_field wanted_fields,
+				  struct mailbox_header_lookup_ctx *wanted_headers)
+{
+	struct imapc_storage *storage = mmbox->mbox->storage;
+	const struct imapc_settings *set = storage->set;
+	struct mail_search_context *ctx;
+
+	/* A command that copies asks for bodies up front, so the server has to
+	   say which ones: 2.3 would fetch all of them to look for itself. */
+	if (fetch_plan_command_copies(t->reason)) {
+		storage->set = compat_imapc_settings_with_search(set,
+						pool_datastack_create());
+	}
+	ctx = mmbox->module_ctx.super.search_init(t, args, sort_program,
+						  wanted_fields, wanted_headers);
+	storage->set = set;
+	return ctx;
+}
+
+static struct mail_search_context *
+migration_imapc_search_init(struct mailbox_transaction_context *t,
+			    struct mail_search_args *args,
+			    const enum mail_sort_type *sort_program,
+			    enum mail_fetch_field wanted_fields,
+			    struct mailbox_header_lookup_ctx *wanted_headers)
+{
+	struct migration_imapc_mailbox *mmbox =
+		MIGRATION_IMAPC_CONTEXT_REQUIRE(t->box);
+	struct migration_imapc_search *search;
+	struct mail_search_context *ctx;
+	bool dsync_list = t->box->storage->user->dsyncing &&
+		(t->flags & MAILBOX_TRANSACTION_FLAG_SYNC) != 0 &&
+		(wanted_fields & MAIL_FETCH_STREAM_BODY) == 0;
+
+	wanted_fields = migration_imapc_plan(mmbox, t, wanted_fields, dsync_list);
+	ctx = migration_imapc_search_super_init(mmbox, t, args, sort_program,
+						wanted_fields, wanted_headers);
+
+	search = i_new(struct migration_imapc_search, 1);
+	search->ctx = ctx;
+	search->mmbox = mmbox;
+	search->dsync_list = dsync_list;
+	i_array_init(&search->size_seqs, 4);
+	migration_imapc_search_init_window(search);
+	MODULE_CONTEXT_SET(ctx, migration_imapc_storage_module, search);
+
+	if ((wanted_fields & MAIL_FETCH_STREAM_BODY) != 0) T_BEGIN {
+		migration_imapc_search_init_sizes(search, args);
+		migration_imapc_search_ask_sizes(search);
+	} T_END;
+	return ctx;
+}
+
+static int migration_imapc_search_deinit(struct mail_search_context *ctx)
+{
+	struct migration_imapc_search *search =
+		MIGRATION_IMAPC_CONTEXT_REQUIRE(ctx);
+	struct migration_imapc_mailbox *mmbox = search->mmbox;
+	int ret;
+
+	if (mmbox->returned == search)
+		mmbox->returned = NULL;
+	/* closes the mails, which leave the window */
+	ret = mmbox->module_ctx.super.search_deinit(ctx);
+	hash_table_clear(mmbox->sizes, TRUE);
+	if (search->learned_headers != NULL)
+		mailbox_header_lookup_unref(&search->learned_headers);
+	array_free(&search->size_seqs);
+	i_free(search);
+	return ret;
+}
+
+/* Tells the search how many mails it may hold, counting the one that it is
+   about to get as one more than held_count says. */
+static void
+migration_imapc_search_set_room(struct migration_imapc_search *search,
+				unsigned int held_count)
+{
+	const char *reason;
+
+	/* the search stops when it holds exactly this number */
+	if (fetch_window_has_room(&search->window, &reason)) {
+		search->ctx->max_mails =
+			I_MAX(search->window.limits.mails, held_count + 1);
+	} else {
+		search->ctx->max_mails = I_MAX(held_count, 1);
+	}
+}
+
+static bool
+migration_imapc_search_next_nonblock(struct mail_search_context *ctx,
+				     struct mail **mail_r, bool *tryagain_r)
+{
+	struct migration_imapc_search *search =
+		MIGRATION_IMAPC_CONTEXT_REQUIRE(ctx);
+	struct migration_imapc_mailbox *mmbox = search->mmbox;
+	bool ret;
+
+	migration_imapc_search_set_room(search, ctx->unused_mail_idx);
+	mmbox->searching = search;
+	ret = mmbox->module_ctx.super.search_next_nonblock(ctx, mail_r,
+							   tryagain_r);
+	mmbox->searching = NULL;
+	mmbox->returned = ret ? search : NULL;
+	search->returned_mail = ret ? *mail_r : NULL;
+	return ret;
+}
+
+/* ---- mails ---- */
+
+static void
+migration_imapc_mail_enter_window(struct migration_imapc_mail *mmail,
+				  struct migration_imapc_search *search,
+				  struct mail *mail)
+{
+	struct imapc_mail *imail = IMAPC_MAIL(mail);
+	uint64_t size = MIGRATION_IMAPC_METADATA_SIZE;
+
+	if ((imail->fetching_fields & MAIL_FETCH_STREAM_BODY) != 0)
+		size = migration_imapc_search_take_size(search, mail->uid);
+	mmail->taken_size = fetch_window_add(&search->window, size);
+	mmail->search = search;
+
+	if (fetch_window_should_send(&search->window)) {
+		T_BEGIN {
+			migration_imapc_search_ask_sizes(search);
+		} T_END;
+		imapc_mail_fetch_flush(search->mmbox->mbox);
+		fetch_window_sent(&search->window);
+	}
+}
+
+static bool migration_imapc_mail_prefetch(struct mail *mail)
+{
+	struct mail_private *pmail = (struct mail_private *)mail;
+	struct migration_imapc_mail *mmail =
+		MIGRATION_IMAPC_MAIL_CONTEXT_REQUIRE(pmail);
+	struct migration_imapc_mailbox *mmbox =
+		MIGRATION_IMAPC_CONTEXT_REQUIRE(mail->box);
+	struct migration_imapc_search *search = mmbox->searching;
+
+	if (search == NULL)
+		return mmail->module_ctx.super.prefetch(mail);
+
+	if (search->learned_fields != 0 || search->learned_headers != NULL) {
+		mmail->module_ctx.super.add_temp_wanted_fields(mail,
+			search->learned_fields, search->learned_headers);
+	}
+	/* stock sends what is collected whenever it waits for something */
+	if (mmbox->mbox->pending_fetch_request == NULL)
+		fetch_window_sent(&search->window);
+	if (mmail->module_ctx.super.prefetch(mail))
+		return TRUE;
+	if (mmail->search == NULL)
+		migration_imapc_mail_enter_window(mmail, search, mail);
+	migration_imapc_search_set_room(search, search->ctx->unused_mail_idx + 1);
+	return FALSE;
+}
+
+static void
+migration_imapc_mail_count(struct migration_imapc_mailbox *mmbox,
+			   struct mail *mail)
+{
+	struct imapc_mail *imail = IMAPC_MAIL(mail);
+	uoff_t size = imail->imail.data.physical_size;
+	struct migration_run *run;
+
+	if (!imail->body_fetched || mail->uid == mmbox->counted_uid)
+		return;
+	/* closed and opened again: imapc kept the text of the latest mail */
+	mmbox->counted_uid = mail->uid;
+	run = migration_run_find(mail->box->storage->user);
+	migration_run_count(run, MIGRATION_COUNTER_MAILS_FETCHED, 1);
+	if (size != UOFF_T_MAX)
+		migration_run_count(run, MIGRATION_COUNTER_BYTES_FETCHED, size);
+}
+
+static void migration_imapc_mail_close(struct mail *mail)
+{
+	struct mail_private *pmail = (struct mail_private *)mail;
+	struct migration_imapc_mail *mmail =
+		MIGRATION_IMAPC_MAIL_CONTEXT_REQUIRE(pmail);
+	struct migration_imapc_mailbox *mmbox =
+		MIGRATION_IMAPC_CONTEXT_REQUIRE(mail->box);
+
+	migration_imapc_mail_count(mmbox, mail);
+	mmail->module_ctx.super.close(mail);
+	if (mmail->search != NULL) {
+		fetch_window_remove(&mmail->search->window, mmail->taken_size);
+		mmail->search = NULL;
+	}
+}
+
+void migration_imapc_mail_allocated(struct mail *mail)
+{
+	struct mail_private *pmail = (struct mail_private *)mail;
+	struct mail_vfuncs *v = pmail->vlast;
+	struct migration_imapc_mail *mmail;
+
+	if (strcmp(mail->box->storage->name, IMAPC_STORAGE_NAME) != 0 ||
+	    MIGRATION_IMAPC_CONTEXT(mail->box) == NULL)
+		return;
+
+	mmail = p_new(pmail->pool, struct migration_imapc_mail, 1);
+	mmail->module_ctx.super = *v;
+	pmail->vlast = &mmail->module_ctx.super;
+	v->prefetch = migration_imapc_mail_prefetch;
+	v->add_temp_wanted_fields = migration_imapc_mail_add_temp_wanted_fields;
+	v->close = migration_imapc_mail_close;
+	MODULE_CONTEXT_SET(pmail, migration_imapc_mail_module, mmail);
+}
+
+/* ---- mailbox ---- */
+
+void migration_imapc_fetch_mailbox_init(struct migration_imapc_mailbox *mmbox,
+					struct mailbox_vfuncs *v)
+{
+	v->search_init = migration_imapc_search_init;
+	v->search_deinit = migration_imapc_search_deinit;
+	v->search_next_nonblock = migration_imapc_search_next_nonblock;
+	hash_table_create_direct(&mmbox->sizes, default_pool, 0);
+	imapc_mailbox_register_untagged(mmbox->mbox, "FETCH",
+					migration_imapc_sizes_untagged);
+}
+
+void migration_imapc_fetch_mailbox_deinit(struct migration_imapc_mailbox *mmbox)
+{
+	i_assert(mmbox->sizes_pending == 0);
+	hash_table_destroy(&mmbox->sizes);
+}

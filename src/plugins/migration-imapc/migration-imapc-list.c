@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "lib.h"
+#include "array.h"
+#include "imapc-client-private.h"
+#include "imapc-connection.h"
+#include "compat-imapc.h"
+#include "migration-run.h"
+#include "migration-imapc-private.h"
+
+/* How often a connection may be made again in one run. imapc itself stops
+   reconnecting when a new connection did not get further than the one before,
+   so that this number is reached only by a server that drops connections all
+   the time, yet answers in between. Stock has 1: on 2.4.1, which counts every
+   reconnection and never forgets any, the second drop ends the run. */
+#define MIGRATION_IMAPC_RETRY_COUNT 1000
+/* imapc's own limit for connecting and logging in */
+#define MIGRATION_IMAPC_CONNECT_TIMEOUT_MSECS (30*1000)
+
+static const char *migration_imapc_list_source(struct migration_imapc_list *mlist)
+{
+	const struct imapc_settings *set = mlist->list->set;
+
+	return t_strdup_printf("%s:%u", set->imapc_host, set->imapc_port);
+}
+
+/* ---- imapc_list_prefix ---- */
+
+static void
+migration_imapc_list_set_prefix(struct migration_imapc_list *mlist,
+				const char *prefix)
+{
+	struct imapc_mailbox_list *list = mlist->list;
+	struct imapc_settings *set;
+
+	set = p_new(list->list.pool, struct imapc_settings, 1);
+	*set = *list->set;
+	set->imapc_list_prefix = prefix;
+	list->set = set;
+}
+
+/* imapc wants the prefix without the separator at its end and panics
+   otherwise, but everybody writes "INBOX.". The separator is not known before
+   the server said it: these two characters are it nearly always. */
+static void
+migration_imapc_list_cut_prefix(struct migration_imapc_list *mlist)
+{
+	const char *prefix = mlist->list->set->imapc_list_prefix;
+	size_t len = strlen(prefix);
+	const char *cut;
+
+	if (len < 2 || (prefix[len-1] != '.' && prefix[len-1] != '/'))
+		return;
+	cut = p_strndup(mlist->list->list.pool, prefix, len-1);
+	e_debug(mlist->muser->event, "taking imapc_list_prefix=%s for %s: "
+		"it is wanted without the hierarchy separator", prefix, cut);
+	mlist->written_prefix = prefix;
+	migration_imapc_list_set_prefix(mlist, cut);
+}
+
+/* Now the server's separator can be asked for: was the guess right? */
+static void
+migration_imapc_list_check_prefix(struct migration_imapc_list *mlist)
+{
+	const char *written = mlist->written_prefix;
+	char sep;
+
+	if (written == NULL ||
+	    imapc_list_try_get_root_sep(mlist->list, &sep) < 0)
+		return;
+	mlist->written_prefix = NULL;
+	if (written[strlen(written)-1] == sep)
+		return;
+	e_debug(mlist->muser->event, "the hierarchy separator is '%c': "
+		"imapc_list_prefix=%s is kept as it is", sep, written);
+	migration_imapc_list_set_prefix(mlist, written);
+}
+
+static const char *
+migration_imapc_list_get_storage_name(struct mailbox_list *_list,
+				      const char *vname)
+{
+	struct migration_imapc_list *mlist =
+		MIGRATION_IMAPC_LIST_CONTEXT(_list);
+
+	migration_imapc_list_check_prefix(mlist);
+	return mlist->module_ctx.super.get_storage_name(_list, vname);
+}
+
+/* ---- connection ---- */
+
+static void
+migration_imapc_list_state_changed(void *context,
+				   enum imapc_state_change_event state,
+				   const char *error)
+{
+	struct migration_imapc_list *mlist = context;
+	struct migration_run *run =
+		migration_run_find(mlist->list->list.ns->user);
+	struct event_passthrough *e = event_create_passthrough(run->event)->
+		add_str("host", mlist->list->set->imapc_host)->
+		add_int("port", mlist->list->set->imapc_port);
+
+	switch (state) {
+	case IMAPC_STATE_CHANGE_AUTH_OK:
+		e->set_name("migration_imapc_login_finished");
+		if (mlist->login_count++ > 0) {
+			migration_run_count(run, MIGRATION_COUNTER_RECONNECTS, 1);
+			e_debug(e->event(), "logged in to %s again, after %u "
+				"connections", migration_imapc_list_source(mlist),
+				mlist->login_count - 1);
+		} else {
+			e_debug(e->event(), "logged in to %s",
+				migration_imapc_list_source(mlist));
+		}
+		break;
+	case IMAPC_STATE_CHANGE_AUTH_FAILED:
+		/* imapc logs the error itself */
+		e->set_name("migration_imapc_login_finished")->
+			add_str("error", error);
+		e_debug(e->event(), "login to %s failed: %s",
+			migration_imapc_list_source(mlist), error);
+		break;
+	}
+}
+
+static void
+migration_imapc_list_set_limits(struct migration_imapc_list *mlist)
+{
+	struct imapc_client *client = mlist->list->client->client;
+	unsigned int msecs = mlist->muser->set->timeout * 1000;
+
+	compat_imapc_client_set_retry_count(client,
+					    MIGRATION_IMAPC_RETRY_COUNT);
+	e_debug(mlist->muser->event, "a lost connection is made again as long "
+		"as each one gets further than the one before");
+	if (msecs != 0) {
+		compat_imapc_client_set_timeouts(client,
+			I_MIN(msecs, MIGRATION_IMAPC_CONNECT_TIMEOUT_MSECS),
+			msecs);
+		e_debug(mlist->muser->event, "a server that is silent for %u "
+			"seconds counts as lost", msecs / 1000);
+	}
+}
+
+/* Commands that were queued before there was a connection keep imapc 2.3 from
+   ever connecting again before a mailbox is selected: it counts them as those
+   of the lost connection. The one that the list queued is the question for the
+   separator, which is asked again when it is needed. */
+static void migration_imapc_list_drop_queue(struct migration_imapc_list *mlist)
+{
+	struct imapc_client *client = mlist->list->client->client;
+	struct imapc_client_connection *conn;
+
+	array_foreach_elem(&client->conns, conn)
+		imapc_connection_abort_commands(conn->conn, NULL, FALSE);
+	imapc_client_disconnect(client);
+	mlist->list->root_sep_pending = FALSE;
+	mailbox_list_clear_error(&mlist->list->list);
+}
+
+/* Logs in now, with nothing else under way. A refused login then is an ordinary
+   error of everything that follows, and a connection that is lost before a
+   mailbox is selected is made again. */
+static void migration_imapc_list_login(struct migration_imapc_list *mlist)
+{
+	struct imapc_storage_client *sclient = mlist->list->client;
+
+	if (sclient->auth_returned || sclient->client->login_callback == NULL)
+		return;
+	migration_imapc_list_drop_queue(mlist);
+	imapc_client_login(sclient->client);
+	while (!sclient->auth_returned)
+		imapc_client_run(sclient->client);
+}
+
+/* ---- listing ---- */
+
+static void
+migration_imapc_list_remember_patterns(struct migration_imapc_list *mlist,
+				       const char *const *patterns)
+{
+	pool_unref(&mlist->patterns_pool);
+	mlist->patterns_pool =
+		pool_alloconly_create("migration imapc patterns", 256);
+	mlist->patterns = p_strarray_dup(mlist->patterns_pool, patterns);
+}
+
+static struct mailbox_list_iterate_context *
+migration_imapc_list_iter_init(struct mailbox_list *_list,
+			       const char *const *patterns,
+			       enum mailbox_list_iter_flags flags)
+{
+	struct migration_imapc_list *mlist =
+		MIGRATION_IMAPC_LIST_CONTEXT(_list);
+
+	migration_imapc_list_check_prefix(mlist);
+	if ((flags & MAILBOX_LIST_ITER_SELECT_SUBSCRIBED) == 0)
+		migration_imapc_list_remember_patterns(mlist, patterns);
+	return mlist->module_ctx.super.iter_init(_list, patterns, flags);
+}
+
+static void migration_imapc_list_deinit(struct mailbox_list *_list)
+{
+	struct migration_imapc_list *mlist =
+		MIGRATION_IMAPC_LIST_CONTEXT(_list);
+	pool_t patterns_pool = mlist->patterns_pool;
+
+	migration_imapc_status_free(mlist);
+	/* frees mlist, too */
+	mlist->module_ctx.super.deinit(_list);
+	pool_unref(&patterns_pool);
+}
+
+void migration_imapc_list_created(struct mailbox_list *_list)
+{
+	struct migration_imapc_user *muser =
+		MIGRATION_IMAPC_USER_CONTEXT(_list->ns->user);
+	struct mailbox_list_vfuncs *v = _list->vlast;
+	struct migration_imapc_list *mlist;
+
+	if (muser == NULL || strcmp(_list->name, MAILBOX_LIST_NAME_IMAPC) != 0)
+		return;
+
+	mlist = p_new(_list->pool, struct migration_imapc_list, 1);
+	mlist->muser = muser;
+	mlist->list = (struct imapc_mailbox_list *)_list;
+	mlist->module_ctx.super = *v;
+	_list->vlast = &mlist->module_ctx.super;
+	v->deinit = migration_imapc_list_deinit;
+	v->iter_init = migration_imapc_list_iter_init;
+	v->get_storage_name = migration_imapc_list_get_storage_name;
+	MODULE_CONTEXT_SET(_list, migration_imapc_list_module, mlist);
+
+	if (mlist->list->set->imapc_host[0] == '\0')
+		return;
+	if (mlist->list->client->client->state_change_callback == NULL) {
+		imapc_client_register_state_change_callback(
+			mlist->list->client->client,
+			migration_imapc_list_state_changed, mlist);
+	}
+	migration_imapc_list_cut_prefix(mlist);
+	migration_imapc_list_set_limits(mlist);
+	migration_imapc_list_login(mlist);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "lib.h"
+#include "hash.h"
+#include "compat-imapc.h"
+#include "migration-run.h"
+#include "migration-imapc-private.h"
+
+/* dsync's question while it builds the tree of mailboxes */
+#define STATUS_ITEMS_OF_TREE (STATUS_UIDVALIDITY | STATUS_UIDNEXT)
+
+static struct migration_imapc_list *
+migration_imapc_mailbox_list(struct mailbox *box)
+{
+	return strcmp(box->list->name, MAILBOX_LIST_NAME_IMAPC) != 0 ? NULL :
+		MIGRATION_IMAPC_LIST_CONTEXT(box->list);
+}
+
+static int
+migration_imapc_mailbox_exists(struct mailbox *box, bool auto_boxes,
+			       enum mailbox_existence *existence_r)
+{
+	struct migration_imapc_mailbox *mmbox = MIGRATION_IMAPC_CONTEXT_REQUIRE(box);
+	struct migration_imapc_list *mlist = migration_imapc_mailbox_list(box);
+
+	/* dsync asks this before it opens a mailbox, and stock forgets its
+	   list at each sync of a mailbox: it would ask for the whole list
+	   again for each mailbox. A mailbox that was deleted since then is
+	   noticed when it is opened. */
+	if (mlist != NULL && mlist->list->last_refreshed_mailboxes != 0)
+		mlist->list->refreshed_mailboxes_recently = TRUE;
+	return mmbox->module_ctx.super.exists(box, auto_boxes, existence_r);
+}
+
+/* With gmail-migration stock asks for the mailbox's flags while it is waiting
+   for the reply to EXAMINE. If it must send LIST for that, it panics. */
+static void migration_imapc_mailbox_list_first(struct mailbox *box)
+{
+	struct migration_imapc_mailbox *mmbox = MIGRATION_IMAPC_CONTEXT_REQUIRE(box);
+	enum mailbox_info_flags flags;
+
+	if (migration_imapc_mailbox_list(box) == NULL ||
+	    !compat_imapc_has_feature(mmbox->mbox->storage->set,
+			COMPAT_IMAPC_FEATURE_GMAIL_MIGRATION))
+		return;
+	/* a failure comes back when the mailbox is opened */
+	(void)imapc_list_get_mailbox_flags(box->list, box->name, &flags);
+}
+
+static int migration_imapc_mailbox_open(struct mailbox *box)
+{
+	struct migration_imapc_mailbox *mmbox = MIGRATION_IMAPC_CONTEXT_REQUIRE(box);
+	struct migration_run *run;
+
+	migration_imapc_mailbox_list_first(box);
+	if (mmbox->module_ctx.super.open(box) < 0)
+		return -1;
+
+	if (mmbox->mbox->client_box != NULL) {
+		run = migration_run_find(box->storage->user);
+		migration_run_count(run, MIGRATION_COUNTER_MAILBOXES, 1);
+		migration_run_count(run, MIGRATION_COUNTER_MAILS_SEEN,
+				    mmbox->mbox->exists_count);
+		e_debug(mmbox->muser->event, "mailbox %s: opened, %u mails",
+			box->vname, mmbox->mbox->exists_count);
+	}
+	return 0;
+}
+
+static int
+migration_imapc_mailbox_get_status(struct mailbox *box,
+				   enum mailbox_status_items items,
+				   struct mailbox_status *status_r)
+{
+	struct migration_imapc_mailbox *mmbox = MIGRATION_IMAPC_CONTEXT_REQUIRE(box);
+	struct migration_imapc_list *mlist = migration_imapc_mailbox_list(box);
+
+	if (!box->opened && mlist != NULL && items == STATUS_ITEMS_OF_TREE &&
+	    migration_imapc_status_get(mlist, box, status_r))
+		return 0;
+
+	if (mmbox->module_ctx.super.get_status(box, items, status_r) < 0)
+		return -1;
+	/* dsync takes a mailbox for unchanged if HIGHESTMODSEQ is the same on
+	   both sides. The two counters have nothing to do with each other:
+	   equal ones say nothing, and changes would be left out. Without them
+	   the mails themselves are compared. */
+	if (box->storage->user->dsyncing)
+		status_r->nonpermanent_modseqs = TRUE;
+	return 0;
+}
+
+static void migration_imapc_mailbox_free(struct mailbox *box)
+{
+	struct migration_imapc_mailbox *mmbox = MIGRATION_IMAPC_CONTEXT_REQUIRE(box);
+
+	migration_imapc_fetch_mailbox_deinit(mmbox);
+	mmbox->module_ctx.super.free(box);
+}
+
+void migration_imapc_mailbox_allocated(struct mailbox *box)
+{
+	struct migration_imapc_user *muser =
+		MIGRATION_IMAPC_USER_CONTEXT(box->storage->user);
+	struct mailbox_vfuncs *v = box->vlast;
+	struct migration_imapc_mailbox *mmbox;
+
+	if (muser == NULL || strcmp(box->storage->name, IMAPC_STORAGE_NAME) != 0)
+		return;
+
+	mmbox = p_new(box->pool, struct migration_imapc_mailbox, 1);
+	mmbox->muser = muser;
+	mmbox->mbox = IMAPC_MAILBOX(box);
+	mmbox->module_ctx.super = *v;
+	box->vlast = &mmbox->module_ctx.super;
+	v->exists = migration_imapc_mailbox_exists;
+	v->open = migration_imapc_mailbox_open;
+	v->get_status = migration_imapc_mailbox_get_status;
+	v->free = migration_imapc_mailbox_free;
+	migration_imapc_fetch_mailbox_init(mmbox, v);
+	MODULE_CONTEXT_SET(box, migration_imapc_storage_module, mmbox);
+}

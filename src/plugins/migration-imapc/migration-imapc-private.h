@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef MIGRATION_IMAPC_PRIVATE_H
+#define MIGRATION_IMAPC_PRIVATE_H
+
+#include "mail-user.h"
+#include "mail-storage-private.h"
+#include "mailbox-list-private.h"
+#include "imapc-storage.h"
+#include "imapc-list.h"
+#include "fetch-plan.h"
+#include "migration-imapc-settings.h"
+
+struct migration_imapc_search;
+struct migration_imapc_status;
+
+struct migration_imapc_user {
+	union mail_user_module_context module_ctx;
+	const struct migration_imapc_settings *set;
+	struct event *event;
+
+	/* what dsync's filters were seen to ask of each mail */
+	enum fetch_plan_item learned;
+};
+
+struct migration_imapc_list {
+	union mailbox_list_module_context module_ctx;
+	struct migration_imapc_user *muser;
+	struct imapc_mailbox_list *list;
+
+	/* imapc_list_prefix as it was written, if it was cut because it ended
+	   with what looks like the hierarchy separator; else NULL */
+	const char *written_prefix;
+	/* patterns of the latest listing */
+	const char *const *patterns;
+	pool_t patterns_pool;
+
+	/* answers to STATUS that nobody wanted yet */
+	struct migration_imapc_status *status;
+	/* logins that were accepted */
+	unsigned int login_count;
+};
+
+struct migration_imapc_mailbox {
+	union mailbox_module_context module_ctx;
+	struct migration_imapc_user *muser;
+	struct imapc_mailbox *mbox;
+
+	/* the search that is looking for its next mail now */
+	struct migration_imapc_search *searching;
+	/* the search that returned its mail latest */
+	struct migration_imapc_search *returned;
+	/* sizes of mails that are wanted soon: UID -> size */
+	HASH_TABLE(void *, void *) sizes;
+	/* RFC822.SIZE commands that were not answered yet */
+	unsigned int sizes_pending;
+	/* latest mail that was counted as fetched */
+	uint32_t counted_uid;
+};
+
+extern MODULE_CONTEXT_DEFINE(migration_imapc_user_module,
+			     &mail_user_module_register);
+extern MODULE_CONTEXT_DEFINE(migration_imapc_list_module,
+			     &mailbox_list_module_register);
+extern MODULE_CONTEXT_DEFINE(migration_imapc_storage_module,
+			     &mail_storage_module_register);
+extern MODULE_CONTEXT_DEFINE(migration_imapc_mail_module,
+			     &mail_module_register);
+
+#define MIGRATION_IMAPC_USER_CONTEXT(obj) \
+	MODULE_CONTEXT(obj, migration_imapc_user_module)
+#define MIGRATION_IMAPC_LIST_CONTEXT(obj) \
+	MODULE_CONTEXT(obj, migration_imapc_list_module)
+/* of struct mailbox and of struct mail_search_context */
+#define MIGRATION_IMAPC_CONTEXT(obj) \
+	MODULE_CONTEXT(obj, migration_imapc_storage_module)
+#define MIGRATION_IMAPC_CONTEXT_REQUIRE(obj) \
+	MODULE_CONTEXT_REQUIRE(obj, migration_imapc_storage_module)
+#define MIGRATION_IMAPC_MAIL_CONTEXT_REQUIRE(obj) \
+	MODULE_CONTEXT_REQUIRE(obj, migration_imapc_mail_module)
+
+/* migration-imapc-list.c: connection, login, listing */
+void migration_imapc_list_created(struct mailbox_list *list);
+
+/* migration-imapc-status.c: STATUS of all mailboxes at once.
+   Returns TRUE and fills the two fields of status_r if the answer is known,
+   FALSE if imapc has to ask for this mailbox alone. */
+bool migration_imapc_status_get(struct migration_imapc_list *mlist,
+				struct mailbox *box,
+				struct mailbox_status *status_r);
+void migration_imapc_status_free(struct migration_imapc_list *mlist);
+
+/* migration-imapc-mailbox.c: opening, existence, status */
+void migration_imapc_mailbox_allocated(struct mailbox *box);
+
+/* migration-imapc-fetch.c: what is fetched, and how far ahead */
+void migration_imapc_fetch_mailbox_init(struct migration_imapc_mailbox *mmbox,
+					struct mailbox_vfuncs *v);
+void migration_imapc_fetch_mailbox_deinit(struct migration_imapc_mailbox *mmbox);
+void migration_imapc_mail_allocated(struct mail *mail);
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* dsync asks for UIDVALIDITY and UIDNEXT of each mailbox that it listed, one
+   after the other: a round trip for each. The first time that it does so, all
+   listed mailboxes are asked in one burst. Each answer is given once: who asks
+   again wants to know how things are then. */
+
+#include "lib.h"
+#include "hash.h"
+#include "imap-arg.h"
+#include "imap-match.h"
+#include "mailbox-tree.h"
+#include "imapc-client-private.h"
+#include "migration-run.h"
+#include "migration-imapc-private.h"
+
+/* commands in one burst: each costs 2 kB of memory */
+#define MIGRATION_IMAPC_STATUS_BURST 1000
+
+struct migration_imapc_status_answer {
+	uint32_t uidvalidity, uidnext;
+};
+
+struct migration_imapc_status {
+	pool_t pool;
+	/* remote name -> answer; only what was received in full */
+	HASH_TABLE(char *, struct migration_imapc_status_answer *) answers;
+	unsigned int pending;
+	bool collecting;
+};
+
+/* INBOX is the one name that a server may spell as it likes */
+static const char *migration_imapc_status_key(const char *remote_name)
+{
+	return strcasecmp(remote_name, "INBOX") == 0 ? "INBOX" : remote_name;
+}
+
+static bool
+migration_imapc_status_parse(const struct imap_arg *items,
+			     struct migration_imapc_status_answer *answer_r)
+{
+	const char *key, *value;
+	uint32_t num;
+
+	i_zero(answer_r);
+	for (; items[0].type != IMAP_ARG_EOL &&
+	       items[1].type != IMAP_ARG_EOL; items += 2) {
+		if (!imap_arg_get_atom(&items[0], &key) ||
+		    !imap_arg_get_atom(&items[1], &value) ||
+		    str_to_uint32(value, &num) < 0)
+			continue;
+		if (strcasecmp(key, "UIDVALIDITY") == 0)
+			answer_r->uidvalidity = num;
+		else if (strcasecmp(key, "UIDNEXT") == 0)
+			answer_r->uidnext = num;
+	}
+	return answer_r->uidvalidity != 0 && answer_r->uidnext != 0;
+}
+
+static void
+migration_imapc_status_untagged(const struct imapc_untagged_reply *reply,
+				struct imapc_storage_client *client)
+{
+	struct migration_imapc_list *mlist;
+	struct migration_imapc_status *status;
+	struct migration_imapc_status_answer answer, *copy;
+	const struct imap_arg *items;
+	const char *name;
+
+	if (client->_list == NULL)
+		return;
+	mlist = MIGRATION_IMAPC_LIST_CONTEXT(&client->_list->list);
+	status = mlist == NULL ? NULL : mlist->status;
+	if (status == NULL || !status->collecting)
+		return;
+	if (!imap_arg_get_astring(&reply->args[0], &name) ||
+	    !imap_arg_get_list(&reply->args[1], &items) ||
+	    !migration_imapc_status_parse(items, &answer))
+		return;
+
+	name = migration_imapc_status_key(name);
+	if (hash_table_lookup(status->answers, name) != NULL)
+		return;
+	copy = p_new(status->pool, struct migration_imapc_status_answer, 1);
+	*copy = answer;
+	hash_table_insert(status->answers, p_strdup(status->pool, name), copy);
+}
+
+static void
+migration_imapc_status_callback(const struct imapc_command_reply *reply ATTR_UNUSED,
+				void *context)
+{
+	struct migration_imapc_list *mlist = context;
+
+	/* Whatever went wrong: there is no answer then, imapc asks again when
+	   the mailbox's turn comes, and words the error. */
+	i_assert(mlist->status->pending > 0);
+	if (--mlist->status->pending == 0)
+		imapc_client_stop(mlist->list->client->client);
+}
+
+static void
+migration_imapc_status_send(struct migration_imapc_list *mlist,
+			    const char *remote_name)
+{
+	struct imapc_command *cmd;
+
+	mlist->status->pending++;
+	cmd = imapc_client_cmd(mlist->list->client->client,
+			       migration_imapc_status_callback, mlist);
+	imapc_command_set_flags(cmd, IMAPC_COMMAND_FLAG_RETRIABLE);
+	imapc_command_sendf(cmd, "STATUS %s (UIDNEXT UIDVALIDITY)", remote_name);
+}
+
+static void migration_imapc_status_wait(struct migration_imapc_list *mlist)
+{
+	while (mlist->status->pending > 0)
+		imapc_client_run(mlist->list->client->client);
+}
+
+static bool
+migration_imapc_status_wants(const struct mailbox_node *node, const char *vname,
+			     struct imap_match_glob *glob)
+{
+	return (node->flags & (MAILBOX_NOSELECT | MAILBOX_NONEXISTENT)) == 0 &&
+		(glob == NULL || imap_match(glob, vname) == IMAP_MATCH_YES);
+}
+
+static unsigned int
+migration_imapc_status_ask_all(struct migration_imapc_list *mlist)
+{
+	struct mailbox_list *list = &mlist->list->list;
+	struct mailbox_tree_iterate_context *iter;
+	struct imap_match_glob *glob = NULL;
+	struct mailbox_node *node;
+	const char *vname;
+	unsigned int count = 0;
+
+	if (mlist->patterns != NULL) {
+		glob = imap_match_init_multiple(pool_datastack_create(),
+			mlist->patterns, TRUE,
+			mail_namespace_get_sep(list->ns));
+	}
+	iter = mailbox_tree_iterate_init(mlist->list->mailboxes, NULL, 0);
+	while ((node = mailbox_tree_iterate_next(iter, &vname)) != NULL) {
+		if (!migration_imapc_status_wants(node, vname, glob))
+			continue;
+		T_BEGIN {
+			migration_imapc_status_send(mlist,
+				imapc_list_storage_to_remote_name(mlist->list,
+					mailbox_list_get_storage_name(list, vname)));
+		} T_END;
+		count++;
+		if (mlist->status->pending >= MIGRATION_IMAPC_STATUS_BURST)
+			migration_imapc_status_wait(mlist);
+	}
+	mailbox_tree_iterate_deinit(&iter);
+	migration_imapc_status_wait(mlist);
+	return count;
+}
+
+static void migration_imapc_status_collect(struct migration_imapc_list *mlist)
+{
+	struct migration_imapc_status *status;
+	pool_t pool = pool_alloconly_create("migration imapc status", 4096);
+	unsigned int count;
+
+	status = p_new(pool, struct migration_imapc_status, 1);
+	status->pool = pool;
+	hash_table_create(&status->answers, pool, 0, str_hash, strcmp);
+	mlist->status = status;
+
+	/* Cannot be unregistered: imapc finds the handler by name, and would
+	   find its own. */
+	imapc_storage_client_register_untagged(mlist->list->client, "STATUS",
+					       migration_imapc_status_untagged);
+	status->collecting = TRUE;
+	T_BEGIN {
+		count = migration_imapc_status_ask_all(mlist);
+	} T_END;
+	status->collecting = FALSE;
+	migration_run_count(migration_run_find(mlist->list->list.ns->user),
+			    MIGRATION_COUNTER_IMAP_COMMANDS, count);
+	e_debug(mlist->muser->event, "asked STATUS of %u mailboxes in one burst, "
+		"%u answered", count, hash_table_count(status->answers));
+}
+
+bool migration_imapc_status_get(struct migration_imapc_list *mlist,
+				struct mailbox *box,
+				struct mailbox_status *status_r)
+{
+	struct migration_imapc_status_answer *answer;
+	const char *name;
+
+	/* nothing is known of the mailboxes before they were listed */
+	if (mlist->list->last_refreshed_mailboxes == 0 ||
+	    imapc_storage_client_handle_auth_failure(mlist->list->client))
+		return FALSE;
+	if (mlist->status == NULL)
+		migration_imapc_status_collect(mlist);
+
+	name = migration_imapc_status_key(
+		imapc_mailbox_get_remote_name(IMAPC_MAILBOX(box)));
+	answer = hash_table_lookup(mlist->status->answers, name);
+	if (answer == NULL)
+		return FALSE;
+	hash_table_remove(mlist->status->answers, name);
+	status_r->uidvalidity = answer->uidvalidity;
+	status_r->uidnext = answer->uidnext;
+	return TRUE;
+}
+
+void migration_imapc_status_free(struct migration_imapc_list *mlist)
+{
+	pool_t pool;
+
+	if (mlist->status == NULL)
+		return;
+	/* the connection is still there, no command of ours is */
+	i_assert(mlist->status->pending == 0);
+	pool = mlist->status->pool;
+	hash_table_destroy(&mlist->status->answers);
+	mlist->status = NULL;
+	pool_unref(&pool);
+}
