@@ -4,6 +4,7 @@
 #include "master-service.h"
 #include "mail-user.h"
 #include "settings-loader.h"
+#include "user-debug.h"
 #include "migration-user.h"
 
 bool migration_user_is_active(struct mail_user *user)
@@ -24,6 +25,7 @@ bool migration_user_settings_init(struct mail_user *user,
 
 	if (!migration_user_is_active(user))
 		return FALSE;
+	user_debug_inherit(user);
 	if (migration_settings_get(user, info, set_r, &error) < 0) {
 		migration_user_fail(user, error);
 		return FALSE;

@@ -44,8 +44,8 @@
    before they are needed, few enough that a server which has to look into each
    mail for its size does not keep us waiting. */
 #define MIGRATION_IMAPC_SIZES_CHUNK 2000
-/* There is nothing to limit in fewer mails than this */
-#define MIGRATION_IMAPC_SIZES_MIN_MAILS 16
+/* There is nothing to limit in fewer mails than these */
+#define MIGRATION_IMAPC_SIZES_MIN_MAILS 32
 
 #define MIGRATION_IMAPC_LEARNABLE_FIELDS \
 	(MAIL_FETCH_RECEIVED_DATE | MAIL_FETCH_PHYSICAL_SIZE | \
@@ -464,6 +464,20 @@ migration_imapc_search_set_room(struct migration_imapc_search *search,
 	}
 }
 
+/* Stock closes a used mail when it takes it again for another one. As long as
+   there is no room for another one, used mails would fill the window. */
+static void
+migration_imapc_search_close_returned(struct migration_imapc_search *search)
+{
+	struct mail_private *pmail =
+		(struct mail_private *)search->returned_mail;
+
+	if (pmail != NULL) {
+		search->returned_mail = NULL;
+		pmail->v.close(&pmail->mail);
+	}
+}
+
 static bool
 migration_imapc_search_next_nonblock(struct mail_search_context *ctx,
 				     struct mail **mail_r, bool *tryagain_r)
@@ -473,6 +487,7 @@ migration_imapc_search_next_nonblock(struct mail_search_context *ctx,
 	struct migration_imapc_mailbox *mmbox = search->mmbox;
 	bool ret;
 
+	migration_imapc_search_close_returned(search);
 	migration_imapc_search_set_room(search, ctx->unused_mail_idx);
 	mmbox->searching = search;
 	ret = mmbox->module_ctx.super.search_next_nonblock(ctx, mail_r,

@@ -97,7 +97,7 @@ migration_imapc_list_state_changed(void *context,
 	struct migration_imapc_list *mlist = context;
 	struct migration_run *run =
 		migration_run_find(mlist->list->list.ns->user);
-	struct event_passthrough *e = event_create_passthrough(run->event)->
+	struct event_passthrough *e = event_create_passthrough(mlist->muser->event)->
 		add_str("host", mlist->list->set->imapc_host)->
 		add_int("port", mlist->list->set->imapc_port);
 
@@ -195,7 +195,12 @@ migration_imapc_list_iter_init(struct mailbox_list *_list,
 		MIGRATION_IMAPC_LIST_CONTEXT(_list);
 
 	migration_imapc_list_check_prefix(mlist);
-	if ((flags & MAILBOX_LIST_ITER_SELECT_SUBSCRIBED) == 0)
+	/* dsync lists again to find a mailbox by its GUID, which imapc makes
+	   from the name: the server has nothing new to say. */
+	if (_list->ns->user->dsyncing &&
+	    mlist->list->last_refreshed_mailboxes != 0)
+		mlist->list->refreshed_mailboxes = TRUE;
+	else if ((flags & MAILBOX_LIST_ITER_SELECT_SUBSCRIBED) == 0)
 		migration_imapc_list_remember_patterns(mlist, patterns);
 	return mlist->module_ctx.super.iter_init(_list, patterns, flags);
 }
