@@ -5,7 +5,9 @@ Everything runs on loopback in the private namespace that `./dev test` makes.
 See tests/lib/README.md.
 """
 
+from lab.courier import Courier
+from lab.cyrus import Cyrus
 from lab.dovecot import Dovecot, Namespace, Result, User, VERSIONS
 from lab.tls import CA
 
-__all__ = ["CA", "Dovecot", "Namespace", "Result", "User", "VERSIONS"]
+__all__ = ["CA", "Courier", "Cyrus", "Dovecot", "Namespace", "Result", "User", "VERSIONS"]

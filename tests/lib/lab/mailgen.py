@@ -20,8 +20,8 @@ _WORDS = ("meeting invoice report holiday budget release coffee train project "
           "the and with from about after before please thanks regards").split()
 _PEOPLE = ("anna.berg", "john.smith", "maria.rossi", "li.wei", "olga.petrova",
            "pierre.martin", "jose.garcia", "news", "no-reply", "support")
-_FLAGS = {"\\Seen": "S", "\\Answered": "R", "\\Flagged": "F",
-          "\\Deleted": "T", "\\Draft": "D"}
+FLAG_LETTERS = {"\\Seen": "S", "\\Answered": "R", "\\Flagged": "F",
+                "\\Deleted": "T", "\\Draft": "D"}
 
 # 2019-03-01; every sample mail is dated from here on
 _EPOCH = 1551398400
@@ -176,7 +176,7 @@ def _write_maildir(path, mail_list, uidvalidity):
     uid, lines = 0, []
     for number, mail in enumerate(mail_list):
         text = _maildir_text(mail.text)
-        letters = [_FLAGS[flag] for flag in mail.flags]
+        letters = [FLAG_LETTERS[flag] for flag in mail.flags]
         letters += [chr(97 + keywords.index(k)) for k in mail.keywords]
         base = (f"{_EPOCH + number}.M{number}P1.lab,S={len(text)}"
                 f",W={_virtual_size(text)}")

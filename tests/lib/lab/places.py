@@ -61,7 +61,7 @@ def free_port():
         last = int(file.read() or LAST_PORT)
         for _ in range(FIRST_PORT, LAST_PORT):
             last = last + 1 if last < LAST_PORT else FIRST_PORT
-            if _can_bind(last):
+            if can_bind(last):
                 break
         else:
             raise RuntimeError("no free port")
@@ -70,7 +70,7 @@ def free_port():
         return last
 
 
-def _can_bind(port):
+def can_bind(port):
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

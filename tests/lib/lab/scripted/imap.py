@@ -28,6 +28,8 @@ class ImapServer(Server):
                     FETCH items such as X-GM-MSGID
     size            function (Mail) -> what RFC822.SIZE claims
     text            function (Mail) -> the bytes that FETCH serves
+    header          function (Mail) -> the bytes of BODY[HEADER] and of its
+                    FIELDS, for servers that make it apart from the text
     changes_allowed without it a STORE, APPEND, EXPUNGE … is an error of the
                     client: a migration leaves its source alone
     """
@@ -38,7 +40,7 @@ class ImapServer(Server):
                  capabilities=CAPABILITIES, greeting=None, prefix="",
                  separator="/", uidvalidity=1000, special_use=None,
                  noselect=(), subscriptions=None, extra=None, size=None,
-                 text=None, changes_allowed=False):
+                 text=None, header=None, changes_allowed=False):
         super().__init__(faults, ca, tls)
         self.folders = folders
         self.users = users or {"user": "secret"}
@@ -56,6 +58,7 @@ class ImapServer(Server):
         self.extra = extra
         self.size = size or (lambda mail: len(self.text(mail)))
         self.text = text or (lambda mail: mail.text)
+        self.header = header
         self.changes_allowed = changes_allowed
 
     # data
@@ -322,15 +325,18 @@ class _Session:
         if item == "MODSEQ":
             return b"MODSEQ (1)"
         if item.startswith("BODY"):
-            return self.body_section(item, self.server.text(mail))
+            return self.body_section(item, mail)
         extra = self.server.extra and self.server.extra(self.mailbox, mail)
         if extra and item in extra:
             return f"{item} {extra[item]}".encode()
         return None
 
-    def body_section(self, item, text):
+    def body_section(self, item, mail):
         section = item[item.index("[") + 1:item.rindex("]")]
+        text = self.server.text(mail)
         header, separator, body = _split(text)
+        if self.server.header is not None and section.startswith("HEADER"):
+            header, separator, _ = _split(self.server.header(mail))
         if section == "":
             data = text
         elif section == "HEADER":
