@@ -156,3 +156,15 @@ void compat_imapc_client_set_timeouts(struct imapc_client *client,
 }
 
 #endif
+
+bool compat_imapc_disable_gmail_migration(const struct imapc_settings *_set)
+{
+	/* 2.3 expanded them for this user, 2.4 for this client */
+	struct imapc_settings *set = (struct imapc_settings *)_set;
+
+	if (!compat_imapc_has_feature(set, COMPAT_IMAPC_FEATURE_GMAIL_MIGRATION))
+		return FALSE;
+	/* one of the few bits that mean the same in both */
+	set->parsed_features &= ENUM_NEGATE(IMAPC_FEATURE_GMAIL_MIGRATION);
+	return TRUE;
+}

@@ -44,4 +44,8 @@ void compat_imapc_client_set_timeouts(struct imapc_client *client,
 				      unsigned int connect_msecs,
 				      unsigned int command_msecs);
 
+/* Switches off stock's own support for Gmail for all that uses these settings.
+   Returns TRUE if imapc_features had switched it on. */
+bool compat_imapc_disable_gmail_migration(const struct imapc_settings *set);
+
 #endif

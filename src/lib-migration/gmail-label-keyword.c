@@ -110,10 +110,12 @@ static bool is_combining_mark(unichar_t chr)
 	return chr >= 0x0300 && chr <= 0x036f;
 }
 
+/* An atom can hold "[" and "}", but their partners it cannot, and IMAP clients
+   stumble over one half. */
 static bool is_atom_char(unichar_t chr)
 {
 	return chr > 0x20 && chr < 0x7f &&
-		strchr("(){%*\"\\]", (int)chr) == NULL;
+		strchr("()[]{}%*\"\\", (int)chr) == NULL;
 }
 
 /* The characters that have no plain spelling are kept back and written

@@ -27,7 +27,7 @@ static const struct {
 	{ "Mu\xcc\x88ller", "Muller" },
 	/* what an atom cannot hold */
 	{ "To do", "To_do" },
-	{ "(x) {y} 50% *\"\\ [z]", "_x___y}_50______[z_" },
+	{ "(x) {y} 50% *\"\\ [z]", "_x___y__50_______z_" },
 	{ "tab\there", "tab_here" },
 	{ " ", "_" },
 	/* signs that have a plain likeness */

@@ -1,33 +1,33 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "lib.h"
-#include "mail-user.h"
+#include "lib-event.h"
 #include "mail-storage-hooks.h"
-#include "mail-storage-private.h"
+#include "compat-imapc.h"
 #include "settings-loader.h"
 #include "migration-user.h"
-#include "migration-gmail-settings.h"
+#include "migration-gmail-private.h"
 #include "migration-gmail-plugin.h"
-
-#define MIGRATION_GMAIL_USER_CONTEXT(obj) \
-	MODULE_CONTEXT(obj, migration_gmail_user_module)
-
-struct migration_gmail_user {
-	union mail_user_module_context module_ctx;
-	const struct migration_gmail_settings *set;
-};
 
 const char *migration_gmail_plugin_version = DOVECOT_ABI_VERSION;
 
-static MODULE_CONTEXT_DEFINE_INIT(migration_gmail_user_module,
-				  &mail_user_module_register);
+struct migration_gmail_user_module migration_gmail_user_module =
+	MODULE_CONTEXT_INIT(&mail_user_module_register);
+struct migration_gmail_list_module migration_gmail_list_module =
+	MODULE_CONTEXT_INIT(&mailbox_list_module_register);
+struct migration_gmail_storage_module migration_gmail_storage_module =
+	MODULE_CONTEXT_INIT(&mail_storage_module_register);
+struct migration_gmail_mail_module migration_gmail_mail_module =
+	MODULE_CONTEXT_INIT(&mail_module_register);
 
 static void migration_gmail_user_deinit(struct mail_user *user)
 {
 	struct migration_gmail_user *muser = MIGRATION_GMAIL_USER_CONTEXT(user);
 
-	migration_settings_free(muser->set);
+	/* namespaces, and with them lists and connections, go in here */
 	muser->module_ctx.super.deinit(user);
+	event_unref(&muser->event);
+	migration_settings_free(muser->set);
 }
 
 static void migration_gmail_mail_user_created(struct mail_user *user)
@@ -42,14 +42,45 @@ static void migration_gmail_mail_user_created(struct mail_user *user)
 
 	muser = p_new(user->pool, struct migration_gmail_user, 1);
 	muser->set = set;
+	muser->policy = gmail_label_policy_parse(muser->set->labels);
+	muser->event = event_create(user->event);
+	event_set_append_log_prefix(muser->event, "migration_gmail: ");
 	muser->module_ctx.super = *v;
 	user->vlast = &muser->module_ctx.super;
 	v->deinit = migration_gmail_user_deinit;
 	MODULE_CONTEXT_SET(user, migration_gmail_user_module, muser);
 }
 
+static void migration_gmail_mail_storage_created(struct mail_storage *storage)
+{
+	struct migration_gmail_user *muser =
+		MIGRATION_GMAIL_USER_CONTEXT(storage->user);
+	struct imapc_storage *istorage;
+
+	if (muser == NULL || strcmp(storage->name, IMAPC_STORAGE_NAME) != 0)
+		return;
+
+	/* Stock's own support for Gmail is switched off, because it
+	   - (gmail-list-panic) asks for the list of mailboxes from within the reply to a SELECT,
+	     and panics if that list was not there yet;
+	   - fails a mailbox if the server does not like the search for what POP3
+	     does not show;
+	   - fails a run if the server is not Gmail.
+	   What it does otherwise is done here, so the word in imapc_features
+	   makes no difference any more. */
+	istorage = IMAPC_STORAGE(storage);
+	if (compat_imapc_disable_gmail_migration(istorage->set)) {
+		e_debug(muser->event, "imapc_features: taking over "
+			"gmail-migration from imapc");
+	}
+}
+
 static struct mail_storage_hooks migration_gmail_mail_storage_hooks = {
 	.mail_user_created = migration_gmail_mail_user_created,
+	.mailbox_list_created = migration_gmail_list_created,
+	.mail_storage_created = migration_gmail_mail_storage_created,
+	.mailbox_allocated = migration_gmail_mailbox_allocated,
+	.mail_allocated = migration_gmail_mail_allocated,
 };
 
 void migration_gmail_plugin_init(struct module *module)

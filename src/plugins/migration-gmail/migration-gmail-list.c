@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "lib.h"
+#include "array.h"
+#include "hash.h"
+#include "str.h"
+#include "imap-utf7.h"
+#include "mailbox-list-iter-private.h"
+#include "mailbox-tree.h"
+#include "imapc-client.h"
+#include "gmail-label-keyword.h"
+#include "migration-report.h"
+#include "migration-run.h"
+#include "migration-gmail-private.h"
+
+/* The special-use attributes that Gmail gives to its folders. */
+static const struct {
+	enum mailbox_info_flags flag;
+	const char *name;
+} special_uses[] = {
+	{ MAILBOX_SPECIALUSE_ALL, "\\All" },
+	{ MAILBOX_SPECIALUSE_DRAFTS, "\\Drafts" },
+	{ MAILBOX_SPECIALUSE_FLAGGED, "\\Flagged" },
+	{ MAILBOX_SPECIALUSE_IMPORTANT, "\\Important" },
+	{ MAILBOX_SPECIALUSE_JUNK, "\\Junk" },
+	{ MAILBOX_SPECIALUSE_SENT, "\\Sent" },
+	{ MAILBOX_SPECIALUSE_TRASH, "\\Trash" },
+};
+
+static const char *special_use_name(enum mailbox_info_flags flags)
+{
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(special_uses); i++) {
+		if ((flags & special_uses[i].flag) != 0)
+			return special_uses[i].name;
+	}
+	return "";
+}
+
+/* ---- the account ---- */
+
+struct listed_mailbox {
+	const char *remote_name, *name;
+	enum mailbox_info_flags flags;
+};
+ARRAY_DEFINE_TYPE(listed_mailbox, struct listed_mailbox);
+
+static void
+migration_gmail_list_read_tree(struct migration_gmail_list *mlist,
+			       ARRAY_TYPE(listed_mailbox) *mailboxes)
+{
+	struct mailbox_list *list = &mlist->list->list;
+	struct mailbox_tree_iterate_context *iter;
+	struct mailbox_node *node;
+	struct listed_mailbox *mailbox;
+	const char *vname, *storage_name;
+	string_t *utf8 = t_str_new(64);
+
+	iter = mailbox_tree_iterate_init(mlist->list->mailboxes, NULL, 0);
+	while ((node = mailbox_tree_iterate_next(iter, &vname)) != NULL) {
+		storage_name = mailbox_list_get_storage_name(list, vname);
+		mailbox = array_append_space(mailboxes);
+		mailbox->remote_name = t_strdup(
+			imapc_list_storage_to_remote_name(mlist->list,
+							  storage_name));
+		str_truncate(utf8, 0);
+		mailbox->name =
+			imap_utf7_to_utf8(mailbox->remote_name, utf8) < 0 ?
+			mailbox->remote_name : t_strdup(str_c(utf8));
+		mailbox->flags = node->flags;
+	}
+	mailbox_tree_iterate_deinit(&iter);
+}
+
+static void
+migration_gmail_list_add_places(struct migration_gmail_list *mlist,
+				const ARRAY_TYPE(listed_mailbox) *mailboxes)
+{
+	const struct listed_mailbox *mailbox;
+	struct migration_gmail_place *place;
+	ARRAY_TYPE(const_string) labels;
+	const char *remote_name;
+
+	t_array_init(&labels, 64);
+	array_foreach(mailboxes, mailbox) {
+		place = p_new(mlist->pool, struct migration_gmail_place, 1);
+		place->name = p_strdup(mlist->pool, mailbox->name);
+		place->place = gmail_place_find(mailbox->remote_name,
+			special_use_name(mailbox->flags), mlist->system_prefix);
+		remote_name = p_strdup(mlist->pool, mailbox->remote_name);
+		hash_table_update(mlist->places, remote_name, place);
+		if (place->place == GMAIL_PLACE_LABEL)
+			array_push_back(&labels, &place->name);
+	}
+	array_append_zero(&labels);
+	mlist->keywords = gmail_keywords_init(array_front(&labels),
+		mlist->list->list.mail_set->mail_max_keyword_length);
+}
+
+static void migration_gmail_list_check(struct migration_gmail_list *mlist)
+{
+	struct mail_user *user = mlist->list->list.ns->user;
+
+	e_debug(mlist->muser->event, "%s is Gmail: labels become %s "
+		"(migration_gmail_labels)", mlist->list->set->imapc_host,
+		mlist->muser->policy == GMAIL_LABELS_FOLDERS ? "folders" :
+		mlist->muser->policy == GMAIL_LABELS_KEYWORDS ? "keywords" :
+		"folders and keywords");
+	if (mlist->system_prefix != NULL)
+		return;
+	/* gmail-hidden-all-mail */
+	migration_run_finding(migration_run_find(user),
+		MIGRATION_SEVERITY_WARNING, NULL, 0, "gmail-all-mail-hidden",
+		"Gmail shows no folder of all mail, so archived messages cannot "
+		"be reached. Switch on \"Show in IMAP\" for All Mail in Gmail's "
+		"settings, tab Labels.");
+}
+
+static int migration_gmail_list_is_gmail(struct migration_gmail_list *mlist)
+{
+	enum imapc_capability capabilities;
+
+	if (imapc_storage_client_handle_auth_failure(mlist->list->client) ||
+	    imapc_client_get_capabilities(mlist->list->client->client,
+					  &capabilities) < 0)
+		return -1;
+	return (capabilities & IMAPC_CAPABILITY_X_GM_EXT_1) != 0 ? 1 : 0;
+}
+
+bool migration_gmail_list_load(struct migration_gmail_list *mlist)
+{
+	ARRAY_TYPE(listed_mailbox) mailboxes;
+	const struct listed_mailbox *mailbox;
+	enum mailbox_info_flags flags;
+
+	if (mlist->pool != NULL)
+		return TRUE;
+	if (migration_gmail_list_is_gmail(mlist) <= 0)
+		return FALSE;
+	if (mlist->list->mailboxes == NULL ||
+	    mlist->list->last_refreshed_mailboxes == 0) {
+		if (imapc_list_get_mailbox_flags(&mlist->list->list, "INBOX",
+						 &flags) < 0 ||
+		    mlist->list->mailboxes == NULL)
+			return FALSE;
+	}
+
+	mlist->pool = pool_alloconly_create("migration gmail list", 4096);
+	hash_table_create(&mlist->places, mlist->pool, 0, str_hash, strcmp);
+	hash_table_create(&mlist->labels, mlist->pool, 0, str_hash, strcmp);
+	T_BEGIN {
+		t_array_init(&mailboxes, 64);
+		migration_gmail_list_read_tree(mlist, &mailboxes);
+		array_foreach(&mailboxes, mailbox) {
+			if ((mailbox->flags & MAILBOX_SPECIALUSE_ALL) != 0)
+				mlist->system_prefix = p_strdup(mlist->pool,
+					gmail_system_prefix(mailbox->remote_name));
+		}
+		migration_gmail_list_add_places(mlist, &mailboxes);
+	} T_END;
+	migration_gmail_list_check(mlist);
+	return TRUE;
+}
+
+/* ---- labels ---- */
+
+/* gmail-hidden-label: a user can hide a label's folder from IMAP. Nothing says
+   so, but the messages still have the label. */
+static void
+migration_gmail_label_is_hidden(struct migration_gmail_list *mlist,
+				const struct gmail_label *label)
+{
+	if (mlist->muser->policy == GMAIL_LABELS_KEYWORDS)
+		return;
+	migration_run_finding(
+		migration_run_find(mlist->list->list.ns->user),
+		MIGRATION_SEVERITY_WARNING, label->name, 0, "gmail-label-hidden",
+		"messages have the label \"%s\", but Gmail shows no folder of "
+		"that name. Switch on \"Show in IMAP\" for the label in Gmail's "
+		"settings, or use migration_gmail_labels=both to keep it as a "
+		"keyword.", label->name);
+}
+
+static void
+migration_gmail_list_meet_label(struct migration_gmail_list *mlist,
+				const struct gmail_label *label)
+{
+	struct gmail_label_decision decision;
+	struct gmail_label *copy;
+
+	if (hash_table_lookup(mlist->labels, label->imap_name) != NULL)
+		return;
+	copy = p_new(mlist->pool, struct gmail_label, 1);
+	copy->imap_name = p_strdup(mlist->pool, label->imap_name);
+	copy->name = p_strdup(mlist->pool, label->name);
+	copy->system = label->system;
+	hash_table_insert(mlist->labels, copy->imap_name, copy);
+
+	gmail_label_decide(label, mlist->muser->policy, mlist->keywords,
+			   &decision);
+	e_debug(mlist->muser->event, "label \"%s\": %s", label->name,
+		decision.reason);
+	if (!label->system &&
+	    hash_table_lookup(mlist->places, label->imap_name) == NULL)
+		migration_gmail_label_is_hidden(mlist, label);
+}
+
+struct migration_gmail_mapping *
+migration_gmail_list_map(struct migration_gmail_list *mlist,
+			 const struct gmail_message *msg, pool_t pool)
+{
+	struct migration_gmail_mapping *mapping;
+	struct gmail_mapping result;
+	const char **keywords;
+	unsigned int i, count;
+
+	for (i = 0; i < msg->labels_count; i++)
+		migration_gmail_list_meet_label(mlist, &msg->labels[i]);
+
+	gmail_message_map(msg, mlist->muser->policy, mlist->keywords, &result);
+	mapping = p_new(pool, struct migration_gmail_mapping, 1);
+	mapping->flags = result.flags;
+	count = array_count(&result.keywords);
+	keywords = p_new(pool, const char *, count + 1);
+	for (i = 0; i < count; i++) {
+		keywords[i] = p_strdup(pool,
+				       array_idx_elem(&result.keywords, i));
+	}
+	mapping->keywords = keywords;
+	return mapping;
+}
+
+/* ---- listing ---- */
+
+static bool
+migration_gmail_list_shows(struct migration_gmail_list *mlist, const char *vname)
+{
+	struct migration_gmail_place *place;
+	const char *storage_name, *remote_name, *reason;
+
+	if (mlist->muser->policy != GMAIL_LABELS_KEYWORDS ||
+	    !migration_gmail_list_load(mlist))
+		return TRUE;
+	storage_name = mailbox_list_get_storage_name(&mlist->list->list, vname);
+	remote_name = imapc_list_storage_to_remote_name(mlist->list,
+							storage_name);
+	place = hash_table_lookup(mlist->places, remote_name);
+	if (place == NULL)
+		return TRUE;
+	if (gmail_place_is_migrated(place->place, mlist->muser->policy, &reason))
+		return TRUE;
+	e_debug(mlist->muser->event, "mailbox %s: not migrated as a folder: %s",
+		vname, reason);
+	return FALSE;
+}
+
+static const struct mailbox_info *
+migration_gmail_list_iter_next(struct mailbox_list_iterate_context *ctx)
+{
+	struct migration_gmail_list *mlist =
+		MIGRATION_GMAIL_LIST_CONTEXT_REQUIRE(ctx->list);
+	const struct mailbox_info *info;
+	bool shown;
+
+	while ((info = mlist->module_ctx.super.iter_next(ctx)) != NULL) {
+		T_BEGIN {
+			shown = migration_gmail_list_shows(mlist, info->vname);
+		} T_END;
+		if (shown)
+			break;
+	}
+	return info;
+}
+
+/* ---- life ---- */
+
+/* The labels and their keywords become a part of the report: the names that
+   keywords could not hold are found there. */
+static void migration_gmail_list_report(struct migration_gmail_list *mlist)
+{
+	ARRAY_TYPE(gmail_keyword) keywords;
+	const struct gmail_keyword *keyword;
+	string_t *json = t_str_new(256);
+
+	if (mlist->muser->policy == GMAIL_LABELS_FOLDERS)
+		return;
+	gmail_keywords_get_all(mlist->keywords, &keywords);
+	str_append(json, "{");
+	array_foreach(&keywords, keyword) {
+		if (str_len(json) > 1)
+			str_append(json, ", ");
+		migration_report_append_string(json, keyword->label);
+		str_append(json, ": ");
+		migration_report_append_string(json, keyword->keyword);
+	}
+	str_append(json, "}");
+	migration_run_add_section(
+		migration_run_find(mlist->list->list.ns->user),
+		"gmail_keywords", str_c(json));
+}
+
+static void migration_gmail_list_deinit(struct mailbox_list *list)
+{
+	struct migration_gmail_list *mlist =
+		MIGRATION_GMAIL_LIST_CONTEXT_REQUIRE(list);
+
+	if (mlist->pool != NULL) {
+		T_BEGIN {
+			migration_gmail_list_report(mlist);
+		} T_END;
+		gmail_keywords_deinit(&mlist->keywords);
+		hash_table_destroy(&mlist->places);
+		hash_table_destroy(&mlist->labels);
+		pool_unref(&mlist->pool);
+	}
+	mlist->module_ctx.super.deinit(list);
+}
+
+void migration_gmail_list_created(struct mailbox_list *list)
+{
+	struct migration_gmail_user *muser =
+		MIGRATION_GMAIL_USER_CONTEXT(list->ns->user);
+	struct mailbox_list_vfuncs *v = list->vlast;
+	struct migration_gmail_list *mlist;
+
+	if (muser == NULL || strcmp(list->name, MAILBOX_LIST_NAME_IMAPC) != 0)
+		return;
+
+	mlist = p_new(list->pool, struct migration_gmail_list, 1);
+	mlist->muser = muser;
+	mlist->list = container_of(list, struct imapc_mailbox_list, list);
+	mlist->module_ctx.super = *v;
+	list->vlast = &mlist->module_ctx.super;
+	v->iter_next = migration_gmail_list_iter_next;
+	v->deinit = migration_gmail_list_deinit;
+	MODULE_CONTEXT_SET(list, migration_gmail_list_module, mlist);
+}

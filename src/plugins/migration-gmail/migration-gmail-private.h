@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef MIGRATION_GMAIL_PRIVATE_H
+#define MIGRATION_GMAIL_PRIVATE_H
+
+#include "mail-user.h"
+#include "mail-storage-private.h"
+#include "mailbox-list-private.h"
+#include "imapc-storage.h"
+#include "imapc-list.h"
+#include "gmail-label.h"
+#include "migration-gmail-settings.h"
+
+struct gmail_keywords;
+
+struct migration_gmail_user {
+	union mail_user_module_context module_ctx;
+	const struct migration_gmail_settings *set;
+	enum gmail_label_policy policy;
+	struct event *event;
+};
+
+/* A source account: an imapc list. */
+struct migration_gmail_list {
+	union mailbox_list_module_context module_ctx;
+	struct migration_gmail_user *muser;
+	struct imapc_mailbox_list *list;
+
+	/* The rest is known once the server listed its mailboxes, and if it
+	   turned out to be Gmail. */
+	pool_t pool;
+	/* what the names of Gmail's own folders begin with, or NULL */
+	const char *system_prefix;
+	/* remote names of the mailboxes that can be opened -> their place */
+	HASH_TABLE(const char *, struct migration_gmail_place *) places;
+	/* keywords of user labels */
+	struct gmail_keywords *keywords;
+	/* labels that were met already, by the name that they have in IMAP */
+	HASH_TABLE(const char *, struct gmail_label *) labels;
+};
+
+struct migration_gmail_place {
+	/* UTF-8, without the namespace */
+	const char *name;
+	enum gmail_place place;
+};
+
+/* Messages with the same labels in the same mailbox share one of these. */
+struct migration_gmail_mapping {
+	enum mail_flags flags;
+	/* NULL-terminated */
+	const char *const *keywords;
+};
+
+/* What Gmail says of one message. */
+struct migration_gmail_entry {
+	uint32_t uid;
+	/* POP3 does not show it (any more) */
+	bool pop3_deleted;
+	const char *msgid;
+	const struct migration_gmail_mapping *mapping;
+};
+
+struct migration_gmail_mailbox {
+	union mailbox_module_context module_ctx;
+	struct migration_gmail_list *mlist;
+	struct imapc_mailbox *mbox;
+
+	/* from here on: known once the metadata of its messages was fetched */
+	pool_t pool;
+	enum gmail_place place;
+	const char *place_name;
+	/* sorted by UID once they are complete */
+	ARRAY(struct migration_gmail_entry) entries;
+	/* labels as Gmail sent them -> what becomes of them in this mailbox */
+	HASH_TABLE(const char *, struct migration_gmail_mapping *) mappings;
+	/* UIDs below this one were asked for */
+	uint32_t next_uid;
+	/* tag of the search for messages that POP3 does not show, or NULL */
+	const char *pop3_search_tag;
+	ARRAY_TYPE(seq_range) pop3_deleted_uids;
+	/* the answer is coming in */
+	bool fetching:1;
+};
+
+extern MODULE_CONTEXT_DEFINE(migration_gmail_user_module,
+			     &mail_user_module_register);
+extern MODULE_CONTEXT_DEFINE(migration_gmail_list_module,
+			     &mailbox_list_module_register);
+extern MODULE_CONTEXT_DEFINE(migration_gmail_storage_module,
+			     &mail_storage_module_register);
+extern MODULE_CONTEXT_DEFINE(migration_gmail_mail_module,
+			     &mail_module_register);
+
+#define MIGRATION_GMAIL_USER_CONTEXT(obj) \
+	MODULE_CONTEXT(obj, migration_gmail_user_module)
+#define MIGRATION_GMAIL_LIST_CONTEXT(obj) \
+	MODULE_CONTEXT(obj, migration_gmail_list_module)
+#define MIGRATION_GMAIL_LIST_CONTEXT_REQUIRE(obj) \
+	MODULE_CONTEXT_REQUIRE(obj, migration_gmail_list_module)
+#define MIGRATION_GMAIL_CONTEXT(obj) \
+	MODULE_CONTEXT(obj, migration_gmail_storage_module)
+#define MIGRATION_GMAIL_CONTEXT_REQUIRE(obj) \
+	MODULE_CONTEXT_REQUIRE(obj, migration_gmail_storage_module)
+#define MIGRATION_GMAIL_MAIL_CONTEXT_REQUIRE(obj) \
+	MODULE_CONTEXT_REQUIRE(obj, migration_gmail_mail_module)
+
+/* migration-gmail-list.c: the account's mailboxes and labels */
+void migration_gmail_list_created(struct mailbox_list *list);
+
+/* Reads the account's mailboxes, if that was not done yet, which can cost a
+   LIST. Not to be called while imapc waits for something. Returns TRUE if the
+   server is Gmail. */
+bool migration_gmail_list_load(struct migration_gmail_list *mlist);
+
+/* What becomes of a message's labels in a mailbox, from the pool. */
+struct migration_gmail_mapping *
+migration_gmail_list_map(struct migration_gmail_list *mlist,
+			 const struct gmail_message *msg, pool_t pool);
+
+/* migration-gmail-mailbox.c: the metadata of a mailbox's messages */
+void migration_gmail_mailbox_allocated(struct mailbox *box);
+
+/* Returns what Gmail says of the message, or NULL if it said nothing (then
+   stock has to do), which is the case for all servers that are not Gmail.
+   Returns -1 and sets the storage's error if Gmail was asked and failed. */
+int migration_gmail_mailbox_lookup(struct migration_gmail_mailbox *gbox,
+				   uint32_t uid,
+				   const struct migration_gmail_entry **entry_r);
+
+/* migration-gmail-mail.c: flags, keywords, GUID and UIDL of a message */
+void migration_gmail_mail_allocated(struct mail *mail);
+
+#endif
