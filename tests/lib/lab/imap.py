@@ -11,7 +11,7 @@ import socket
 
 _TOKEN = re.compile(
     rb'\s*(?:(?P<open>\()|(?P<close>\))|"(?P<quoted>(?:[^"\\]|\\.)*)"'
-    rb'|(?P<atom>[^\s()"\[]+(?:\[[^\]]*\][^\s()"]*)?|\[[^\]]*\]))')
+    rb'|(?P<atom>[^\s()"\[]+(?:\[[^\]]*\][^\s()"]*)?|\[[^\]]*\][^\s()"]*))')
 _LITERAL = re.compile(rb"\{(\d+)\}\r\n$")
 
 

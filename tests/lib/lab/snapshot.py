@@ -80,7 +80,13 @@ def take(imap_port, name, password, *, prefix="", separator="/",
     mailboxes = {}
     for reply in client.command("LIST", '""', '"*"'):
         if _is_mailbox(reply, b"LIST"):
-            mailbox = read_mailbox(client, reply[4].decode(), bodies)
+            try:
+                mailbox = read_mailbox(client, reply[4].decode(), bodies)
+            except imap.ImapError as error:
+                # Maildir lists the parent of a folder although it is none
+                if "Mailbox doesn't exist" not in str(error):
+                    raise
+                continue
             mailboxes[_plain_name(reply[4], prefix, separator)] = mailbox
     subscriptions = sorted(
         _plain_name(reply[4], prefix, separator)

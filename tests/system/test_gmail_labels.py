@@ -1,0 +1,415 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Gmail: labels become folders, flags and keywords by policy."""
+
+import hashlib
+import json
+import re
+
+import pytest
+
+import lab
+from lab import gmail, places, snapshot
+from lab.gmail import Account, GmailServer
+from lab.scripted import On
+
+# The keyword of each label of the sample, as a person would write it down.
+KEYWORDS = {
+    "Work": "Work", "work": "work_e274eeff", "Work/2024": "Work/2024",
+    "Muller & Sohne": "Muller_&_Sohne",
+    "Müller & Söhne": "Muller_&_Sohne_" + hashlib.sha1(
+        "Müller & Söhne".encode()).hexdigest()[:8],
+    "Two Words": "Two_Words", "(done) [x]": "_done___x_",
+    "日本": "&ZeVnLA-", "Junk": "_Junk", "Family/Kids": "Family/Kids",
+}
+
+
+@pytest.fixture
+def report(folder):
+    """Where doveadm writes the run's report, as the mail account."""
+    return f"{places.mail_folder(folder)}/report"
+
+
+@pytest.fixture(scope="module")
+def dest(version):
+    with lab.Dovecot(version, driver="mdbox",
+                     plugins=("migration_imapc", "migration_gmail")) as server:
+        yield server
+        assert " Panic: " not in server.log()
+
+
+def backup(dest, user, server, *, policy=None, stock=False, report=None,
+           command=("backup", "-R"), debug=False, **settings):
+    """One run of stock's command. stock: imapc_features has gmail-migration.
+    Further settings are Dovecot's."""
+    o = dest.imapc(server, user="user", password="secret")
+    if stock:
+        o["imapc_features"] = (o.get("imapc_features", "") +
+                               " gmail-migration").strip()
+    ours = {"migration_gmail_labels": policy, "migration_report_path": report}
+    o.update(dest.plugin_options({name: value for name, value in
+                                  ours.items() if value is not None}))
+    o.update(settings)
+    words = [*command, "-u", user.name, "imapc:"]
+    return dest.doveadm(*words, o=o, debug=debug)
+
+
+def findings(path):
+    with open(path) as file:
+        return {(f["what"], f.get("mailbox")) for f in
+                json.load(file)["findings"]}
+
+
+# -- the model: what must be at the destination
+
+def keywords_of(message, folder, account, policy):
+    label = account.label_of(folder)
+    words = set()
+    if "\\Important" in message.labels:
+        words.add("$Important")
+    if "\\Muted" in message.labels:
+        words.add("$Muted")
+    if policy != "folders":
+        words |= {KEYWORDS.get(name, name) for name in message.labels
+                  if name[0] != "\\"}
+    if label == "\\All" and message.labels - {"\\Muted"}:
+        words.add("$GMailHaveLabels")
+    return words
+
+
+def is_migrated(label, policy):
+    return policy != "keywords" or label in {
+        "\\Inbox", "\\All", "\\Sent", "\\Draft", "\\Spam", "\\Trash", "\\Chat"}
+
+
+def expected(account, policy):
+    """{folder: {UID: (flags, keywords, text)}}"""
+    return {
+        folder: {mail.uid: (set(mail.message.flags),
+                            keywords_of(mail.message, folder, account, policy),
+                            hashlib.sha256(mail.text).hexdigest())
+                 for mail in mails}
+        for folder, mails in account.folders.items()
+        if is_migrated(account.label_of(folder), policy)}
+
+
+def state(user):
+    """What the user sees. A Maildir has folders between the folders, which
+    come and go."""
+    result = snapshot.of(user)
+    empty = {name for name, box in result.mailboxes.items() if not box.mails}
+    if user.driver == "maildir":
+        result = result.without(*(
+            {name.rpartition("/")[0] for name in result.mailboxes} & empty))
+    return result
+
+
+def found(user):
+    return {folder: {uid: (set(mail.flags), set(mail.keywords), mail.sha256)
+                     for uid, mail in box.mails.items()}
+            for folder, box in state(user).mailboxes.items()}
+
+
+# -- policies
+
+@pytest.mark.parametrize("driver", ["mdbox", "sdbox", "maildir"])
+@pytest.mark.parametrize("policy", ["folders", "keywords", "both"])
+def test_policy(dest, policy, driver):
+    account, user = gmail.sample(), dest.user(driver=driver)
+    with GmailServer(account) as server:
+        backup(dest, user, server, policy=policy).ok()
+        assert found(user) == expected(account, policy)
+        assert sorted(snapshot.of(user).subscriptions) == sorted(
+            expected(account, policy))
+
+        before, bodies = state(user), server.bodies
+        backup(dest, user, server, policy=policy).ok()
+        assert state(user) == before
+        assert server.bodies == bodies
+
+
+def test_policy_default_is_folders(dest):
+    account, user = gmail.sample(30), dest.user()
+    with GmailServer(account, label_spelling="string") as server:
+        backup(dest, user, server).ok()
+    assert found(user) == expected(account, "folders")
+
+
+def test_500_messages(dest):
+    account, user = gmail.sample(500, seed=5, size=300), dest.user()
+    with GmailServer(account) as server:
+        backup(dest, user, server, policy="both").ok()
+    assert found(user) == expected(account, "both")
+
+
+def test_wrong_policy_is_refused(dest):
+    with GmailServer(Account()) as server:
+        result = backup(dest, dest.user(), server, policy="tags")
+    assert result.rc != 0
+    assert "migration_gmail_labels" in result.err
+    assert server.received == []
+
+
+def test_localised_names(dest):
+    """Gmail's own folders are known by their attributes only."""
+    account = Account(prefix="[Google Mail]", translation=gmail.GERMAN)
+    account = gmail.sample(40, account=account)
+    user = dest.user()
+    with GmailServer(account) as server:
+        backup(dest, user, server, policy="keywords").ok()
+    assert found(user) == expected(account, "keywords")
+    assert "[Google Mail]/Alle Nachrichten" in found(user)
+    assert "[Google Mail]/Markiert" not in found(user)
+
+
+# -- incremental
+
+@pytest.mark.parametrize("policy", ["folders", "keywords", "both"])
+def test_changes_of_labels_arrive(dest, policy):
+    account, user = gmail.sample(40), dest.user()
+    first, second, third, fourth = account.messages[:4]
+    with GmailServer(account) as server:
+        backup(dest, user, server, policy=policy).ok()
+
+        account.label(first, "+Work/2024", "+日本")
+        account.label(second, "-Work", "+New label")
+        account.archive(first)
+        account.label(third, "+\\Inbox", "+\\Starred")
+        account.trash(fourth)
+        account.rename_label("Two Words", "Three Words Now")
+        account.add("\\Inbox", "Work")
+        KEYWORDS.update({"New label": "New_label",
+                         "Three Words Now": "Three_Words_Now"})
+        backup(dest, user, server, policy=policy).ok()
+        assert found(user) == expected(account, policy)
+
+        before, bodies = state(user), server.bodies
+        backup(dest, user, server, policy=policy).ok()
+        assert state(user) == before
+        assert server.bodies == bodies
+
+
+def test_change_of_policy_converges(dest):
+    account, user = gmail.sample(40), dest.user()
+    with GmailServer(account) as server:
+        for policy in ("folders", "both", "keywords", "folders"):
+            backup(dest, user, server, policy=policy).ok()
+            assert found(user) == expected(account, policy)
+
+
+# -- cost
+
+def test_one_metadata_fetch_for_each_mailbox(dest):
+    """However many messages there are."""
+    counts = []
+    for size in (40, 160):
+        account, user = gmail.sample(size), dest.user()
+        with GmailServer(account) as server:
+            backup(dest, user, server, policy="both").ok()
+            full = sum(bool(mails) for mails in account.folders.values())
+            assert server.count(r"UID FETCH 1:\* \(X-GM-MSGID X-GM-LABELS") \
+                == full
+            # stock's question for one message's id, or a few messages' ids
+            assert server.count(r"UID FETCH [\d,:]+ \(X-GM-MSGID\)") == 0
+            before = len(server.received)
+            backup(dest, user, server, policy="both").ok()
+            counts.append(len(server.received) - before)
+    assert counts[0] == counts[1]
+
+
+# -- POP3
+
+def gmail_uidls(account):
+    return [f"GmailId{mail.message.msgid:x}"
+            for mail in account.folders["INBOX"]]
+
+
+@pytest.mark.parametrize("driver", ["mdbox", "sdbox", "maildir"])
+def test_uidls_without_a_pop3_login(dest, driver):
+    account, user = gmail.sample(40), dest.user(driver=driver)
+    with GmailServer(account) as server:
+        backup(dest, user, server).ok()
+    assert [uidl for uidl, _ in snapshot.of(user).pop3] == gmail_uidls(account)
+
+
+def test_pop3_deleted(dest):
+    account, user = gmail.sample(60), dest.user()
+    popped = {mail.uid for mail in account.folders["INBOX"]
+              if mail.message.popped}
+    assert popped
+    with GmailServer(account) as server:
+        backup(dest, user, server, pop3_deleted_flag="$POP3Deleted").ok()
+        assert server.count("SEARCH") == 1
+    assert {uid for uid, (_, keywords, _) in found(user)["INBOX"].items()
+            if "$POP3Deleted" in keywords} == popped
+
+
+@pytest.mark.parametrize("answer", ["NO Not supported", "BAD Bad key"])
+@pytest.mark.parametrize("stock", [False, True])
+def test_refused_pop3_search_is_no_error(dest, report, stock, answer):
+    account, user = gmail.sample(30), dest.user()
+    refuse = On("SEARCH", answer)
+    with GmailServer(account, faults=[refuse]) as server:
+        backup(dest, user, server, stock=stock, report=report,
+               pop3_deleted_flag="$POP3Deleted").ok()
+    assert found(user) == expected(account, "folders")
+    assert ("gmail-pop3-search-refused", "INBOX") in findings(report)
+
+
+# -- stock's own support
+
+def without_list(commands):
+    """imapc lists again whenever a new second has begun."""
+    return [c for c in commands if not re.match("LIST|LOGOUT", c)]
+
+
+@pytest.mark.parametrize("policy", ["folders", "keywords"])
+def test_gmail_migration_makes_no_difference(dest, policy):
+    account, users = gmail.sample(60), [dest.user(), dest.user()]
+    commands = []
+    for user, stock in zip(users, (False, True)):
+        with GmailServer(account) as server:
+            backup(dest, user, server, policy=policy, stock=stock,
+                   pop3_deleted_flag="$POP3Deleted").ok()
+        commands.append(without_list(server.received))
+    assert snapshot.of(users[0]) == snapshot.of(users[1])
+    assert commands[0] == commands[1]
+
+
+def test_mailbox_that_is_opened_before_the_list(dest):
+    """Stock panics: it needs the list in the middle of the SELECT."""
+    with lab.Dovecot(dest.version) as stock:
+        results = []
+        for server_with in (stock, dest):
+            with GmailServer(gmail.sample(20)) as server:
+                o = dest.imapc(server, user="user", password="secret")
+                o["imapc_features"] = "gmail-migration" + (
+                    " delay-login" if dest.version == "2.3" else "")
+                o.update({"mail_location": "imapc:"}
+                         if dest.version == "2.3" else
+                         {"namespace/inbox/mail_driver": "imapc",
+                          "mail_driver": "imapc", "mail_path": ""})
+                results.append(server_with.doveadm(
+                    "fetch", "-u", server_with.user().name, "uid",
+                    "mailbox", "INBOX", o=o))
+    assert "Panic" in results[0].err
+    assert results[1].ok().out.startswith("uid: ")
+
+
+def test_without_the_extension_nothing_happens(dest):
+    account, users = gmail.sample(30), [dest.user(), dest.user()]
+    received = []
+    for user, plugins in zip(users, ("migration_imapc migration_gmail",
+                                     "migration_imapc")):
+        with GmailServer(account, capabilities="IMAP4rev1 UIDPLUS") as server:
+            # the other plugin alone is what it is compared with
+            settings = ({"mail_plugins": plugins}
+                        if dest.version == "2.3" else {})
+            backup(dest, user, server, policy="both" if
+                   plugins.endswith("gmail") else None,
+                   stock=plugins.endswith("gmail"), **settings).ok()
+        assert server.count(".*X-GM-") == 0
+        received.append(without_list(server.received))
+    assert snapshot.of(users[0]) == snapshot.of(users[1])
+    assert received[0] == received[1]
+    for flags, keywords, _ in found(users[0])["INBOX"].values():
+        assert not keywords
+
+
+# -- what a user can hide
+
+def test_hidden_label_is_reported(dest, report):
+    account = gmail.sample(30, account=Account(hidden={"日本"}))
+    user = dest.user()
+    account.add("\\Inbox", "日本")
+    with GmailServer(account) as server:
+        backup(dest, user, server, report=report).ok()
+        assert ("gmail-label-hidden", "日本") in findings(report)
+        assert found(user) == expected(account, "folders")
+
+        # as a keyword it is not lost
+        backup(dest, user, server, policy="keywords",
+               report=report).ok()
+        assert findings(report) == set()
+        assert found(user) == expected(account, "keywords")
+
+
+def test_hidden_all_mail_is_reported(dest, report):
+    account = gmail.sample(30, account=Account(hidden={"\\All"}))
+    user = dest.user()
+    with GmailServer(account) as server:
+        backup(dest, user, server, policy="keywords",
+               report=report).ok()
+    assert ("gmail-all-mail-hidden", None) in findings(report)
+    assert found(user) == expected(account, "keywords")
+
+
+def test_limit_of_messages_is_reported(dest, report):
+    account = Account(limit=1000)
+    account.add_many([({"\\Inbox"}, mail) for mail in
+                      gmail.mailgen.mails(1003, size=50)])
+    with GmailServer(account) as server:
+        backup(dest, dest.user(), server, report=report).ok()
+    assert {("gmail-folder-limit", "INBOX"),
+            ("gmail-folder-limit", "[Gmail]/All Mail")} <= findings(report)
+
+
+# -- trouble
+
+def test_labels_that_cannot_be_read_are_not_taken_for_none(dest):
+    account, user = gmail.sample(30), dest.user()
+    with GmailServer(account) as server:
+        backup(dest, user, server, policy="both").ok()
+    before = snapshot.of(user)
+
+    account.label(account.messages[0], "+Family/Kids")
+    refuse = On(r"UID FETCH .*X-GM-LABELS", gmail.OVER_LIMIT)
+    with GmailServer(account, faults=[refuse]) as server:
+        result = backup(dest, user, server, policy="both")
+    assert result.rc == 75
+    assert "Account exceeded command or bandwidth limits" in result.err
+    after = snapshot.of(user)
+    for name, box in before.mailboxes.items():
+        assert after.mailboxes[name].mails == box.mails
+
+    with GmailServer(account) as server:
+        backup(dest, user, server, policy="both").ok()
+    assert found(user) == expected(account, "both")
+
+
+@pytest.mark.parametrize("command", ["UID FETCH .*X-GM-LABELS",
+                                     "UID FETCH .*BODY"])
+def test_session_expires(dest, command):
+    """Gmail ends a session after some time, whatever it is doing."""
+    account, user = gmail.sample(60), dest.user()
+    expire = On(command, gmail.SESSION_EXPIRED, times=1, skip=2)
+    with GmailServer(account, faults=[expire]) as server:
+        backup(dest, user, server, policy="both").ok()
+        assert server.connection_count == 2
+    assert found(user) == expected(account, "both")
+
+
+# -- what is said
+
+def test_debug_log_says_what_becomes_of_labels(dest):
+    account = Account()
+    account.add("\\Inbox", "Two Words", "\\Starred")
+    with GmailServer(account) as server:
+        result = backup(dest, dest.user(), server, policy="keywords",
+                        debug=True).ok()
+    for line in ('is Gmail: labels become keywords',
+                 'label "Two Words": keyword Two_Words',
+                 'label "\\Starred": flag \\Flagged',
+                 'mailbox Two Words: not migrated as a folder: its messages '
+                 'have the label as a keyword'):
+        assert line in result.err
+
+
+def test_report_lists_labels_and_keywords(dest, report):
+    account = Account()
+    account.add("\\Inbox", "Müller", "Work")
+    with GmailServer(account) as server:
+        backup(dest, dest.user(), server, policy="both",
+               report=report).ok()
+    with open(report) as file:
+        assert json.load(file)["gmail_keywords"] == {
+            "Müller": "Muller", "Work": "Work"}
