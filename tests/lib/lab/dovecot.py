@@ -211,9 +211,9 @@ class Dovecot:
         """What a person inside the lab types to run this doveadm."""
         return self._program("doveadm", "-c", self.conf, *args)
 
-    def start_doveadm(self, *args, o=None, **popen):
+    def start_doveadm(self, *args, o=None, conf=None, **popen):
         """The same as a running process, for tests that kill it."""
-        words = ["-c", self.conf]
+        words = ["-c", conf or self.conf]
         for key, value in (o or {}).items():
             words += ["-o", f"{key}={_value(value)}"]
         return subprocess.Popen(
