@@ -518,22 +518,26 @@ void parity_compare(const struct parity_mailbox *source,
 }
 
 /*
- * Lists of UIDLs
+ * POP3 lists
  */
 
 /* How often each UIDL is listed: servers exist that give one UIDL to several
-   mails, so they are counted, not marked. */
+   mails (quirk repeated-uidl), so they are counted, not marked. */
 HASH_TABLE_DEFINE_TYPE(uidl_counts, const char *, void *);
+ARRAY_DEFINE_TYPE(pop3_mail_ptr, const struct parity_pop3_mail *);
 
 static void uidl_count(HASH_TABLE_TYPE(uidl_counts) counts,
-		       const char *const *uidls, unsigned int count)
+		       const ARRAY_TYPE(parity_pop3_mail) *list)
 {
-	unsigned int i, n;
+	const struct parity_pop3_mail *mail;
+	unsigned int n;
 
-	for (i = 0; i < count; i++) {
-		n = POINTER_CAST_TO(hash_table_lookup(counts, uidls[i]),
+	array_foreach(list, mail) {
+		if (mail->uidl[0] == '\0')
+			continue;
+		n = POINTER_CAST_TO(hash_table_lookup(counts, mail->uidl),
 				    unsigned int);
-		hash_table_update(counts, uidls[i], POINTER_CAST(n + 1));
+		hash_table_update(counts, mail->uidl, POINTER_CAST(n + 1));
 	}
 }
 
@@ -550,38 +554,66 @@ static bool uidl_take(HASH_TABLE_TYPE(uidl_counts) counts, const char *uidl)
 
 /* Splits a list into what the other list has too (in order) and the rest. */
 static void
-uidl_list_split(const char *const *list, unsigned int count,
-		const char *const *other, unsigned int other_count,
-		ARRAY_TYPE(const_string) *common,
-		ARRAY_TYPE(const_string) *rest)
+pop3_list_split(const ARRAY_TYPE(parity_pop3_mail) *list,
+		const ARRAY_TYPE(parity_pop3_mail) *other,
+		ARRAY_TYPE(pop3_mail_ptr) *common,
+		ARRAY_TYPE(pop3_mail_ptr) *rest)
 {
 	HASH_TABLE_TYPE(uidl_counts) counts;
-	unsigned int i;
+	const struct parity_pop3_mail *mail;
 
-	hash_table_create(&counts, default_pool, other_count, str_hash, strcmp);
-	uidl_count(counts, other, other_count);
-	for (i = 0; i < count; i++) {
-		if (uidl_take(counts, list[i]))
-			array_push_back(common, &list[i]);
+	hash_table_create(&counts, default_pool, array_count(other), str_hash,
+			  strcmp);
+	uidl_count(counts, other);
+	array_foreach(list, mail) {
+		if (uidl_take(counts, mail->uidl))
+			array_push_back(common, &mail);
 		else
-			array_push_back(rest, &list[i]);
+			array_push_back(rest, &mail);
 	}
 	hash_table_destroy(&counts);
 }
 
 static void
-compare_uidl_order(const struct parity_compare_ctx *ctx,
-		   const ARRAY_TYPE(const_string) *source,
-		   const ARRAY_TYPE(const_string) *dest)
+pop3_missing(const struct parity_compare_ctx *ctx,
+	     const struct parity_pop3_mail *mail)
 {
-	const char *const *s, *const *d;
+	difference_add(ctx, PARITY_UIDL, PARITY_WEIGHT_DIFFERENT, 0, mail->uidl,
+		       "", mail->uidl[0] == '\0' ?
+		       "the source's POP3 server lists a mail without UIDL" :
+		       "the destination's POP3 server does not list this UIDL: "
+		       "clients that leave mail on the server will download "
+		       "that mail again");
+}
+
+static void
+pop3_extra(const struct parity_compare_ctx *ctx,
+	   const struct parity_pop3_mail *mail)
+{
+	bool allowed = ctx->policy->allow_extra ||
+		ctx->policy->allow_extra_uidls;
+
+	difference_add(ctx, PARITY_UIDL, allowed ? PARITY_WEIGHT_EXPECTED :
+		       PARITY_WEIGHT_DIFFERENT, mail->uid, "", mail->uidl,
+		       mail->uidl[0] == '\0' ?
+		       "no UIDL of the source's: POP3 clients will take it for "
+		       "a new mail" :
+		       "the source's POP3 server does not list this UIDL");
+}
+
+static void
+compare_pop3_order(const struct parity_compare_ctx *ctx,
+		   const ARRAY_TYPE(pop3_mail_ptr) *source,
+		   const ARRAY_TYPE(pop3_mail_ptr) *dest)
+{
+	const struct parity_pop3_mail *const *s, *const *d;
 	unsigned int i, count, dest_count, first = 0, moved = 0;
 
 	s = array_get(source, &count);
 	d = array_get(dest, &dest_count);
 	i_assert(count == dest_count);
 	for (i = count; i > 0; i--) {
-		if (strcmp(s[i-1], d[i-1]) != 0) {
+		if (strcmp(s[i-1]->uidl, d[i-1]->uidl) != 0) {
 			moved++;
 			first = i - 1;
 		}
@@ -589,46 +621,35 @@ compare_uidl_order(const struct parity_compare_ctx *ctx,
 	if (moved == 0)
 		return;
 	difference_add(ctx, PARITY_POP3_ORDER, PARITY_WEIGHT_DIFFERENT, 0,
-		       s[first], d[first],
+		       s[first]->uidl, d[first]->uidl,
 		       t_strdup_printf("%u of %u mails are at another place of "
 			"the POP3 list, the first is number %u", moved, count,
 			first + 1));
 }
 
-void parity_compare_uidl_lists(const char *const *source,
-			       unsigned int source_count,
-			       const char *const *dest, unsigned int dest_count,
-			       const struct parity_policy *policy, pool_t pool,
-			       ARRAY_TYPE(parity_difference) *differences)
+void parity_compare_pop3(const ARRAY_TYPE(parity_pop3_mail) *source,
+			 const ARRAY_TYPE(parity_pop3_mail) *dest,
+			 const struct parity_policy *policy, pool_t pool,
+			 ARRAY_TYPE(parity_difference) *differences)
 {
 	const struct parity_compare_ctx ctx = {
 		.policy = policy, .pool = pool, .differences = differences,
 	};
-	ARRAY_TYPE(const_string) source_common, dest_common, missing, extra;
-	const char *uidl;
+	ARRAY_TYPE(pop3_mail_ptr) source_common, dest_common, missing, extra;
+	const struct parity_pop3_mail *mail;
 
-	i_array_init(&source_common, source_count + 1);
-	i_array_init(&dest_common, dest_count + 1);
+	i_array_init(&source_common, array_count(source) + 1);
+	i_array_init(&dest_common, array_count(dest) + 1);
 	i_array_init(&missing, 16);
 	i_array_init(&extra, 16);
-	uidl_list_split(source, source_count, dest, dest_count,
-			&source_common, &missing);
-	uidl_list_split(dest, dest_count, source, source_count,
-			&dest_common, &extra);
+	pop3_list_split(source, dest, &source_common, &missing);
+	pop3_list_split(dest, source, &dest_common, &extra);
 
-	array_foreach_elem(&missing, uidl) {
-		difference_add(&ctx, PARITY_UIDL, PARITY_WEIGHT_DIFFERENT, 0,
-			       uidl, "", "the destination's POP3 server does "
-			       "not list this UIDL: clients that leave mail on "
-			       "the server will download that mail again");
-	}
-	array_foreach_elem(&extra, uidl) {
-		difference_add(&ctx, PARITY_UIDL, policy->allow_extra ?
-			       PARITY_WEIGHT_EXPECTED : PARITY_WEIGHT_DIFFERENT,
-			       0, "", uidl, "the source's POP3 server does not "
-			       "list this UIDL");
-	}
-	compare_uidl_order(&ctx, &source_common, &dest_common);
+	array_foreach_elem(&missing, mail)
+		pop3_missing(&ctx, mail);
+	array_foreach_elem(&extra, mail)
+		pop3_extra(&ctx, mail);
+	compare_pop3_order(&ctx, &source_common, &dest_common);
 
 	array_free(&source_common);
 	array_free(&dest_common);

@@ -97,6 +97,8 @@ struct parity_policy {
 	/* mails and mailboxes that only the destination has are expected:
 	   somebody uses it already */
 	bool allow_extra;
+	/* mails that the source's POP3 server does not list are expected */
+	bool allow_extra_uidls;
 };
 
 /* A stable word: "mail-missing". */
@@ -132,12 +134,21 @@ void parity_compare(const struct parity_mailbox *source,
 		    const struct parity_policy *policy, pool_t pool,
 		    ARRAY_TYPE(parity_difference) *differences);
 
-/* Compares the UIDLs in the order in which two POP3 servers list them. */
-void parity_compare_uidl_lists(const char *const *source,
-			       unsigned int source_count,
-			       const char *const *dest, unsigned int dest_count,
-			       const struct parity_policy *policy, pool_t pool,
-			       ARRAY_TYPE(parity_difference) *differences);
+/* A mail as a POP3 server lists it, in the server's order. */
+struct parity_pop3_mail {
+	/* "" if the mail has none of its own (the destination's server then
+	   makes one up, which no client has ever seen) */
+	const char *uidl;
+	/* at the destination; 0 at the source, where nobody knows it */
+	uint32_t uid;
+};
+ARRAY_DEFINE_TYPE(parity_pop3_mail, struct parity_pop3_mail);
+
+/* Compares what two POP3 servers list. */
+void parity_compare_pop3(const ARRAY_TYPE(parity_pop3_mail) *source,
+			 const ARRAY_TYPE(parity_pop3_mail) *dest,
+			 const struct parity_policy *policy, pool_t pool,
+			 ARRAY_TYPE(parity_difference) *differences);
 
 /* Digest over what was compared of a mailbox: UIDVALIDITY and the sorted list
    of UID, flags, keywords, date, size and, where read, text. Two runs that

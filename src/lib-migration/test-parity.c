@@ -427,7 +427,7 @@ START_TEST(test_uidl)
 END_TEST
 
 static const struct {
-	/* UIDLs of one character each */
+	/* UIDLs of one character each, '-' is a mail without UIDL */
 	const char *source, *dest;
 	const char *missing, *extra;
 	/* number of mails at another place, and the first of them */
@@ -436,56 +436,97 @@ static const struct {
 	{ "", "", "", "", 0, 0 },
 	{ "abc", "abc", "", "", 0, 0 },
 	{ "abc", "", "abc", "", 0, 0 },
-	{ "", "abc", "", "abc", 0, 0 },
+	{ "", "abc", "", "123", 0, 0 },
 	{ "abc", "ac", "b", "", 0, 0 },
-	{ "ac", "abc", "", "b", 0, 0 },
+	{ "ac", "abc", "", "2", 0, 0 },
 	{ "abc", "acb", "", "", 2, 2 },
 	{ "abcd", "dbca", "", "", 2, 1 },
-	{ "abcd", "xdbc", "a", "x", 3, 1 },
-	/* quirk repeated-uidl: a server that gives one UIDL to several mails */
+	{ "abcd", "xdbc", "a", "1", 3, 1 },
+	/* the destination's mail 2 has no UIDL */
+	{ "abc", "a-c", "b", "2", 0, 0 },
+	/* neither has: nothing tells that it is the same mail */
+	{ "a-", "a-", "-", "2", 0, 0 },
+	/* quirk repeated-uidl */
 	{ "aab", "aab", "", "", 0, 0 },
 	{ "aab", "ab", "a", "", 0, 0 },
 	{ "aab", "aba", "", "", 2, 2 },
 };
 
-static unsigned int split(const char *chars, const char **list_r)
+static void
+list_init(ARRAY_TYPE(parity_pop3_mail) *list, const char *chars, bool uids)
 {
+	struct parity_pop3_mail mail;
 	unsigned int i;
 
-	for (i = 0; chars[i] != '\0'; i++)
-		list_r[i] = p_strdup_printf(pool, "%c", chars[i]);
-	return i;
+	p_array_init(list, pool, 8);
+	for (i = 0; chars[i] != '\0'; i++) {
+		mail.uidl = chars[i] == '-' ? "" :
+			p_strdup_printf(pool, "%c", chars[i]);
+		mail.uid = uids ? i + 1 : 0;
+		array_push_back(list, &mail);
+	}
 }
 
-START_TEST(test_uidl_lists)
+static void
+compare_lists(const char *source_chars, const char *dest_chars,
+	      const struct parity_policy *policy)
+{
+	ARRAY_TYPE(parity_pop3_mail) source, dest;
+
+	list_init(&source, source_chars, FALSE);
+	list_init(&dest, dest_chars, TRUE);
+	parity_compare_pop3(&source, &dest, policy, pool, &diffs);
+}
+
+static void assert_moved(const struct parity_difference *diff,
+			 unsigned int moved, unsigned int first)
+{
+	const char *where = t_strdup_printf("%u of ", moved);
+
+	ck_assert_int_eq(strncmp(diff->reason, where, strlen(where)), 0);
+	where = t_strdup_printf(" number %u", first);
+	ck_assert_ptr_nonnull(strstr(diff->reason, where));
+}
+
+START_TEST(test_pop3_lists)
 {
 	const struct parity_policy policy = { .allow_extra = FALSE };
-	const char *source[8], *dest[8], *where;
 	const struct parity_difference *diff;
 	string_t *missing = t_str_new(8), *extra = t_str_new(8);
-	unsigned int source_count, dest_count, orders = 0;
+	unsigned int orders = 0;
 
-	source_count = split(lists[_i].source, source);
-	dest_count = split(lists[_i].dest, dest);
-	parity_compare_uidl_lists(source, source_count, dest, dest_count,
-				  &policy, pool, &diffs);
+	compare_lists(lists[_i].source, lists[_i].dest, &policy);
 	array_foreach(&diffs, diff) {
+		ck_assert_int_eq(diff->weight, PARITY_WEIGHT_DIFFERENT);
 		if (diff->kind == PARITY_POP3_ORDER) {
 			orders++;
-			where = t_strdup_printf("%u of ", lists[_i].moved);
-			ck_assert(strncmp(diff->reason, where,
-					  strlen(where)) == 0);
-			where = t_strdup_printf(" number %u", lists[_i].first);
-			ck_assert_ptr_nonnull(strstr(diff->reason, where));
-			continue;
+			assert_moved(diff, lists[_i].moved, lists[_i].first);
+		} else if (diff->uid != 0) {
+			str_printfa(extra, "%u", diff->uid);
+		} else {
+			str_append(missing, diff->source[0] == '\0' ? "-" :
+				   diff->source);
 		}
-		ck_assert_int_eq(diff->kind, PARITY_UIDL);
-		str_append(missing, diff->source);
-		str_append(extra, diff->dest);
 	}
 	ck_assert_str_eq(str_c(missing), lists[_i].missing);
 	ck_assert_str_eq(str_c(extra), lists[_i].extra);
 	ck_assert_uint_eq(orders, lists[_i].moved > 0 ? 1 : 0);
+}
+END_TEST
+
+START_TEST(test_pop3_extra_allowed)
+{
+	const struct parity_policy hidden = { .allow_extra_uidls = TRUE };
+	const struct parity_policy in_use = { .allow_extra = TRUE };
+
+	compare_lists("ac", "a-c", &hidden);
+	assert_only(PARITY_UIDL, PARITY_WEIGHT_EXPECTED, 2);
+	array_clear(&diffs);
+	compare_lists("ac", "abc", &in_use);
+	assert_only(PARITY_UIDL, PARITY_WEIGHT_EXPECTED, 2);
+	array_clear(&diffs);
+	compare_lists("abc", "ac", &in_use);
+	assert_only(PARITY_UIDL, PARITY_WEIGHT_DIFFERENT, 0);
 }
 END_TEST
 
@@ -511,7 +552,8 @@ int main(void)
 	tcase_add_test(tc, test_mailbox_missing_and_extra);
 	tcase_add_loop_test(tc, test_texts, 0, N_ELEMENTS(texts));
 	tcase_add_loop_test(tc, test_uidl, 0, N_ELEMENTS(uidls));
-	tcase_add_loop_test(tc, test_uidl_lists, 0, N_ELEMENTS(lists));
+	tcase_add_loop_test(tc, test_pop3_lists, 0, N_ELEMENTS(lists));
+	tcase_add_test(tc, test_pop3_extra_allowed);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);

@@ -12,6 +12,7 @@
 #include "second-user.h"
 #include "migration-run.h"
 #include "doveadm-migration-run.h"
+#include "verify-pop3.h"
 #include "verify-result.h"
 #include "verify-storage.h"
 #include "doveadm-verify.h"
@@ -339,6 +340,85 @@ static void verify_mailboxes(struct verify_context *vctx)
 }
 
 /*
+ * POP3
+ */
+
+/* The mailbox that POP3 serves, or NULL if it is not to be compared. */
+static const struct verify_name *verify_find_inbox(struct verify_context *vctx)
+{
+	const struct verify_name *name;
+
+	array_foreach(&vctx->source_names, name) {
+		if (strcmp(name->name, "INBOX") == 0)
+			return name;
+	}
+	return NULL;
+}
+
+static int
+verify_pop3_lists(struct verify_context *vctx,
+		  const struct verify_pop3_settings *set, pool_t pool,
+		  struct verify_result *result,
+		  ARRAY_TYPE(parity_difference) *differences,
+		  struct verify_error *error_r, const char **side_r)
+{
+	struct parity_policy policy = vctx->cmd->policy;
+	ARRAY_TYPE(parity_pop3_mail) source, dest;
+
+	policy.allow_extra_uidls = set->ignore_extra_uidls;
+	p_array_init(&source, pool, 64);
+	p_array_init(&dest, pool, 64);
+	*side_r = "Source";
+	if (verify_pop3_read_source(vctx->dest_user, set->mailbox, pool,
+				    &source, error_r) < 0)
+		return -1;
+	*side_r = "Destination";
+	if (verify_pop3_read_dest(vctx->dest_user, pool, &dest, error_r) < 0)
+		return -1;
+	result->source_count = array_count(&source);
+	result->dest_count = array_count(&dest);
+	migration_run_count(vctx->run, MIGRATION_COUNTER_POP3_MAILS,
+			    result->source_count);
+	parity_compare_pop3(&source, &dest, &policy, pool, differences);
+	return 0;
+}
+
+static void verify_pop3(struct verify_context *vctx)
+{
+	ARRAY_TYPE(parity_difference) differences;
+	struct verify_pop3_settings set;
+	struct verify_result result;
+	struct verify_error error;
+	const char *side = "Source";
+	pool_t pool;
+	int ret;
+
+	if (verify_find_inbox(vctx) == NULL)
+		return;
+	pool = pool_alloconly_create("verify pop3", 16384);
+	i_zero(&result);
+	result.name = "INBOX (POP3)";
+	p_array_init(&differences, pool, 16);
+	ret = verify_pop3_get_settings(vctx->dest_user, pool, &set, &error);
+	if (ret == 0 && set.mailbox[0] == '\0') {
+		e_debug(vctx->run->event, "POP3 UIDLs and order are not "
+			"compared: migration_pop3_mailbox is not set");
+		pool_unref(&pool);
+		return;
+	}
+	if (ret == 0) {
+		ret = verify_pop3_lists(vctx, &set, pool, &result, &differences,
+					&error, &side);
+	}
+	if (ret < 0) {
+		verify_failed(vctx, result.name, side, &error);
+		result.error = error.text;
+	}
+	verify_finish_result(vctx, &result, &differences);
+	pool_unref(&pool);
+}
+
+/*
  * One user
  */
 
@@ -378,6 +458,7 @@ static int verify_both_users(struct verify_context *vctx, pool_t pool)
 		array_count(&vctx->dest_names), vctx->cmd->sample_percent,
 		vctx->cmd->sample_min);
 	verify_mailboxes(vctx);
+	verify_pop3(vctx);
 	return 0;
 }
 

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""doveadm migration verify: the UIDLs and the order that the destination's
+POP3 server gives, against the source's POP3 server."""
+
+import json
+
+import pytest
+
+from lab import mailgen, snapshot
+
+EQUAL, DIFFERENT = 0, 3
+UIDLS = ["a1", "b-2", "c.3", "d:4", "e{5}"]
+
+
+def mails(uidls=UIDLS, orders=(None,) * 9):
+    """The same five mails, with these UIDLs; None: none of its own."""
+    result = mailgen.mails(len(UIDLS), seed="pop3", flags=False)
+    for mail, uidl, order in zip(result, uidls, orders):
+        mail.uidl, mail.pop3_order = uidl, order
+    return result
+
+
+class Pair:
+    """One account, written into the Maildirs of both sides."""
+
+    def __init__(self, source, dest, folder, source_mails, dest_mails,
+                 **plugin_settings):
+        self.source_user = source.user()
+        self.user = dest.user(self.source_user.name, driver="maildir")
+        mailgen.deliver(self.source_user, {"INBOX": source_mails})
+        mailgen.deliver(self.user, {"INBOX": dest_mails})
+        self.conf = dest.write_conf(
+            f"{folder}/dovecot.conf", namespaces=[dest.pop3c_namespace()],
+            plugin_settings={"migration_pop3_mailbox": "POP3-SOURCE/INBOX",
+                             **plugin_settings},
+            settings={**dest.imapc(source), **dest.pop3c(source)})
+        self.dest = dest
+
+    def verify(self, *args, **options):
+        return self.dest.doveadm("-f", "json", "migration", "verify", "-u",
+                                 self.user.name, *args, "imapc:",
+                                 conf=self.conf, **options)
+
+    def rows(self, *args):
+        result = self.verify(*args)
+        return result, {row["mailbox"]: row for row in json.loads(result.out)}
+
+    def differences(self, *args):
+        result = self.verify("-d", *args)
+        return result, [(row["mailbox"], int(row["uid"]), row["what"],
+                         row["source"], row["destination"], row["weight"])
+                        for row in json.loads(result.out)]
+
+
+@pytest.fixture
+def make(source, dest, folder):
+    return lambda *args, **settings: Pair(source, dest, folder, *args,
+                                          **settings)
+
+
+def test_equal(make):
+    pair = make(mails(), mails())
+    assert snapshot.of(pair.user).pop3 == snapshot.of(pair.source_user).pop3
+    result, rows = pair.rows()
+    assert result.rc == EQUAL, result
+    assert set(rows) == {"INBOX", "INBOX (POP3)"}
+    row = rows["INBOX (POP3)"]
+    assert (int(row["source"]), int(row["destination"])) == (5, 5)
+    assert row["result"] == "equal"
+
+
+def test_order_of_its_own(make):
+    """The order that POP3 shows is not that of the UIDs, on both sides."""
+    orders = (5, 1, 4, 2, 3)
+    pair = make(mails(orders=orders), mails(orders=orders))
+    assert [uidl for uidl, *_ in snapshot.of(pair.user).pop3] == [
+        "b-2", "d:4", "e{5}", "c.3", "a1"]
+    assert pair.verify().rc == EQUAL
+
+
+def test_wrong_uidl(make):
+    pair = make(mails(), mails(["a1", "b-2", "x", "d:4", "e{5}"]))
+    result, found = pair.differences()
+    assert result.rc == DIFFERENT, result
+    assert sorted(found) == [
+        ("INBOX (POP3)", 0, "uidl", "c.3", "", "different"),
+        ("INBOX (POP3)", 3, "uidl", "", "x", "different")]
+    assert "2 uidl" in pair.rows()[1]["INBOX (POP3)"]["result"]
+
+
+def test_no_uidl(make):
+    """What the destination's server would make up itself is no UIDL."""
+    pair = make(mails(), mails(["a1", None, "c.3", "d:4", "e{5}"]))
+    result, found = pair.differences()
+    assert result.rc == DIFFERENT, result
+    assert sorted(found) == [
+        ("INBOX (POP3)", 0, "uidl", "b-2", "", "different"),
+        ("INBOX (POP3)", 2, "uidl", "", "", "different")]
+
+
+def test_wrong_order(make):
+    pair = make(mails(orders=(1, 2, 3, 4, 5)), mails(orders=(1, 2, 4, 3, 5)))
+    result, found = pair.differences()
+    assert result.rc == DIFFERENT, result
+    assert found == [("INBOX (POP3)", 0, "pop3-order", "c.3", "d:4",
+                      "different")]
+
+
+def test_repeated_uidl(make):
+    """Quirk repeated-uidl."""
+    uidls = ["a", "a", "b", "b", "c"]
+    assert make(mails(uidls), mails(uidls)).verify().rc == EQUAL
+
+
+def test_extra_mails_are_allowed_on_demand(make):
+    """A mail that came at the destination, and one that the source's POP3
+    does not show, are not in the source's list."""
+    pair = make(mails()[:4], mails())
+    assert pair.verify().rc == DIFFERENT
+    assert pair.verify("--allow-extra").rc == EQUAL
+    result, found = pair.differences("--allow-extra")
+    assert ("INBOX (POP3)", 5, "uidl", "", "e{5}", "expected") in found
+
+    pair = make(mails()[:4], mails(), migration_pop3_ignore_extra_uidls=True)
+    result, rows = pair.rows()
+    assert result.rc == DIFFERENT
+    assert "1 mail-extra" in rows["INBOX"]["result"]
+    assert rows["INBOX (POP3)"]["result"] == "equal (expected: 1 uidl)"
+
+
+def test_not_compared_without_the_inbox(make):
+    pair = make(mails(), mails(["wrong"] * 5))
+    assert pair.verify().rc == DIFFERENT
+    assert pair.verify("-x", "INBOX").rc == EQUAL
+
+
+def test_pop3_server_refuses(make):
+    pair = make(mails(), mails())
+    result = pair.verify(o={"pop3c_password": "wrong"})
+    assert result.rc in (75, 77), result
+    assert "Source: POP3 list of mailbox POP3-SOURCE/INBOX" in result.err
+    assert "uthentication failed" in result.err
+    assert json.loads(result.out)[0]["result"] == "equal"
+
+
+def test_namespace_is_not_pop3c(make):
+    pair = make(mails(), mails(), migration_pop3_mailbox="Nowhere/INBOX")
+    result = pair.verify()
+    assert result.rc not in (EQUAL, DIFFERENT), result
+    assert "migration_pop3_mailbox" in result.err
+    assert "pop3c" in result.err
