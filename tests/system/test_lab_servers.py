@@ -73,6 +73,7 @@ DIFFERENCES = {
     "Zimbra, no header": (46, 0, True),
     "Zimbra, popped mail": (17, 0, True),
     "Courier": (15, 0, False),
+    "Courier, no UTF8": (15, 0, False),
     "Oracle": (10, 0, True),
     "Exchange": (195, 203, False),
     "Domino": (191, 191, True),

@@ -24,6 +24,7 @@ import dataclasses
 import re
 
 from lab.scripted import ImapServer, Pop3Server
+from lab.scripted import pop3 as pop3_server
 
 _YAHOO_FIELDS = (b"X-Yahoo-Newman-Property: ymail-3\r\n"
                  b"Return-Path: <bounce@example.com>\r\n")
@@ -45,6 +46,8 @@ class Kind:
     imap_header: object = None          # default: that of imap_text
     imap_size: object = None
     pop3_text: object = _same
+    # after the client sent UTF8; without it the server does not know that
+    pop3_utf8_text: object = None
     pop3_size: object = None
     pop3_order: object = _in_order
     # what POP3 does not show
@@ -76,8 +79,13 @@ class Pair:
             {"INBOX": self.mails}, separator=kind.separator,
             text=kind.imap_text, header=kind.imap_header,
             size=kind.imap_size)
-        self.pop3 = Pop3Server(self.shown, text=kind.pop3_text,
-                               size=kind.pop3_size, **pop3)
+        capabilities = list(pop3_server.CAPABILITIES)
+        if kind.pop3_utf8_text is not None:
+            capabilities.append("UTF8")
+        self.pop3 = Pop3Server(
+            self.shown, text=kind.pop3_text, size=kind.pop3_size,
+            utf8_text=kind.pop3_utf8_text,
+            **{"capabilities": capabilities, **pop3})
         self.ports = {**self.imap.ports, **self.pop3.ports}
         self._stack = contextlib.ExitStack()
 
@@ -92,6 +100,14 @@ class Pair:
     def uidls(self):
         """{IMAP UID: UIDL} as it ought to come out"""
         return {mail.uid: mail.uidl for mail in self.shown}
+
+    def wrong(self, uidls):
+        """Those of {UID: UIDL} that are on a mail with another text: the very
+        same text may have either UIDL."""
+        texts = {mail.uid: mail.text for mail in self.mails}
+        right = {mail.uidl: mail.text for mail in self.shown}
+        return {uid: uidl for uid, uidl in uidls.items()
+                if right[uidl] != texts[uid]}
 
 
 # -- pieces
@@ -164,7 +180,7 @@ def _courier_header(mail):
 
 
 def _courier_pop3(mail):
-    """A client that did not send UTF8 gets a stand-in for mail with 8-bit
+    """courier-utf8: a client that did not send UTF8 gets a stand-in for mail with 8-bit
     headers: nothing of it is left but its place and its size in LIST."""
     if not has_8bit_header(mail):
         return mail.text
@@ -235,6 +251,11 @@ def _lf_size(mail):
     return len(mail.text.replace(b"\r\n", b"\n"))
 
 
+_COURIER = Kind(imap_header=_courier_header, pop3_text=_courier_pop3,
+                pop3_utf8_text=_same, pop3_size=lambda mail: len(mail.text),
+                pop3_order=_by_time, uidl="UID{number}-1076582350",
+                separator=".")
+
 KINDS = {
     "honest": Kind(),
     "Yahoo": Kind(imap_text=_yahoo_imap, imap_header=_yahoo_imap_header),
@@ -244,10 +265,8 @@ KINDS = {
     "Zimbra, popped mail": Kind(imap_header=_zimbra_header,
                                 uidl="{number}.Xc3digest=",
                                 pop3_hides=lambda mail: mail.uid % 4 == 0),
-    "Courier": Kind(imap_header=_courier_header, pop3_text=_courier_pop3,
-                    pop3_size=lambda mail: len(mail.text),
-                    pop3_order=_by_time, uidl="UID{number}-1076582350",
-                    separator="."),
+    "Courier": _COURIER,
+    "Courier, no UTF8": dataclasses.replace(_COURIER, pop3_utf8_text=None),
     "Oracle": Kind(imap_header=_oracle_header),
     "Exchange": Kind(pop3_text=_exchange_pop3, imap_size=_estimate,
                      pop3_order=_newest_first),

@@ -21,6 +21,7 @@ class Pop3Server(Server):
     no_uidl, no_top the command is refused
     size            function (Mail) -> what LIST claims
     text            function (Mail) -> the bytes that TOP and RETR serve
+    utf8_text       the same for a client that sent UTF8 (RFC 6856)
     retr_allowed    without it a RETR is an error of the client, because many
                     servers mark the mail as read or as fetched
     """
@@ -30,7 +31,7 @@ class Pop3Server(Server):
     def __init__(self, mails, *, users=None, faults=(), ca=None, tls=False,
                  capabilities=CAPABILITIES, greeting="+OK hi", uidls=None,
                  no_uidl=False, no_top=False, size=None, text=None,
-                 retr_allowed=False):
+                 utf8_text=None, retr_allowed=False):
         super().__init__(faults, ca, tls)
         self.mails = mails
         self.users = users or {"user": "secret"}
@@ -42,6 +43,7 @@ class Pop3Server(Server):
         self.no_uidl = no_uidl
         self.no_top = no_top
         self.text = text or (lambda mail: mail.text)
+        self.utf8_text = utf8_text or self.text
         self.size = size or (lambda mail: len(self.text(mail)))
         self.retr_allowed = retr_allowed
 
@@ -63,6 +65,7 @@ class _Session:
         self.connection = connection
         self.name = None
         self.user = None
+        self.text = server.text
 
     def run(self):
         fault = self.server.fault_for("greeting")
@@ -113,6 +116,13 @@ class _Session:
             self.send_lines("+OK", self.server.capabilities)
         else:
             self.send("-ERR What?")
+
+    def cmd_utf8(self, _):
+        if "UTF8" not in self.server.capabilities:
+            self.send("-ERR Unknown command")
+            return
+        self.text = self.server.utf8_text
+        self.send("+OK")
 
     def cmd_stls(self, _):
         if "STLS" not in self.server.capabilities:
@@ -207,7 +217,7 @@ class _Session:
         return None
 
     def send_mail(self, number, body_lines):
-        text = self.server.text(self.server.mails[number - 1])
+        text = self.text(self.server.mails[number - 1])
         if body_lines is not None:
             text = _top(text, body_lines)
         if not text.endswith(b"\r\n"):
