@@ -4,6 +4,7 @@
 #include "doveadm-mail.h"
 #include "doveadm-cmd.h"
 #include "migration-run.h"
+#include "doveadm-import-source.h"
 #include "doveadm-migration-run.h"
 #include "doveadm-verify.h"
 #include "doveadm-migration-plugin.h"
@@ -14,6 +15,7 @@ static void (*next_hook_doveadm_mail_init)(struct doveadm_mail_cmd_context *ctx)
 
 static void doveadm_migration_mail_init(struct doveadm_mail_cmd_context *ctx)
 {
+	doveadm_import_source_wrap(ctx);
 	doveadm_migration_run_wrap(ctx);
 	if (next_hook_doveadm_mail_init != NULL)
 		next_hook_doveadm_mail_init(ctx);

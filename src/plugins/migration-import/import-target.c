@@ -25,7 +25,8 @@ struct import_target {
 
 	/* our own handle of the destination */
 	struct mailbox *box;
-	/* sees the mails that were there before, and changes their flags */
+	/* reads the mails that were there before, and changes their flags;
+	   NULL while it is not needed */
 	struct mailbox_transaction_context *read_trans;
 	struct mail *dest_mail;
 	struct import_index *index;
@@ -66,7 +67,41 @@ static int import_target_fail(struct import_target *target)
 	return -1;
 }
 
+static bool is_sdbox(const struct mailbox *box)
+{
+	return strcmp(box->storage->name, "sdbox") == 0;
+}
+
+static bool is_mbox(const struct mailbox *box)
+{
+	return strcmp(box->storage->name, "mbox") == 0;
+}
+
 /* -- what the destination has already */
+
+static void import_target_begin_reading(struct import_target *target)
+{
+	if (target->read_trans != NULL)
+		return;
+	target->read_trans = mailbox_transaction_begin(target->box, 0,
+						       IMPORT_TARGET_REASON);
+	target->dest_mail = mail_alloc(target->read_trans, 0, NULL);
+}
+
+static int import_target_end_reading(struct import_target *target)
+{
+	if (target->read_trans == NULL)
+		return 0;
+	mail_free(&target->dest_mail);
+	return mailbox_transaction_commit(&target->read_trans);
+}
+
+/* FALSE: the mail is gone */
+static bool import_target_set_mail(struct import_target *target, uint32_t uid)
+{
+	import_target_begin_reading(target);
+	return mail_set_uid(target->dest_mail, uid);
+}
 
 static int
 import_target_search(struct import_target *target,
@@ -89,6 +124,7 @@ import_target_search(struct import_target *target,
 			     array_count(uids));
 		array_append_array(&arg->value.seqset, uids);
 	}
+	import_target_begin_reading(target);
 	ctx = mailbox_search_init(target->read_trans, args, NULL,
 				  wanted_fields, headers);
 	mail_search_args_unref(&args);
@@ -136,7 +172,7 @@ static void import_target_read_one(struct import_target *target, uint32_t uid,
 	struct import_identity identity;
 
 	i_zero(&identity);
-	if (mail_set_uid(target->dest_mail, uid))
+	if (import_target_set_mail(target, uid))
 		import_evidence_read(target->dest_mail, evidence, &identity);
 	else
 		identity.unreadable = evidence;
@@ -180,11 +216,6 @@ import_target_find(struct import_target *target, struct mail *mail,
 }
 
 /* -- saving */
-
-static bool is_sdbox(const struct mailbox *box)
-{
-	return strcmp(box->storage->name, "sdbox") == 0;
-}
 
 /* sdbox and mdbox believe that no mail above a UID in the index header has a
    POP3 UIDL, and sdbox forgets to raise it for mails that are added to others
@@ -293,13 +324,38 @@ static int import_target_commit(struct import_target *target)
 	return ret;
 }
 
-static void import_target_begin_save(struct import_target *target)
+static int import_target_begin_save(struct import_target *target)
 {
+	/* mbox cannot turn its read lock into a write lock */
+	if (is_mbox(target->box) && import_target_end_reading(target) < 0)
+		return -1;
 	if (target->save_trans != NULL)
-		return;
+		return 0;
 	target->save_trans = mailbox_transaction_begin(target->box,
 		target->trans_flags | MAILBOX_TRANSACTION_FLAG_EXTERNAL |
 		MAILBOX_TRANSACTION_FLAG_ASSIGN_UIDS, IMPORT_TARGET_REASON);
+	return 0;
+}
+
+/* Whatever can fail before the first byte is written fails here: then there is
+   no save to cancel, and mbox would cancel the save before (QUIRKS.md,
+   "mbox-cancelled-save"). The copy finds all of it opened or cached. */
+static int
+import_target_open_mail(struct import_target *target, struct mail *mail)
+{
+	struct istream *input;
+	const char *value, *errstr;
+	enum mail_error error;
+	time_t date;
+
+	if (mail_get_stream_because(mail, NULL, NULL, "import", &input) == 0 &&
+	    mail_get_received_date(mail, &date) == 0 &&
+	    mail_get_special(mail, MAIL_FETCH_FROM_ENVELOPE, &value) == 0 &&
+	    mail_get_special(mail, MAIL_FETCH_GUID, &value) == 0)
+		return 0;
+	errstr = mailbox_get_last_internal_error(mail->box, &error);
+	mail_storage_set_error(target->box->storage, error, errstr);
+	return -1;
 }
 
 /* What stock's import does not carry over. It does flags, keywords, received
@@ -328,19 +384,29 @@ import_target_set_metadata(struct import_target *target,
 }
 
 static int
-import_target_save(struct import_target *target, struct mail *mail,
+import_target_copy(struct import_target *target, struct mail *mail,
 		   bool keep_uid)
 {
 	struct mail_save_context *ctx;
-	uint32_t uid = mail->uid;
 
-	import_target_begin_save(target);
+	if (import_target_open_mail(target, mail) < 0 ||
+	    import_target_begin_save(target) < 0)
+		return -1;
 	ctx = mailbox_save_alloc(target->save_trans);
 	mailbox_save_copy_flags(ctx, mail);
 	import_target_set_metadata(target, ctx, mail);
 	if (keep_uid)
-		mailbox_save_set_uid(ctx, uid);
-	if (mailbox_copy(&ctx, mail) < 0) {
+		mailbox_save_set_uid(ctx, mail->uid);
+	return mailbox_copy(&ctx, mail);
+}
+
+static int
+import_target_save(struct import_target *target, struct mail *mail,
+		   bool keep_uid)
+{
+	uint32_t uid = mail->uid;
+
+	if (import_target_copy(target, mail, keep_uid) < 0) {
 		(void)import_target_fail(target);
 		import_target_not_saved(target, uid,
 			mailbox_get_last_internal_error(target->box, NULL));
@@ -437,7 +503,7 @@ int import_target_add(struct import_target *target, struct mail *mail)
 	ret = import_target_find(target, mail, &dest_uid, &match_reason);
 	if (ret < 0)
 		return import_target_fail(target);
-	if (ret > 0 && !mail_set_uid(target->dest_mail, dest_uid))
+	if (ret > 0 && !import_target_set_mail(target, dest_uid))
 		ret = 0;
 
 	import_target_get_flags(mail, &src);
@@ -486,9 +552,6 @@ static int import_target_open(struct import_target *target)
 
 	if (mailbox_sync(target->box, MAILBOX_SYNC_FLAG_FULL_READ) < 0)
 		return -1;
-	target->read_trans = mailbox_transaction_begin(target->box, 0,
-						       IMPORT_TARGET_REASON);
-	target->dest_mail = mail_alloc(target->read_trans, 0, NULL);
 	import_target_init_uids(target);
 	return import_target_read_guids(target);
 }
@@ -520,8 +583,7 @@ int import_target_init(struct mailbox_transaction_context *t,
 
 static int import_target_commit_flags(struct import_target *target)
 {
-	mail_free(&target->dest_mail);
-	if (mailbox_transaction_commit(&target->read_trans) < 0)
+	if (import_target_end_reading(target) < 0)
 		return -1;
 	/* Maildir has the flags in the names of its files. */
 	return target->flags_changed ? mailbox_sync(target->box, 0) : 0;
@@ -534,7 +596,8 @@ static int import_target_raise_next_uid(struct import_target *target)
 	struct mailbox_update update;
 	struct mailbox_status status;
 
-	if (target->source_uid_validity == 0)
+	/* a mail that could not be saved may get its UID the next time */
+	if (target->source_uid_validity == 0 || target->error != NULL)
 		return 0;
 	if (mailbox_sync(target->box, 0) < 0)
 		return -1;

@@ -73,8 +73,9 @@ static void migration_import_user_deinit(struct mail_user *user)
 }
 
 /* Stock creates the source once, for the first user of -A, -F or a mask, and
-   imports the first user's mail into all others. The doveadm module makes it
-   forget the source after each user. This is for the case that it does not. */
+   imports the first user's mail into all others (QUIRKS.md,
+   "import-source-once"). The doveadm module makes it forget the source after
+   each user. This is for the case that it does not. */
 static const char *
 migration_import_get_foreign_source(const struct mail_user *dest_user)
 {
@@ -125,39 +126,63 @@ migration_import_is_dest_create(const struct mailbox *box,
 		box->storage->user != import_source_box->storage->user;
 }
 
+/* A mailbox that does not exist is created with the source's UIDVALIDITY. */
+static int migration_import_create_new(struct mailbox *box)
+{
+	struct migration_import_mailbox *mbox =
+		MIGRATION_IMPORT_CONTEXT_REQUIRE(box);
+	struct mailbox_update update;
+	struct mailbox_status status;
+
+	mailbox_get_open_status(import_source_box, STATUS_UIDVALIDITY, &status);
+	i_zero(&update);
+	update.uid_validity = status.uidvalidity;
+	return mbox->module_ctx.super.create_box(box, &update, FALSE);
+}
+
+/* Maildir would give the UIDVALIDITY to an existing INBOX with mails in it as
+   well (QUIRKS.md, "maildir-create-update"). */
+static int migration_import_create_existing(struct mailbox *box)
+{
+	struct migration_import_mailbox *mbox =
+		MIGRATION_IMPORT_CONTEXT_REQUIRE(box);
+	enum mail_error error;
+	int ret;
+
+	ret = mbox->module_ctx.super.create_box(box, NULL, FALSE);
+	if (ret < 0) {
+		(void)mailbox_get_last_error(box, &error);
+		if (error != MAIL_ERROR_EXISTS)
+			return -1;
+	}
+	if (import_target_adopt_uidvalidity(box, import_source_box) < 0)
+		return -1;
+	if (ret < 0) {
+		/* what stock expects of a mailbox that it can use */
+		mail_storage_set_error(box->storage, MAIL_ERROR_EXISTS,
+				       "Mailbox already exists");
+	}
+	return ret;
+}
+
 static int
 migration_import_create_box(struct mailbox *box,
 			    const struct mailbox_update *update, bool directory)
 {
 	struct migration_import_mailbox *mbox =
 		MIGRATION_IMPORT_CONTEXT_REQUIRE(box);
-	struct mailbox_status status;
-	struct mailbox_update source_update;
-	enum mail_error error;
-	int ret;
+	enum mailbox_existence existence;
 
 	if (!migration_import_is_dest_create(box, update, directory)) {
 		return mbox->module_ctx.super.create_box(box, update,
 							 directory);
 	}
-	if (migration_import_refuse_foreign_source(box) < 0)
+	if (migration_import_refuse_foreign_source(box) < 0 ||
+	    mailbox_exists(box, FALSE, &existence) < 0)
 		return -1;
-
-	mailbox_get_open_status(import_source_box, STATUS_UIDVALIDITY, &status);
-	i_zero(&source_update);
-	source_update.uid_validity = status.uidvalidity;
-	ret = mbox->module_ctx.super.create_box(box, &source_update, FALSE);
-	if (ret == 0)
-		return 0;
-
-	(void)mailbox_get_last_error(box, &error);
-	if (error != MAIL_ERROR_EXISTS ||
-	    import_target_adopt_uidvalidity(box, import_source_box) < 0)
-		return -1;
-	/* what stock expects to hear about a mailbox that it can use */
-	mail_storage_set_error(box->storage, MAIL_ERROR_EXISTS,
-			       "Mailbox already exists");
-	return -1;
+	return existence == MAILBOX_EXISTENCE_NONE ?
+		migration_import_create_new(box) :
+		migration_import_create_existing(box);
 }
 
 static struct mailbox_transaction_context *

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "lib.h"
+#include "mail-user.h"
+#include "mail-storage-private.h"
+#include "mail-storage-hooks.h"
+#include "doveadm-mail.h"
+#include "doveadm-cmd.h"
+#include "doveadm-import-source.h"
+
+#include <unistd.h>
+
+#define DOVEADM_IMPORT_CONTEXT_REQUIRE(obj) \
+	MODULE_CONTEXT_REQUIRE(obj, doveadm_import_source_module)
+
+struct doveadm_import_cmd {
+	union doveadm_mail_cmd_module_context module_ctx;
+};
+
+static MODULE_CONTEXT_DEFINE_INIT(doveadm_import_source_module,
+				  &doveadm_mail_cmd_module_register);
+
+/* The effective uid of the user who is being imported into. */
+static uid_t import_euid;
+
+/* The source's user has been looked up; nothing is written yet. */
+static void doveadm_import_mail_user_created(struct mail_user *user)
+{
+	if (geteuid() == import_euid)
+		return;
+	e_debug(user->event, "Import: back to effective uid %s, "
+		"after the lookup of the source's user", dec2str(import_euid));
+	if (seteuid(import_euid) < 0)
+		i_fatal("seteuid(%s) failed: %m", dec2str(import_euid));
+}
+
+static struct mail_storage_hooks doveadm_import_mail_storage_hooks = {
+	.mail_user_created = doveadm_import_mail_user_created,
+};
+
+/* With -U it is the same for all of them. */
+static bool source_is_each_users_own(struct doveadm_mail_cmd_context *ctx)
+{
+	const char *source_user;
+
+	return !doveadm_cmd_param_str(ctx->cctx, "source-user", &source_user);
+}
+
+static int doveadm_import_run(struct doveadm_mail_cmd_context *ctx,
+			      struct mail_user *user)
+{
+	struct doveadm_import_cmd *icmd = DOVEADM_IMPORT_CONTEXT_REQUIRE(ctx);
+	int ret;
+
+	/* internal hooks need no word in mail_plugins */
+	mail_storage_hooks_add_internal(&doveadm_import_mail_storage_hooks);
+	import_euid = geteuid();
+	ret = icmd->module_ctx.super.run(ctx, user);
+	mail_storage_hooks_remove_internal(&doveadm_import_mail_storage_hooks);
+	/* stock's deinit() forgets the source, and does nothing if it is
+	   called again */
+	if (source_is_each_users_own(ctx))
+		icmd->module_ctx.super.deinit(ctx);
+	return ret;
+}
+
+void doveadm_import_source_wrap(struct doveadm_mail_cmd_context *ctx)
+{
+	struct doveadm_import_cmd *icmd;
+
+	if (strcmp(ctx->cmd->name, "import") != 0)
+		return;
+	icmd = p_new(ctx->pool, struct doveadm_import_cmd, 1);
+	icmd->module_ctx.super = ctx->v;
+	ctx->v.run = doveadm_import_run;
+	MODULE_CONTEXT_SET(ctx, doveadm_import_source_module, icmd);
+}
