@@ -11,6 +11,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
 import lab                                                 # noqa: E402
 from lab import places, snapshot                           # noqa: E402
 
+# what a destination loads unless its tests say otherwise
+PLUGINS = ("migration_imapc",)
+
 
 @pytest.fixture(scope="session", params=lab.VERSIONS)
 def version(request):
@@ -40,15 +43,7 @@ def dest(version, ca):
     """A server to migrate to, with the plugins; settings come with -o:
     dest.doveadm("backup", …, o=dest.imapc(source, user=…))."""
     yield from _running(lab.Dovecot(version, ca=ca, driver="sdbox",
-                                    plugins=plugins(version)))
-
-
-def plugins(version):
-    """The mail plugins of this tree that are installed for this version."""
-    folder = f"{places.root(version)}/usr/lib/dovecot/modules"
-    modules = {"migration_imapc": "lib05_migration_imapc_plugin.so"}
-    return [word for word, file in modules.items()
-            if os.path.exists(f"{folder}/{file}")]
+                                    plugins=PLUGINS))
 
 
 def _running(server):

@@ -4,7 +4,7 @@ settings for dsync that the guide recommends for difficult sources."""
 
 import pytest
 
-from conftest import plugins
+from conftest import PLUGINS
 from lab import mailgen, places, snapshot
 from lab.latency import Fault, Link
 from lab.scripted import ImapServer
@@ -16,7 +16,7 @@ def migration_conf(source, dest):
     settings = dest.imapc(source)
     del settings["imapc_password"]
     return dest.write_conf(
-        f"{dest.dir}/migration.conf", plugins=plugins(dest.version),
+        f"{dest.dir}/migration.conf", plugins=PLUGINS,
         settings={**settings, "imapc_master_user": "boss",
                   "imapc_password": "boss-secret",
                   "dsync_features": "empty-header-workaround",

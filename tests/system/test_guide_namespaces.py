@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 import lab
-from conftest import plugins
+from conftest import PLUGINS
 from lab import imap, mailgen, places, snapshot
 
 
@@ -98,7 +98,7 @@ def old_office(version):
 @pytest.fixture(scope="module")
 def new_office_server(version):
     with Office(version, listeners=("imap",), driver="sdbox",
-                plugins=plugins(version)) as office:
+                plugins=PLUGINS) as office:
         yield office
 
 
@@ -186,7 +186,7 @@ def test_imapc_into_a_namespace(request, old_office, new_office, theirs,
     home = ({"location": "sdbox:~/sdbox"} if dest.version == "2.3" else
             {"mail_driver": "sdbox", "mail_path": "~/sdbox"})
     conf = dest.write_conf(
-        f"{dest.dir}/{prefix}.conf", plugins=plugins(dest.version),
+        f"{dest.dir}/{prefix}.conf", plugins=PLUGINS,
         settings={
             **new_office.mail_settings(prefix),
             "namespace inbox": {"inbox": True, "prefix": "",
@@ -228,7 +228,7 @@ def test_imapc_into_a_place_of_its_own(old_office, new_office, theirs,
     dest = new_office.server
     ours = dest.user()
     conf = dest.write_conf(
-        f"{dest.dir}/{prefix}-alone.conf", plugins=plugins(dest.version),
+        f"{dest.dir}/{prefix}-alone.conf", plugins=PLUGINS,
         settings={**new_office.mail_settings(prefix),
                   **dest.imapc(old_office.server, user=theirs.name),
                   "imapc_list_prefix": prefix})
