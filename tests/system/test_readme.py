@@ -53,7 +53,6 @@ def own(text, source, dest):
             ("imapc_port = 993", f"imapc_port = {source.ports['imaps']}"),
             ("pop3c_port = 995", f"pop3c_port = {source.ports['pop3s']}"),
             ("/etc/ssl/certs/ca-certificates.crt", source.ca.ca),
-            ("/var/lib/dovecot/migration/", f"{dest.dir}/reports/"),
             ("/etc/dovecot/", f"{dest.dir}/")):
         text = text.replace(example, value)
     return text
@@ -70,8 +69,6 @@ def servers(request, ca):
         for name in CONF_FILES:
             with open(f"{dest.dir}/{name}", "w", encoding="utf-8") as file:
                 file.write(own(read(f"conf.d/{version}/{name}"), source, dest))
-        os.mkdir(f"{dest.dir}/reports", 0o777)
-        os.chmod(f"{dest.dir}/reports", 0o777)
         user = source.user(USER)
         sample.deliver(user)
         yield source, dest, user
@@ -123,7 +120,7 @@ def test_commands_of_quick_start(servers):
         ran += 1
     assert ran >= 3
     assert snapshot.of(copy) == snapshot.of(user)
-    assert os.path.exists(f"{dest.dir}/reports/{USER}.json")
+    assert os.path.exists(f"{copy.home}/migration-report.json")
 
 
 def test_links_of_readme_resolve():
