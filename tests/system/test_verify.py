@@ -11,7 +11,9 @@ import re
 
 import pytest
 
+import lab
 from lab import mailgen
+from lab.latency import Link
 
 EQUAL, DIFFERENT = 0, 3
 USAGE, NO_USER, TEMPORARY, REFUSED, CONFIG = 64, 67, 75, 77, 78
@@ -361,3 +363,84 @@ def test_many_users(source, dest, folder):
     assert result.rc == DIFFERENT, result
     assert [row["result"] for row in json.loads(result.out)] == [
         "different: 1 mail-missing", "equal", "equal"]
+
+
+# -- the price
+
+def waits(source, dest, folders, *args):
+    """Waits for a distant source (deliver, migrate, verify through a Link)."""
+    theirs, ours = source.user(), dest.user()
+    mailgen.deliver(theirs, folders)
+    dest.doveadm("backup", "-R", "-u", ours.name, "imapc:",
+                 o=dest.imapc(source, user=theirs.name)).ok()
+    with Link(round_trip=0.02) as link:
+        settings = dest.imapc(source, user=theirs.name,
+                              port=link.to(source.ports["imap"]))
+        result = verify(dest, ours, settings, *args)
+        assert result.rc == EQUAL, result
+        return link.waits
+
+
+def test_waits_do_not_grow_with_the_mails(source, dest):
+    few = {"INBOX": mailgen.mails(5, size=100)}
+    many = {"INBOX": mailgen.mails(205, size=100)}
+    for args in ((), ("--full",)):
+        less, more = (waits(source, dest, folders, *args)
+                      for folders in (few, many))
+        assert more - less <= (16 if args else 8), (args, less, more)
+
+
+def test_waits_of_a_mailbox(source, dest):
+    one = {"INBOX": mailgen.mails(5, size=100)}
+    eleven = {**one, **{f"box{n}": mailgen.mails(5, size=100)
+                        for n in range(10)}}
+    less, more = waits(source, dest, one), waits(source, dest, eleven)
+    assert more - less <= 40, (less, more)
+
+
+# -- places
+
+def test_source_with_a_prefix(version, dest):
+    with lab.Dovecot(version, prefix="INBOX.", separator=".",
+                     master_password="one-for-all") as prefixed:
+        theirs, ours = prefixed.user(), dest.user()
+        mailgen.deliver(theirs, folders())
+        settings = {**dest.imapc(prefixed, user=theirs.name),
+                    "imapc_list_prefix": "INBOX"}
+        dest.doveadm("backup", "-R", "-u", ours.name, "imapc:",
+                     o=settings).ok()
+        result = verify(dest, ours, settings, "--full")
+        assert result.rc == EQUAL, result
+        assert set(rows(result)) == set(FOLDERS)
+
+
+def test_a_place_is_not_compared_with_itself(dest, pair):
+    _, ours, settings = pair
+    result = dest.doveadm("migration", "verify", "-u", ours.name,
+                          "sdbox:~/sdbox", o=settings)
+    assert result.rc not in (EQUAL, DIFFERENT), result
+    assert ours.mail_path in result.err and "nothing to compare" in result.err
+
+
+def test_local_source(source, dest, pair):
+    """Any storage can be the source: here the old server's files."""
+    theirs, ours, settings = pair
+    result = dest.doveadm("-f", "json", "migration", "verify", "--full", "-u",
+                          ours.name, f"maildir:{theirs.mail_path}")
+    assert result.rc == EQUAL, result
+    assert {row["result"] for row in rows(result).values()} == {"equal"}
+
+
+def test_source_option(dest, pair):
+    """-p: a setting for the source only."""
+    _, ours, settings = pair
+    password = settings.pop("imapc_password")
+    assert verify(dest, ours, settings).rc != EQUAL
+    result = verify(dest, ours, settings, "-p", f"imapc_password={password}")
+    assert result.rc == EQUAL, result
+    assert password not in result.err
+
+
+def test_namespace_asked_for(dest, pair):
+    _, ours, settings = pair
+    assert set(rows(verify(dest, ours, settings, "-n", ""))) == set(FOLDERS)

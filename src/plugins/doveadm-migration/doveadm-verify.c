@@ -442,6 +442,11 @@ static int verify_both_users(struct verify_context *vctx, pool_t pool)
 
 	p_array_init(&vctx->source_names, pool, 64);
 	p_array_init(&vctx->dest_names, pool, 64);
+	if (verify_check_places(vctx->source_user, vctx->dest_user, filter,
+				&error) < 0) {
+		verify_failed(vctx, NULL, "Source", &error);
+		return -1;
+	}
 	if (verify_list_names(vctx->source_user, filter, pool,
 			      &vctx->source_names, &error) < 0) {
 		verify_failed(vctx, NULL, "Source", &error);

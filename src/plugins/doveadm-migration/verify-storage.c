@@ -179,6 +179,43 @@ int verify_list_names(struct mail_user *user,
 	return 0;
 }
 
+static const char *namespace_root(struct mail_namespace *ns)
+{
+	const char *path;
+
+	/* remote storages have none */
+	if (!mailbox_list_get_root_path(ns->list, MAILBOX_LIST_PATH_TYPE_MAILBOX,
+					&path))
+		return "";
+	return path;
+}
+
+int verify_check_places(struct mail_user *source, struct mail_user *dest,
+			const struct verify_filter *filter,
+			struct verify_error *error_r)
+{
+	struct mail_namespace *ns, *source_ns;
+	const char *root;
+
+	for (ns = dest->namespaces; ns != NULL; ns = ns->next) {
+		if (!namespace_wanted(ns, filter))
+			continue;
+		source_ns = mail_namespace_find_prefix(source->namespaces,
+						       ns->prefix);
+		root = namespace_root(ns);
+		if (source_ns == NULL || root[0] == '\0' ||
+		    strcmp(root, namespace_root(source_ns)) != 0)
+			continue;
+		error_r->text = t_strdup_printf("Namespace \"%s\" is %s for "
+			"both source and destination: there is nothing to "
+			"compare. The source's location is used for namespaces "
+			"that have none of their own", ns->prefix, root);
+		error_r->error = MAIL_ERROR_PARAMS;
+		return -1;
+	}
+	return 0;
+}
+
 /*
  * Mailboxes
  */

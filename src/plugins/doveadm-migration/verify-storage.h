@@ -38,6 +38,12 @@ int verify_list_names(struct mail_user *user,
 		      ARRAY_TYPE(verify_name) *names,
 		      struct verify_error *error_r);
 
+/* Refuses to compare a place with itself: a namespace that has a location of
+   its own has it for both users. Returns 0, or -1 and error_r. */
+int verify_check_places(struct mail_user *source, struct mail_user *dest,
+			const struct verify_filter *filter,
+			struct verify_error *error_r);
+
 /* Opens the mailbox. Returns 0 and *box_r, or -1 and error_r. */
 int verify_mailbox_open(const struct verify_name *name, struct mailbox **box_r,
 			struct verify_error *error_r);
