@@ -533,8 +533,6 @@ static void uidl_count(HASH_TABLE_TYPE(uidl_counts) counts,
 	unsigned int n;
 
 	array_foreach(list, mail) {
-		if (mail->uidl[0] == '\0')
-			continue;
 		n = POINTER_CAST_TO(hash_table_lookup(counts, mail->uidl),
 				    unsigned int);
 		hash_table_update(counts, mail->uidl, POINTER_CAST(n + 1));
@@ -579,9 +577,7 @@ pop3_missing(const struct parity_compare_ctx *ctx,
 	     const struct parity_pop3_mail *mail)
 {
 	difference_add(ctx, PARITY_UIDL, PARITY_WEIGHT_DIFFERENT, 0, mail->uidl,
-		       "", mail->uidl[0] == '\0' ?
-		       "the source's POP3 server lists a mail without UIDL" :
-		       "the destination's POP3 server does not list this UIDL: "
+		       "", "the destination's POP3 server does not list this UIDL: "
 		       "clients that leave mail on the server will download "
 		       "that mail again");
 }
@@ -595,8 +591,10 @@ pop3_extra(const struct parity_compare_ctx *ctx,
 
 	difference_add(ctx, PARITY_UIDL, allowed ? PARITY_WEIGHT_EXPECTED :
 		       PARITY_WEIGHT_DIFFERENT, mail->uid, "", mail->uidl,
-		       mail->uidl[0] == '\0' ?
-		       "no UIDL of the source's: POP3 clients will take it for "
+		       mail->made_up ?
+		       "no UIDL is stored for this mail, and the one that the "
+		       "destination's POP3 server makes up (pop3_uidl_format) "
+		       "is none of the source's: POP3 clients will take it for "
 		       "a new mail" :
 		       "the source's POP3 server does not list this UIDL");
 }

@@ -136,9 +136,10 @@ void parity_compare(const struct parity_mailbox *source,
 
 /* A mail as a POP3 server lists it, in the server's order. */
 struct parity_pop3_mail {
-	/* "" if the mail has none of its own (the destination's server then
-	   makes one up, which no client has ever seen) */
 	const char *uidl;
+	/* no UIDL is stored for the mail: the server makes one up, and the
+	   source's can be the same only if both have one formula */
+	bool made_up;
 	/* at the destination; 0 at the source, where nobody knows it */
 	uint32_t uid;
 };

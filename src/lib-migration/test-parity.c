@@ -6,6 +6,7 @@
 #include "parity.h"
 
 #include <check.h>
+#include <ctype.h>
 
 static pool_t pool;
 static ARRAY_TYPE(parity_difference) diffs;
@@ -427,7 +428,7 @@ START_TEST(test_uidl)
 END_TEST
 
 static const struct {
-	/* UIDLs of one character each, '-' is a mail without UIDL */
+	/* UIDLs of one character each, digits are made up */
 	const char *source, *dest;
 	const char *missing, *extra;
 	/* number of mails at another place, and the first of them */
@@ -442,10 +443,10 @@ static const struct {
 	{ "abc", "acb", "", "", 2, 2 },
 	{ "abcd", "dbca", "", "", 2, 1 },
 	{ "abcd", "xdbc", "a", "1", 3, 1 },
-	/* the destination's mail 2 has no UIDL */
-	{ "abc", "a-c", "b", "2", 0, 0 },
-	/* neither has: nothing tells that it is the same mail */
-	{ "a-", "a-", "-", "2", 0, 0 },
+	/* no UIDL is stored for the destination's mail 2 */
+	{ "abc", "a9c", "b", "2", 0, 0 },
+	/* ... but both servers make up the same */
+	{ "a9", "a9", "", "", 0, 0 },
 	/* quirk repeated-uidl */
 	{ "aab", "aab", "", "", 0, 0 },
 	{ "aab", "ab", "a", "", 0, 0 },
@@ -460,8 +461,8 @@ list_init(ARRAY_TYPE(parity_pop3_mail) *list, const char *chars, bool uids)
 
 	p_array_init(list, pool, 8);
 	for (i = 0; chars[i] != '\0'; i++) {
-		mail.uidl = chars[i] == '-' ? "" :
-			p_strdup_printf(pool, "%c", chars[i]);
+		mail.uidl = p_strdup_printf(pool, "%c", chars[i]);
+		mail.made_up = i_isdigit(chars[i]);
 		mail.uid = uids ? i + 1 : 0;
 		array_push_back(list, &mail);
 	}
@@ -504,8 +505,7 @@ START_TEST(test_pop3_lists)
 		} else if (diff->uid != 0) {
 			str_printfa(extra, "%u", diff->uid);
 		} else {
-			str_append(missing, diff->source[0] == '\0' ? "-" :
-				   diff->source);
+			str_append(missing, diff->source);
 		}
 	}
 	ck_assert_str_eq(str_c(missing), lists[_i].missing);
@@ -519,7 +519,7 @@ START_TEST(test_pop3_extra_allowed)
 	const struct parity_policy hidden = { .allow_extra_uidls = TRUE };
 	const struct parity_policy in_use = { .allow_extra = TRUE };
 
-	compare_lists("ac", "a-c", &hidden);
+	compare_lists("ac", "a9c", &hidden);
 	assert_only(PARITY_UIDL, PARITY_WEIGHT_EXPECTED, 2);
 	array_clear(&diffs);
 	compare_lists("ac", "abc", &in_use);

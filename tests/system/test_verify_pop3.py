@@ -73,7 +73,7 @@ def test_order_of_its_own(make):
     """The order that POP3 shows is not that of the UIDs, on both sides."""
     orders = (5, 1, 4, 2, 3)
     pair = make(mails(orders=orders), mails(orders=orders))
-    assert [uidl for uidl, *_ in snapshot.of(pair.user).pop3] == [
+    assert served(pair.user) == [
         "b-2", "d:4", "e{5}", "c.3", "a1"]
     assert pair.verify().rc == EQUAL
 
@@ -88,14 +88,50 @@ def test_wrong_uidl(make):
     assert "2 uidl" in pair.rows()[1]["INBOX (POP3)"]["result"]
 
 
+def served(user):
+    return [uidl for uidl, *_ in snapshot.of(user).pop3]
+
+
 def test_no_uidl(make):
-    """What the destination's server would make up itself is no UIDL."""
+    """What the destination's server makes up is another UIDL."""
     pair = make(mails(), mails(["a1", None, "c.3", "d:4", "e{5}"]))
+    made_up = served(pair.user)[1]
     result, found = pair.differences()
     assert result.rc == DIFFERENT, result
     assert sorted(found) == [
         ("INBOX (POP3)", 0, "uidl", "b-2", "", "different"),
-        ("INBOX (POP3)", 2, "uidl", "", "", "different")]
+        ("INBOX (POP3)", 2, "uidl", "", made_up, "different")]
+    assert "pop3_uidl_format" in result.out
+
+
+def test_same_formula(make):
+    """Neither side stores UIDLs, both make up the same."""
+    pair = make(mails([None] * 5), mails([None] * 5))
+    assert served(pair.user) == served(pair.source_user)
+    assert pair.verify().rc == EQUAL
+
+
+@pytest.mark.parametrize("two_three, two_four", [
+    ("%v.%u", "%{uidvalidity}.%{uid}"), ("%f", "%{filename}"),
+    ("%08Xv%08Xu", "%{uidvalidity | hex(8)}%{uid | hex(8)}")])
+def test_formula_of_the_destination(make, dest, two_three, two_four):
+    """Another formula makes other UIDLs: the ones that POP3 really gives."""
+    pair = make(mails([None] * 5), mails([None] * 5))
+    formula = two_three if dest.version == "2.3" else two_four
+    result = pair.dest.doveadm(
+        "-f", "json", "migration", "verify", "-d", "-u", pair.user.name,
+        "imapc:", conf=pair.conf, o={"pop3_uidl_format": formula})
+    assert result.rc == DIFFERENT, result
+    with open(f"{pair.user.mail_path}/dovecot-uidlist") as file:
+        head, *lines = file.read().splitlines()
+    uidvalidity = head.split("V")[1].split()[0]
+    file_names = [line.split(":", 1)[1] for line in lines]
+    expected = [{"%v": f"{uidvalidity}.{uid}", "%f": name.split(",")[0],
+                 "%0": f"{int(uidvalidity):08x}{uid:08x}"}[two_three[:2]]
+                for uid, name in enumerate(file_names, 1)]
+    found = [row["destination"] for row in json.loads(result.out)
+             if row["destination"]]
+    assert [name.split(",")[0] for name in found] == expected
 
 
 def test_wrong_order(make):

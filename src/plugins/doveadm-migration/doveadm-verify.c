@@ -290,7 +290,6 @@ verify_mailbox(struct verify_context *vctx,
 			       pool, &differences);
 	}
 	verify_result_init(&result, name, &source.data, &dest.data);
-	migration_run_count(vctx->run, MIGRATION_COUNTER_MAILBOXES, 1);
 	migration_run_count(vctx->run, MIGRATION_COUNTER_MAILS_COMPARED,
 			    result.source_count);
 	migration_run_count(vctx->run, MIGRATION_COUNTER_BODIES_COMPARED,

@@ -2,10 +2,12 @@
 
 #include "lib.h"
 #include "array.h"
+#include "str.h"
 #include "mail-namespace.h"
 #include "mail-search-build.h"
 #include "mail-storage-private.h"
 #include "mail-user.h"
+#include "pop3-uidl-format.h"
 #include "settings-loader.h"
 #include "migration-pop3-settings.h"
 #include "verify-pop3.h"
@@ -61,14 +63,23 @@ list_open(struct mailbox *box, struct verify_error *error_r)
 
 /* Returns 1, 0 if the mail is gone meanwhile, -1 if the UIDL can't be read. */
 static int
-uidl_read(struct mail *mail, pool_t pool, struct parity_pop3_mail *mail_r)
+uidl_read(struct mail *mail, pool_t pool, struct parity_pop3_mail *mail_r,
+	  const char **error_r)
 {
 	enum mail_error error;
 	const char *uidl;
 
 	if (mail_get_special(mail, MAIL_FETCH_UIDL_BACKEND, &uidl) < 0) {
-		(void)mailbox_get_last_internal_error(mail->box, &error);
+		*error_r = mailbox_get_last_internal_error(mail->box, &error);
 		return error == MAIL_ERROR_EXPUNGED ? 0 : -1;
+	}
+	mail_r->made_up = uidl[0] == '\0';
+	if (mail_r->made_up) {
+		string_t *str = t_str_new(64);
+
+		if (pop3_uidl_format_expand(mail, str, error_r) < 0)
+			return -1;
+		uidl = str_c(str);
 	}
 	mail_r->uidl = p_strdup(pool, uidl);
 	return 1;
@@ -84,6 +95,7 @@ list_read(struct mailbox *box, const enum mail_sort_type *sort_program,
 	struct mail_search_context *search;
 	struct parity_pop3_mail pop3_mail;
 	struct mail *mail;
+	const char *error;
 	int ret = 1;
 
 	args = mail_search_build_init();
@@ -91,15 +103,19 @@ list_read(struct mailbox *box, const enum mail_sort_type *sort_program,
 	trans = mailbox_transaction_begin(box, 0, "migration verify");
 	search = mailbox_search_init(trans, args, sort_program, 0, NULL);
 	mail_search_args_unref(&args);
-	while (ret >= 0 && mailbox_search_next(search, &mail)) {
+	while (ret >= 0 && mailbox_search_next(search, &mail)) T_BEGIN {
+		i_zero(&pop3_mail);
 		pop3_mail.uid = with_uids ? mail->uid : 0;
-		ret = uidl_read(mail, pool, &pop3_mail);
+		ret = uidl_read(mail, pool, &pop3_mail, &error);
 		if (ret > 0)
 			array_push_back(list, &pop3_mail);
-		else if (ret < 0)
-			list_error(box, t_strdup_printf("Reading the UIDL of "
-				   "UID %u", mail->uid), error_r);
-	}
+		else if (ret < 0) {
+			error_r->text = p_strdup_printf(pool, "POP3 list of "
+				"mailbox %s: UIDL of UID %u: %s",
+				mailbox_get_vname(box), mail->uid, error);
+			error_r->error = MAIL_ERROR_TEMP;
+		}
+	} T_END;
 	if (mailbox_search_deinit(&search) < 0 && ret >= 0)
 		ret = list_error(box, "Searching it", error_r);
 	mailbox_transaction_rollback(&trans);

@@ -29,8 +29,9 @@ int verify_pop3_read_source(struct mail_user *user, const char *mailbox,
 
 /* Lists what this Dovecot's POP3 server lists for the user, the way it reads
    the order and the stored UIDLs: on sdbox and mdbox that passes by the index
-   header that says up to which UID there are UIDLs at all. A mail without a
-   stored UIDL has "". Returns 0, or -1 and error_r. */
+   header that says up to which UID there are UIDLs at all. For a mail without a
+   stored UIDL it makes up the one of pop3_uidl_format (pop3_reuse_xuidl, which
+   doveadm does not know, is not considered). Returns 0, or -1 and error_r. */
 int verify_pop3_read_dest(struct mail_user *user, pool_t pool,
 			  ARRAY_TYPE(parity_pop3_mail) *list,
 			  struct verify_error *error_r);
