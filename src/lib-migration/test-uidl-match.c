@@ -648,7 +648,7 @@ make_imap(struct test_world *world, unsigned int count, bool sizes_differ)
 			} else {
 				/* same size and one of them missing on each
 				   side could not be told from one mail */
-				mail->body_size = 1000 + i;
+				mail->body_size = 1000 + i * 7;
 			}
 		}
 	}

@@ -10,11 +10,17 @@
    an early choice. Inside a class size decides, then the body; order decides
    only between mails that are the same text. */
 
-/* So many of 100 classes with one mail on each side differ in size: then sizes
-   of these two servers mean nothing. */
-#define SIZES_MEANINGLESS_PERCENT 30
+/* So many of 100 classes with one mail on each side differ in size: then the
+   two servers count sizes in different ways. */
+#define SIZES_DIFFER_PERCENT 30
 /* ... but not fewer mails than this. */
-#define SIZES_MEANINGLESS_MIN 4
+#define SIZES_DIFFER_MIN 4
+/* So many of 100 of them differ by the same: that is how they count. */
+#define SIZES_SAME_DIFFERENCE_PERCENT 70
+/* Where sizes differ from mail to mail (LF counted as one or two bytes,
+   estimates) one mail's two sizes still are about the same. */
+#define SIZES_TOLERANCE_PERCENT 25
+#define SIZES_TOLERANCE_BYTES 512
 /* Mails with one body that are compared each with each. */
 #define BODY_CLASS_MAX 64
 
@@ -84,18 +90,21 @@ static bool get_key(const struct match_mail *mail,
 
 /* FALSE if the mail has no such sub key, so that it cannot be paired by it. */
 static bool get_sub(const struct match_mail *mail, enum class_sub sub,
-		    uint64_t sub_r[2])
+		    int64_t difference, uint64_t sub_r[2])
 {
+	uoff_t body_size;
+
 	sub_r[0] = sub_r[1] = 0;
 	switch (sub) {
 	case CLASS_SUB_NONE:
 		return TRUE;
 	case CLASS_SUB_SIZE:
-		sub_r[0] = mail->size;
+		sub_r[0] = mail->size - difference;
 		return mail->size != UOFF_T_MAX;
 	case CLASS_SUB_BODY_SIZE:
-		sub_r[0] = mail_body_size(mail);
-		return sub_r[0] != UOFF_T_MAX;
+		body_size = mail_body_size(mail);
+		sub_r[0] = body_size - difference;
+		return body_size != UOFF_T_MAX;
 	case CLASS_SUB_BODY:
 		if (mail->body == NULL)
 			return FALSE;
@@ -109,7 +118,7 @@ static bool get_sub(const struct match_mail *mail, enum class_sub sub,
 static void
 collect_class_mails(struct uidl_match *match, enum match_side side,
 		    enum uidl_match_evidence evidence, enum class_sub sub,
-		    ARRAY_TYPE(class_mail) *dest)
+		    int64_t difference, ARRAY_TYPE(class_mail) *dest)
 {
 	const struct match_mail *mails;
 	struct class_mail mail;
@@ -120,7 +129,7 @@ collect_class_mails(struct uidl_match *match, enum match_side side,
 	for (i = 0; i < count; i++) {
 		if (!match_mail_is_free(&mails[i]) ||
 		    !get_key(&mails[i], evidence, mail.key) ||
-		    !get_sub(&mails[i], sub, mail.sub))
+		    !get_sub(&mails[i], sub, difference, mail.sub))
 			continue;
 		mail.idx = i;
 		array_push_back(dest, &mail);
@@ -147,9 +156,14 @@ struct class {
 	enum uidl_match_evidence evidence;
 	const struct class_mail *pop3, *imap;
 	unsigned int pop3_count, imap_count;
-	/* How often a class has one mail on each side, by whether their sizes
-	   can be those of one mail. */
-	unsigned int equal_sizes, other_sizes;
+	/* Pairs, and classes with one mail on each side: how often sizes
+	   agree, and the differences where they do not (POP3 - IMAP). */
+	unsigned int equal_sizes;
+	ARRAY(int64_t) differences;
+	/* What all POP3 sizes are larger by. */
+	int64_t difference;
+	/* Sizes agree only roughly. */
+	bool sizes_vary;
 };
 
 typedef void class_callback_t(struct class *class);
@@ -166,9 +180,9 @@ walk_classes(struct class *class, enum class_sub sub, bool same_sub,
 	int cmp;
 
 	collect_class_mails(class->match, MATCH_SIDE_POP3, class->evidence,
-			    sub, &pop3);
+			    sub, class->difference, &pop3);
 	collect_class_mails(class->match, MATCH_SIDE_IMAP, class->evidence,
-			    sub, &imap);
+			    sub, 0, &imap);
 	pmails = array_get(&pop3, &pcount);
 	imails = array_get(&imap, &icount);
 	for (pi = ii = 0; pi < pcount && ii < icount; ) {
@@ -236,27 +250,95 @@ static void pair_in_order_without_bodies(struct class *class)
 	pair_in_order(class);
 }
 
+static void count_sizes(struct class *class, const struct match_mail *pmail,
+			const struct match_mail *imail)
+{
+	if (pmail->size == UOFF_T_MAX || imail->size == UOFF_T_MAX)
+		return;
+	if (pmail->size == imail->size ||
+	    mail_body_size(pmail) == mail_body_size(imail)) {
+		class->equal_sizes++;
+	} else {
+		int64_t difference = (int64_t)pmail->size - (int64_t)imail->size;
+
+		array_push_back(&class->differences, &difference);
+	}
+}
+
 static void count_single(struct class *class)
 {
-	const struct match_mail *pmail = class_pop3(class, 0);
-	const struct match_mail *imail = class_imap(class, 0);
+	if (class->pop3_count == 1 && class->imap_count == 1)
+		count_sizes(class, class_pop3(class, 0), class_imap(class, 0));
+}
+
+static void count_pairs(struct class *class)
+{
+	const struct match_mail *mail;
+
+	array_foreach(&class->match->mails[MATCH_SIDE_POP3], mail) {
+		if (mail->evidence != UIDL_MATCH_NONE) {
+			count_sizes(class, mail,
+				    match_mail_idx(class->match,
+						   MATCH_SIDE_IMAP,
+						   mail->partner));
+		}
+	}
+}
+
+static int int64_cmp(const int64_t *a, const int64_t *b)
+{
+	return *a < *b ? -1 : (*a > *b ? 1 : 0);
+}
+
+/* Find out how the two servers' sizes relate. */
+static void learn_sizes(struct class *class)
+{
+	const int64_t *differences;
+	unsigned int i, n, count, most = 0;
+
+	i_array_init(&class->differences, 64);
+	class->equal_sizes = 0;
+	class->difference = 0;
+	class->sizes_vary = class->match->set.skip_sizes;
+	count_pairs(class);
+	walk_classes(class, CLASS_SUB_NONE, FALSE, count_single);
+
+	array_sort(&class->differences, int64_cmp);
+	differences = array_get(&class->differences, &count);
+	if (count >= SIZES_DIFFER_MIN &&
+	    count * 100 > (class->equal_sizes + count) * SIZES_DIFFER_PERCENT) {
+		for (i = 0; i < count; i += n) {
+			for (n = 1; i + n < count &&
+			     differences[i] == differences[i + n]; n++) ;
+			if (n > most) {
+				most = n;
+				class->difference = differences[i];
+			}
+		}
+		if (most * 100 < (class->equal_sizes + count) *
+		    SIZES_SAME_DIFFERENCE_PERCENT) {
+			class->difference = 0;
+			class->sizes_vary = TRUE;
+		}
+	}
+	array_free(&class->differences);
+}
+
+/* One mail on each side, whose sizes may be two counts of the same. */
+static void pair_single_of_similar_size(struct class *class)
+{
+	uoff_t psize, isize;
 
 	if (class->pop3_count != 1 || class->imap_count != 1)
 		return;
-	if (pmail->size == imail->size ||
-	    mail_body_size(pmail) == mail_body_size(imail))
-		class->equal_sizes++;
-	else
-		class->other_sizes++;
-}
-
-static bool sizes_are_meaningless(const struct class *class)
-{
-	unsigned int total = class->equal_sizes + class->other_sizes;
-
-	return class->match->set.skip_sizes ||
-		(class->other_sizes >= SIZES_MEANINGLESS_MIN &&
-		 class->other_sizes * 100 > total * SIZES_MEANINGLESS_PERCENT);
+	psize = class_pop3(class, 0)->size;
+	isize = class_imap(class, 0)->size;
+	if (class->match->set.skip_sizes ||
+	    psize == UOFF_T_MAX || isize == UOFF_T_MAX ||
+	    I_MAX(psize, isize) - I_MIN(psize, isize) <=
+	    SIZES_TOLERANCE_BYTES +
+	    isize / 100 * SIZES_TOLERANCE_PERCENT)
+		pair_single(class);
 }
 
 static void want_bodies(struct class *class)
@@ -286,12 +368,13 @@ void match_by_header(struct uidl_match *match,
 {
 	struct class class = { .match = match, .evidence = evidence };
 
-	walk_classes(&class, CLASS_SUB_NONE, FALSE, count_single);
-	if (!sizes_are_meaningless(&class)) {
+	learn_sizes(&class);
+	if (!class.sizes_vary) {
 		walk_classes(&class, CLASS_SUB_SIZE, TRUE, pair_single);
 		walk_classes(&class, CLASS_SUB_BODY_SIZE, TRUE, pair_single);
 	} else if (evidence == UIDL_MATCH_HEADER) {
-		walk_classes(&class, CLASS_SUB_NONE, FALSE, pair_single);
+		walk_classes(&class, CLASS_SUB_NONE, FALSE,
+			     pair_single_of_similar_size);
 	} else {
 		/* Message-ID, Date and From are the same in the copy that a
 		   mailing list sends, so they are not enough alone */
@@ -306,6 +389,7 @@ void match_by_header_and_body(struct uidl_match *match,
 
 	walk_classes(&class, CLASS_SUB_BODY, TRUE, pair_in_order);
 	if (evidence == UIDL_MATCH_HEADER) {
+		learn_sizes(&class);
 		walk_classes(&class, CLASS_SUB_SIZE, TRUE,
 			     pair_in_order_without_bodies);
 	}
