@@ -15,6 +15,8 @@ static const struct setting_define migration_pop3_setting_defines[] = {
 	DEF(BOOL, ignore_extra_uidls),
 	DEF(BOOL, skip_size_check),
 	DEF(BOOL, skip_uidl_cache),
+	DEF(SIZE, body_limit),
+	DEF(TIME, timeout),
 
 	SETTING_DEFINE_LIST_END
 };
@@ -26,6 +28,8 @@ static const struct migration_pop3_settings migration_pop3_default_settings = {
 	.ignore_extra_uidls = FALSE,
 	.skip_size_check = FALSE,
 	.skip_uidl_cache = FALSE,
+	.body_limit = 64ULL * 1024 * 1024,
+	.timeout = 60,
 };
 
 const struct setting_parser_info migration_pop3_setting_parser_info =

@@ -9,14 +9,18 @@ struct migration_pop3_settings {
 	const char *mailbox;
 	/* the maildrop merges several IMAP mailboxes, not only the INBOX */
 	bool all_mailboxes;
-	/* a POP3 mail without an IMAP mail does not refuse the INBOX */
+	/* POP3 mails without an IMAP mail do not keep the INBOX out */
 	bool ignore_missing_uidls;
-	/* an IMAP mail without a POP3 mail does not refuse the INBOX */
+	/* the same, only if all IMAP mails have their POP3 mail */
 	bool ignore_extra_uidls;
 	/* do not use sizes as evidence */
 	bool skip_size_check;
 	/* do not use the pairs that an earlier run has found */
 	bool skip_uidl_cache;
+	/* bytes of texts that may be read where headers leave doubt, 0 = none */
+	uoff_t body_limit;
+	/* seconds that the POP3 server may be silent */
+	unsigned int timeout;
 };
 
 extern const struct setting_parser_info migration_pop3_setting_parser_info;

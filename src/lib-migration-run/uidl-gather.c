@@ -1,0 +1,959 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "lib.h"
+#include "array.h"
+#include "hash.h"
+#include "str-sanitize.h"
+#include "mail-user.h"
+#include "mail-storage-private.h"
+#include "uidl-format.h"
+#include "uidl-order.h"
+#include "mailbox-evidence.h"
+#include "migration-run.h"
+#include "uidl-gather.h"
+
+/* How often a lost POP3 connection is made again. */
+#define MAX_RECONNECTS 3
+
+struct gather_imap_mail {
+	uint32_t uid;
+	uoff_t size;
+	/* of an earlier run */
+	const char *known_uidl;
+	uint32_t known_order;
+};
+
+struct gather_mailbox {
+	struct mailbox *box;
+	bool opened_here;
+	uint32_t uidvalidity;
+	/* index of its first mail in the matcher */
+	unsigned int first_idx;
+	ARRAY(struct gather_imap_mail) mails;
+	ARRAY_TYPE(uidl_gather_mail) results;
+};
+
+/* A mail of the maildrop. Its number changes when the connection is lost and
+   another session deleted mails. */
+struct gather_pop3_mail {
+	uint32_t number;
+	const char *uidl;
+	uoff_t size;
+	/* delivered after the mailbox was listed */
+	bool late;
+};
+
+struct uidl_gather {
+	pool_t pool;
+	struct uidl_gather_settings set;
+	struct pop3_client *pop3;
+	struct uidl_match *match;
+	ARRAY(struct gather_mailbox) mailboxes;
+	ARRAY(struct gather_pop3_mail) pop3_mails;
+	/* TOP is known to be missing */
+	bool no_top;
+};
+
+struct uidl_gather *uidl_gather_init(const struct uidl_gather_settings *set)
+{
+	struct uidl_gather *gather;
+	pool_t pool;
+
+	pool = pool_alloconly_create(MEMPOOL_GROWING"uidl gather", 1024*16);
+	gather = p_new(pool, struct uidl_gather, 1);
+	gather->pool = pool;
+	gather->set = *set;
+	i_array_init(&gather->mailboxes, 4);
+	i_array_init(&gather->pop3_mails, 128);
+	return gather;
+}
+
+void uidl_gather_deinit(struct uidl_gather **_gather)
+{
+	struct uidl_gather *gather = *_gather;
+	struct gather_mailbox *gbox;
+
+	*_gather = NULL;
+	if (gather->match != NULL)
+		uidl_match_deinit(&gather->match);
+	if (gather->pop3 != NULL)
+		pop3_client_deinit(&gather->pop3);
+	array_foreach_modifiable(&gather->mailboxes, gbox) {
+		array_free(&gbox->mails);
+		array_free(&gbox->results);
+	}
+	array_free(&gather->mailboxes);
+	array_free(&gather->pop3_mails);
+	pool_unref(&gather->pool);
+}
+
+/* --- IMAP --- */
+
+static void mailbox_collect_uids(struct gather_mailbox *gbox)
+{
+	struct mailbox *box = gbox->box;
+	struct mailbox_status status;
+	struct gather_imap_mail mail;
+	uint32_t seq;
+
+	mailbox_get_open_status(box, STATUS_UIDVALIDITY | STATUS_MESSAGES,
+				&status);
+	gbox->uidvalidity = status.uidvalidity;
+	for (seq = 1; seq <= status.messages; seq++) {
+		i_zero(&mail);
+		mail_index_lookup_uid(box->view, seq, &mail.uid);
+		mail.size = UOFF_T_MAX;
+		array_push_back(&gbox->mails, &mail);
+	}
+}
+
+static int gather_imap_mail_cmp(const uint32_t *uid,
+				const struct gather_imap_mail *mail)
+{
+	return *uid < mail->uid ? -1 : (*uid > mail->uid ? 1 : 0);
+}
+
+static struct gather_imap_mail *
+gather_mailbox_find(struct gather_mailbox *gbox, uint32_t uid)
+{
+	const struct gather_imap_mail *mail =
+		array_bsearch(&gbox->mails, &uid, gather_imap_mail_cmp);
+
+	return mail == NULL ? NULL :
+		array_idx_modifiable(&gbox->mails,
+				     array_ptr_to_idx(&gbox->mails, mail));
+}
+
+static void size_evidence(void *context, const struct mailbox_evidence *evidence)
+{
+	struct gather_mailbox *gbox = context;
+	struct gather_imap_mail *mail =
+		gather_mailbox_find(gbox, evidence->uid);
+
+	if (mail != NULL)
+		mail->size = evidence->size;
+}
+
+static int mailbox_collect_sizes(struct gather_mailbox *gbox,
+				 const char **error_r)
+{
+	ARRAY_TYPE(seq_range) uids;
+	const struct gather_imap_mail *first, *last;
+	const char *error;
+
+	if (array_count(&gbox->mails) == 0)
+		return 0;
+	first = array_front(&gbox->mails);
+	last = array_back(&gbox->mails);
+	t_array_init(&uids, 1);
+	seq_range_array_add_range(&uids, first->uid, last->uid);
+	if (mailbox_evidence_read(gbox->box, &uids, MAILBOX_EVIDENCE_SIZE,
+				  size_evidence, gbox, &error) < 0) {
+		*error_r = t_strdup_printf("Mailbox %s: Reading sizes failed: %s",
+					   mailbox_get_vname(gbox->box), error);
+		return -1;
+	}
+	return 0;
+}
+
+/* Open a mailbox that is not kept open. */
+static int mailbox_open_here(struct gather_mailbox *gbox, const char **error_r)
+{
+	if (gbox->box->opened)
+		return 0;
+	if (mailbox_open(gbox->box) < 0 ||
+	    mailbox_sync(gbox->box, MAILBOX_SYNC_FLAG_FULL_READ) < 0) {
+		*error_r = t_strdup_printf("Mailbox %s cannot be opened: %s",
+			mailbox_get_vname(gbox->box),
+			mailbox_get_last_internal_error(gbox->box, NULL));
+		return -1;
+	}
+	gbox->opened_here = TRUE;
+	return 0;
+}
+
+static void mailbox_close_here(struct gather_mailbox *gbox)
+{
+	if (gbox->opened_here)
+		mailbox_close(gbox->box);
+	gbox->opened_here = FALSE;
+}
+
+static int gather_add(struct uidl_gather *gather, struct mailbox *box,
+		      const char **error_r)
+{
+	struct gather_mailbox *gbox = array_append_space(&gather->mailboxes);
+	int ret = -1;
+
+	gbox->box = box;
+	i_array_init(&gbox->mails, 128);
+	i_array_init(&gbox->results, 128);
+	if (mailbox_open_here(gbox, error_r) == 0) {
+		mailbox_collect_uids(gbox);
+		ret = mailbox_collect_sizes(gbox, error_r);
+	}
+	mailbox_close_here(gbox);
+	return ret < 0 ? -1 : (int)array_count(&gather->mailboxes) - 1;
+}
+
+int uidl_gather_add_opened(struct uidl_gather *gather, struct mailbox *box,
+			   const char **error_r)
+{
+	i_assert(box->opened);
+	return gather_add(gather, box, error_r);
+}
+
+int uidl_gather_add_closed(struct uidl_gather *gather, struct mailbox *box,
+			   const char **error_r)
+{
+	return gather_add(gather, box, error_r);
+}
+
+void uidl_gather_add_known(struct uidl_gather *gather, uint32_t uid,
+			   const char *uidl, uint32_t order)
+{
+	struct gather_imap_mail *mail =
+		gather_mailbox_find(array_back_modifiable(&gather->mailboxes),
+				    uid);
+
+	if (mail != NULL) {
+		mail->known_uidl = p_strdup(gather->pool, uidl);
+		mail->known_order = order;
+	}
+}
+
+/* --- POP3 --- */
+
+static int gather_pop3_error(struct uidl_gather *gather, const char **error_r,
+			     enum pop3_client_error *type_r)
+{
+	*error_r = t_strdup(pop3_client_get_error(gather->pop3, type_r));
+	return -1;
+}
+
+static int gather_pop3_open(struct uidl_gather *gather,
+			    const ARRAY_TYPE(pop3_client_mail) **mails_r,
+			    const char **error_r,
+			    enum pop3_client_error *type_r)
+{
+	if (pop3_client_login(gather->pop3) < 0 ||
+	    pop3_client_list(gather->pop3, mails_r) < 0)
+		return gather_pop3_error(gather, error_r, type_r);
+	return 0;
+}
+
+static int gather_pop3_list(struct uidl_gather *gather, const char **error_r,
+			    enum pop3_client_error *type_r)
+{
+	const ARRAY_TYPE(pop3_client_mail) *mails;
+	const struct pop3_client_mail *mail;
+	unsigned int tries = 0;
+
+	while (gather_pop3_open(gather, &mails, error_r, type_r) < 0) {
+		/* once more if it was only the list that was cut off */
+		struct pop3_client_stats stats;
+
+		pop3_client_get_stats(gather->pop3, &stats);
+		if (*type_r != POP3_CLIENT_ERROR_TEMP || tries++ > 0 ||
+		    stats.waits < 3)
+			return -1;
+		e_debug(gather->set.event, "POP3: %s, trying again", *error_r);
+	}
+	array_foreach(mails, mail) {
+		struct gather_pop3_mail *gmail =
+			array_append_space(&gather->pop3_mails);
+
+		gmail->number = mail->number;
+		gmail->uidl = p_strdup(gather->pool, mail->uidl);
+		gmail->size = mail->size;
+	}
+	return 0;
+}
+
+/* After a reconnect: find the mails again by their UIDLs. A UIDL that the
+   server repeats is found in order. */
+static void
+gather_pop3_renumber(struct uidl_gather *gather,
+		     const ARRAY_TYPE(pop3_client_mail) *mails)
+{
+	const struct pop3_client_mail *mail;
+	struct gather_pop3_mail *gmails;
+	unsigned int i = 0, count;
+
+	gmails = array_get_modifiable(&gather->pop3_mails, &count);
+	array_foreach(mails, mail) {
+		unsigned int n = i;
+
+		/* servers keep the order: what is skipped was deleted */
+		while (n < count && strcmp(gmails[n].uidl, mail->uidl) != 0)
+			n++;
+		if (n == count)
+			continue;
+		for (; i < n; i++)
+			gmails[i].number = 0;
+		gmails[i++].number = mail->number;
+	}
+	for (; i < count; i++)
+		gmails[i].number = 0;
+}
+
+static int gather_pop3_reconnect(struct uidl_gather *gather,
+				 const char **error_r,
+				 enum pop3_client_error *type_r)
+{
+	const ARRAY_TYPE(pop3_client_mail) *mails;
+	struct migration_run *run = migration_run_find(gather->set.user);
+
+	e_debug(gather->set.event, "POP3: %s, connecting again", *error_r);
+	migration_run_count(run, MIGRATION_COUNTER_RECONNECTS, 1);
+	if (gather_pop3_open(gather, &mails, error_r, type_r) < 0)
+		return -1;
+	gather_pop3_renumber(gather, mails);
+	return 0;
+}
+
+/* Mails being read, in the order of their replies. */
+struct gather_reading {
+	struct uidl_gather *gather;
+	/* those that have no reply yet, begin with finished */
+	ARRAY_TYPE(uint32_t) asked;
+	unsigned int finished;
+	bool texts;
+	struct mail_digest *digest;
+};
+
+static void
+reading_mail(void *context, uint32_t number ATTR_UNUSED,
+	     const unsigned char *data, size_t size, bool ok)
+{
+	struct gather_reading *reading = context;
+	struct uidl_match *match = reading->gather->match;
+	struct header_digest header;
+	struct body_digest body;
+	uint32_t idx;
+
+	if (ok && reading->digest == NULL)
+		reading->digest = mail_digest_init();
+	if (data != NULL) {
+		mail_digest_more(reading->digest, data, size);
+		return;
+	}
+	idx = *array_idx(&reading->asked, reading->finished);
+	reading->finished++;
+	if (!ok)
+		return;
+	mail_digest_deinit(&reading->digest, &header, &body);
+	uidl_match_add_pop3_header(match, idx, &header);
+	if (reading->texts)
+		uidl_match_add_pop3_body(match, idx, &body);
+}
+
+/* Read what is left of the reading. */
+static int
+gather_pop3_read_more(struct uidl_gather *gather,
+		      struct gather_reading *reading)
+{
+	ARRAY_TYPE(uint32_t) numbers;
+	unsigned int i;
+	uint32_t idx;
+	int ret;
+
+	array_delete(&reading->asked, 0, reading->finished);
+	reading->finished = 0;
+	i_array_init(&numbers, array_count(&reading->asked));
+	for (i = array_count(&reading->asked); i > 0; i--) {
+		const struct gather_pop3_mail *mail;
+
+		idx = *array_idx(&reading->asked, i - 1);
+		mail = array_idx(&gather->pop3_mails, idx);
+		if (mail->number == 0)
+			array_delete(&reading->asked, i - 1, 1);
+	}
+	array_foreach_elem(&reading->asked, idx) {
+		const struct gather_pop3_mail *mail =
+			array_idx(&gather->pop3_mails, idx);
+
+		array_push_back(&numbers, &mail->number);
+	}
+	ret = array_count(&numbers) == 0 ? 0 :
+		pop3_client_read(gather->pop3, array_front(&numbers),
+				 array_count(&numbers), reading->texts,
+				 reading_mail, reading);
+	array_free(&numbers);
+	/* the reply that was cut off */
+	if (reading->digest != NULL)
+		mail_digest_deinit(&reading->digest, NULL, NULL);
+	return ret;
+}
+
+static int
+gather_pop3_read(struct uidl_gather *gather, const uint32_t *indexes,
+		 unsigned int count, bool texts, const char **error_r,
+		 enum pop3_client_error *type_r)
+{
+	struct gather_reading reading = { .gather = gather, .texts = texts };
+	unsigned int tries = 0;
+	int ret = 0;
+
+	if (count == 0 || gather->no_top)
+		return 0;
+	i_array_init(&reading.asked, count);
+	array_append(&reading.asked, indexes, count);
+	while (gather_pop3_read_more(gather, &reading) < 0) {
+		(void)gather_pop3_error(gather, error_r, type_r);
+		if (tries++ == MAX_RECONNECTS ||
+		    *type_r != POP3_CLIENT_ERROR_TEMP ||
+		    gather_pop3_reconnect(gather, error_r, type_r) < 0) {
+			ret = -1;
+			break;
+		}
+	}
+	array_free(&reading.asked);
+	if (pop3_client_has_no_top(gather->pop3))
+		gather->no_top = TRUE;
+	return ret;
+}
+
+/* --- matching --- */
+
+static void gather_match_init(struct uidl_gather *gather)
+{
+	const struct uidl_match_settings set = {
+		.skip_sizes = gather->set.skip_sizes,
+		.no_top = gather->no_top,
+		.max_body_bytes = gather->set.max_body_bytes,
+	};
+	const struct gather_pop3_mail *pop3_mail;
+	const struct gather_imap_mail *mail;
+	struct gather_mailbox *gbox;
+	unsigned int idx = 0, mailbox;
+
+	if (gather->match != NULL)
+		uidl_match_deinit(&gather->match);
+	gather->match = uidl_match_init(&set);
+	array_foreach(&gather->pop3_mails, pop3_mail) {
+		uidl_match_add_pop3(gather->match, pop3_mail->uidl,
+				    pop3_mail->size);
+	}
+	array_foreach_modifiable(&gather->mailboxes, gbox) {
+		mailbox = uidl_match_add_mailbox(gather->match,
+						 gbox->uidvalidity);
+		gbox->first_idx = idx;
+		array_foreach(&gbox->mails, mail) {
+			uidl_match_add_imap(gather->match, mailbox, mail->uid,
+					    mail->size, 0);
+			if (mail->known_uidl != NULL) {
+				uidl_match_set_known(gather->match,
+						     mail->known_uidl);
+			}
+			idx++;
+		}
+	}
+}
+
+struct gather_imap_reading {
+	struct uidl_gather *gather;
+	struct gather_mailbox *gbox;
+};
+
+static void imap_evidence(void *context, const struct mailbox_evidence *evidence)
+{
+	struct gather_imap_reading *reading = context;
+	struct gather_mailbox *gbox = reading->gbox;
+	struct gather_imap_mail *mail =
+		gather_mailbox_find(gbox, evidence->uid);
+	unsigned int idx;
+
+	if (mail == NULL)
+		return;
+	idx = gbox->first_idx + array_ptr_to_idx(&gbox->mails, mail);
+	uidl_match_add_imap_header(reading->gather->match, idx,
+				   evidence->header);
+	if (evidence->body != NULL) {
+		uidl_match_add_imap_body(reading->gather->match, idx,
+					 evidence->body);
+	}
+}
+
+/* Read one mailbox's part of the request. */
+static int
+gather_imap_read(struct uidl_gather *gather, struct gather_mailbox *gbox,
+		 const uint32_t *indexes, unsigned int count,
+		 enum mailbox_evidence_type type, const char **error_r)
+{
+	struct gather_imap_reading reading = { gather, gbox };
+	ARRAY_TYPE(seq_range) uids;
+	unsigned int i, end = gbox->first_idx + array_count(&gbox->mails);
+	const char *error;
+	int ret;
+
+	t_array_init(&uids, 64);
+	for (i = 0; i < count; i++) {
+		const struct gather_imap_mail *mail;
+
+		if (indexes[i] < gbox->first_idx || indexes[i] >= end)
+			continue;
+		mail = array_idx(&gbox->mails, indexes[i] - gbox->first_idx);
+		seq_range_array_add(&uids, mail->uid);
+	}
+	if (array_count(&uids) == 0)
+		return 0;
+	if (mailbox_open_here(gbox, error_r) < 0)
+		return -1;
+	ret = mailbox_evidence_read(gbox->box, &uids, type, imap_evidence,
+				    &reading, &error);
+	if (ret < 0) {
+		*error_r = t_strdup_printf("Mailbox %s: Reading headers failed: %s",
+					   mailbox_get_vname(gbox->box), error);
+	}
+	return ret;
+}
+
+static int
+gather_request(struct uidl_gather *gather,
+	       const struct uidl_match_request *request,
+	       const char **error_r, enum pop3_client_error *type_r)
+{
+	struct gather_mailbox *gbox;
+	int ret = 0;
+
+	/* IMAP first: POP3 servers are quicker to cut idle connections, and
+	   Yahoo loses its state when texts were fetched before headers */
+	*type_r = POP3_CLIENT_ERROR_TEMP;
+	array_foreach_modifiable(&gather->mailboxes, gbox) {
+		if (gather_imap_read(gather, gbox, request->imap_headers,
+				     request->imap_headers_count,
+				     MAILBOX_EVIDENCE_HEADER, error_r) < 0 ||
+		    gather_imap_read(gather, gbox, request->imap_bodies,
+				     request->imap_bodies_count,
+				     MAILBOX_EVIDENCE_TEXT, error_r) < 0)
+			ret = -1;
+		mailbox_close_here(gbox);
+		if (ret < 0)
+			return -1;
+	}
+	if (gather_pop3_read(gather, request->pop3_headers,
+			     request->pop3_headers_count, FALSE,
+			     error_r, type_r) < 0 ||
+	    gather_pop3_read(gather, request->pop3_bodies,
+			     request->pop3_bodies_count, TRUE,
+			     error_r, type_r) < 0)
+		return -1;
+	return 0;
+}
+
+static int gather_match(struct uidl_gather *gather, const char **error_r,
+			enum pop3_client_error *type_r)
+{
+	struct uidl_match_request request;
+	bool had_top = !gather->no_top;
+
+	gather_match_init(gather);
+	while (uidl_match_next(gather->match, &request)) {
+		int ret;
+
+		e_debug(gather->set.event, "UIDL matcher asks for headers of "
+			"%u POP3 and %u IMAP mails, texts of %u and %u",
+			request.pop3_headers_count, request.imap_headers_count,
+			request.pop3_bodies_count, request.imap_bodies_count);
+		T_BEGIN {
+			ret = gather_request(gather, &request, error_r, type_r);
+		} T_END_PASS_STR_IF(ret < 0, error_r);
+		if (ret < 0)
+			return -1;
+		if (gather->no_top && had_top) {
+			/* begin again with what can be known without it */
+			e_debug(gather->set.event,
+				"POP3: the server has no TOP");
+			return gather_match(gather, error_r, type_r);
+		}
+	}
+	return 0;
+}
+
+/* --- mails delivered meanwhile --- */
+
+struct gather_late {
+	struct uidl_gather *gather;
+};
+
+static void late_evidence(void *context, const struct mailbox_evidence *evidence)
+{
+	struct gather_late *late = context;
+	struct gather_pop3_mail *mails;
+	const struct header_digest *header;
+	unsigned int i, count, partner;
+
+	mails = array_get_modifiable(&late->gather->pop3_mails, &count);
+	for (i = 0; i < count; i++) {
+		header = uidl_match_get_pop3_header(late->gather->match, i);
+		if (header == NULL || mails[i].late ||
+		    uidl_match_get_pop3(late->gather->match, i, &partner) !=
+		    UIDL_MATCH_NONE)
+			continue;
+		if (header_digest_compare(header, evidence->header) !=
+		    HEADER_LIKENESS_OTHER) {
+			mails[i].late = TRUE;
+			return;
+		}
+	}
+}
+
+/* The maildrop was listed after the mailbox. A mail that came between the two
+   is in the mailbox by now: look there once more. Whatever goes wrong here, the
+   mail is reported as unmatched as it would be without. */
+static void gather_find_late(struct uidl_gather *gather)
+{
+	struct gather_mailbox *inbox = array_front_modifiable(&gather->mailboxes);
+	struct gather_late late = { gather };
+	struct mailbox *box;
+	ARRAY_TYPE(seq_range) uids;
+	uint32_t last_uid, uid, seq, count;
+	const char *error;
+
+	if (uidl_gather_unmatched_pop3(gather, &error) == 0 || gather->no_top)
+		return;
+	if (array_count(&inbox->mails) == 0)
+		last_uid = 0;
+	else {
+		const struct gather_imap_mail *last = array_back(&inbox->mails);
+
+		last_uid = last->uid;
+	}
+	box = mailbox_alloc(inbox->box->list, inbox->box->vname,
+			    MAILBOX_FLAG_READONLY);
+	if (mailbox_open(box) == 0 &&
+	    mailbox_sync(box, MAILBOX_SYNC_FLAG_FULL_READ) == 0) {
+		t_array_init(&uids, 4);
+		count = mail_index_view_get_messages_count(box->view);
+		for (seq = count; seq > 0; seq--) {
+			mail_index_lookup_uid(box->view, seq, &uid);
+			if (uid <= last_uid)
+				break;
+			seq_range_array_add(&uids, uid);
+		}
+		(void)mailbox_evidence_read(box, &uids, MAILBOX_EVIDENCE_HEADER,
+					    late_evidence, &late, &error);
+	}
+	mailbox_free(&box);
+}
+
+/* --- results --- */
+
+/* Which mailbox has the matcher's IMAP index. */
+static unsigned int
+gather_find_mailbox(struct uidl_gather *gather, unsigned int imap_idx)
+{
+	const struct gather_mailbox *gboxes;
+	unsigned int i, count;
+
+	gboxes = array_get(&gather->mailboxes, &count);
+	for (i = count; i > 1; i--) {
+		if (gboxes[i-1].first_idx <= imap_idx)
+			break;
+	}
+	return i - 1;
+}
+
+static struct gather_imap_mail *
+gather_find_imap(struct uidl_gather *gather, unsigned int imap_idx,
+		 unsigned int *mailbox_r)
+{
+	struct gather_mailbox *gbox;
+
+	*mailbox_r = gather_find_mailbox(gather, imap_idx);
+	gbox = array_idx_modifiable(&gather->mailboxes, *mailbox_r);
+	return array_idx_modifiable(&gbox->mails, imap_idx - gbox->first_idx);
+}
+
+/* Gives all matched mails their order numbers. Returns how many cannot be where
+   the server has them. */
+static unsigned int gather_assign_orders(struct uidl_gather *gather)
+{
+	ARRAY(struct uidl_order_mail) orders;
+	struct uidl_order_mail *order;
+	struct gather_mailbox *gbox;
+	struct gather_imap_mail *mail;
+	unsigned int i, n = 0, partner, mailbox, lost;
+	unsigned int count = array_count(&gather->pop3_mails);
+	bool several = FALSE;
+
+	i_array_init(&orders, count + 1);
+	for (i = 0; i < count; i++) {
+		if (uidl_match_get_pop3(gather->match, i, &partner) ==
+		    UIDL_MATCH_NONE)
+			continue;
+		mail = gather_find_imap(gather, partner, &mailbox);
+		if (mailbox != 0)
+			several = TRUE;
+		order = array_append_space(&orders);
+		order->uid = mail->uid;
+		order->known = mail->known_uidl != NULL;
+		order->order = mail->known_order;
+	}
+	if (several) {
+		/* UIDs of several mailboxes say nothing about the order: all
+		   mails need a number */
+		array_foreach_modifiable(&orders, order)
+			order->uid = UINT32_MAX - n++;
+	}
+	(void)array_append_space(&orders);
+	lost = uidl_order_assign(array_front_modifiable(&orders),
+				 array_count(&orders) - 1);
+	for (i = n = 0; i < count; i++) {
+		struct uidl_gather_mail *result;
+		const struct gather_pop3_mail *pop3_mail;
+
+		if (uidl_match_get_pop3(gather->match, i, &partner) ==
+		    UIDL_MATCH_NONE)
+			continue;
+		mail = gather_find_imap(gather, partner, &mailbox);
+		gbox = array_idx_modifiable(&gather->mailboxes, mailbox);
+		pop3_mail = array_idx(&gather->pop3_mails, i);
+		result = array_append_space(&gbox->results);
+		result->uid = mail->uid;
+		result->uidl = pop3_mail->uidl;
+		order = array_idx_modifiable(&orders, n++);
+		result->order = order->order;
+	}
+	array_free(&orders);
+	return lost;
+}
+
+static int uidl_gather_mail_cmp(const struct uidl_gather_mail *a,
+				const struct uidl_gather_mail *b)
+{
+	return a->uid < b->uid ? -1 : (a->uid > b->uid ? 1 : 0);
+}
+
+static void gather_finish(struct uidl_gather *gather)
+{
+	struct migration_run *run = migration_run_find(gather->set.user);
+	struct gather_mailbox *gbox;
+	unsigned int lost = gather_assign_orders(gather);
+
+	array_foreach_modifiable(&gather->mailboxes, gbox)
+		array_sort(&gbox->results, uidl_gather_mail_cmp);
+	if (lost > 0) {
+		gbox = array_front_modifiable(&gather->mailboxes);
+		migration_run_finding(run, MIGRATION_SEVERITY_WARNING,
+			mailbox_get_vname(gbox->box), 0, "pop3-order",
+			"%u mails cannot be at the place where the POP3 server "
+			"has them, because their neighbours were migrated "
+			"earlier without POP3 order", lost);
+	}
+}
+
+static void gather_count(struct uidl_gather *gather)
+{
+	struct migration_run *run = migration_run_find(gather->set.user);
+	struct pop3_client_stats stats;
+	struct uidl_match_result result;
+
+	pop3_client_get_stats(gather->pop3, &stats);
+	uidl_match_get_result(gather->match, &result);
+	migration_run_count(run, MIGRATION_COUNTER_POP3_MAILS,
+			    result.pop3_count);
+	migration_run_count(run, MIGRATION_COUNTER_POP3_MATCHED,
+			    result.pop3_count - result.pairs[UIDL_MATCH_NONE]);
+	migration_run_count(run, MIGRATION_COUNTER_POP3_UNMATCHED,
+			    result.pairs[UIDL_MATCH_NONE]);
+	migration_run_count(run, MIGRATION_COUNTER_POP3_TOPS, stats.tops);
+	migration_run_count(run, MIGRATION_COUNTER_POP3_RETRS, stats.texts);
+	migration_run_count(run, MIGRATION_COUNTER_POP3_BYTES, stats.bytes_in);
+	migration_run_count(run, MIGRATION_COUNTER_WAITS, stats.waits);
+	for (unsigned int i = UIDL_MATCH_KNOWN; i < UIDL_MATCH_EVIDENCE_COUNT;
+	     i++) {
+		if (result.pairs[i] > 0) {
+			e_debug(gather->set.event,
+				"POP3: %u UIDLs matched by %s", result.pairs[i],
+				uidl_match_evidence_name(i));
+		}
+	}
+}
+
+int uidl_gather_run(struct uidl_gather *gather, const char **error_r,
+		    enum pop3_client_error *error_type_r)
+{
+	int ret;
+
+	i_assert(gather->pop3 == NULL);
+	gather->pop3 = pop3_client_init(&gather->set.pop3);
+	ret = gather_pop3_list(gather, error_r, error_type_r);
+	if (ret == 0)
+		ret = gather_match(gather, error_r, error_type_r);
+	if (ret == 0) {
+		gather_find_late(gather);
+		gather_finish(gather);
+		gather_count(gather);
+	}
+	pop3_client_deinit(&gather->pop3);
+	return ret;
+}
+
+static int uidl_gather_mail_uid_cmp(const uint32_t *uid,
+				    const struct uidl_gather_mail *mail)
+{
+	return *uid < mail->uid ? -1 : (*uid > mail->uid ? 1 : 0);
+}
+
+const struct uidl_gather_mail *
+uidl_gather_find(struct uidl_gather *gather, unsigned int mailbox,
+		 uint32_t uid)
+{
+	struct gather_mailbox *gbox =
+		array_idx_modifiable(&gather->mailboxes, mailbox);
+
+	return array_bsearch(&gbox->results, &uid, uidl_gather_mail_uid_cmp);
+}
+
+void uidl_gather_get_result(struct uidl_gather *gather,
+			    struct uidl_match_result *result_r)
+{
+	uidl_match_get_result(gather->match, result_r);
+}
+
+unsigned int uidl_gather_unmatched_pop3(struct uidl_gather *gather,
+					const char **first_uidl_r)
+{
+	const struct gather_pop3_mail *mails;
+	unsigned int i, partner, count, unmatched = 0;
+
+	*first_uidl_r = NULL;
+	mails = array_get(&gather->pop3_mails, &count);
+	for (i = 0; i < count; i++) {
+		if (mails[i].late ||
+		    uidl_match_get_pop3(gather->match, i, &partner) !=
+		    UIDL_MATCH_NONE)
+			continue;
+		if (unmatched++ == 0)
+			*first_uidl_r = mails[i].uidl;
+	}
+	return unmatched;
+}
+
+unsigned int uidl_gather_unmatched_imap(struct uidl_gather *gather)
+{
+	struct uidl_match_result result;
+
+	uidl_match_get_result(gather->match, &result);
+	return result.imap_count -
+		(result.pop3_count - result.pairs[UIDL_MATCH_NONE]);
+}
+
+static void
+gather_report_pop3(struct uidl_gather *gather, struct migration_run *run,
+		   unsigned int idx, enum migration_severity severity)
+{
+	const struct gather_mailbox *inbox = array_front(&gather->mailboxes);
+	const struct gather_pop3_mail *mail =
+		array_idx(&gather->pop3_mails, idx);
+	unsigned int nearest, mailbox;
+	const char *reason, *where = "";
+	uint32_t uid = 0;
+
+	if (mail->late) {
+		migration_run_finding(run, MIGRATION_SEVERITY_INFO,
+			inbox->box->vname, 0, "uidl-late",
+			"POP3 mail %u (UIDL %s) was delivered during the run; "
+			"the next run brings it", mail->number,
+			str_sanitize(mail->uidl, 80));
+		return;
+	}
+	reason = uidl_match_leftover_pop3(gather->match, idx, &nearest);
+	if (nearest != UINT_MAX) {
+		uid = gather_find_imap(gather, nearest, &mailbox)->uid;
+		where = t_strdup_printf(" (UID %u)", uid);
+	}
+	migration_run_finding(run, severity, inbox->box->vname, uid,
+		"uidl-unmatched",
+		"POP3 mail %u (UIDL %s, %"PRIuUOFF_T" bytes) has no IMAP mail: "
+		"%s%s", mail->number, str_sanitize(mail->uidl, 80), mail->size,
+		reason, where);
+}
+
+static void
+gather_report_imap(struct uidl_gather *gather, struct migration_run *run,
+		   unsigned int idx)
+{
+	unsigned int nearest, mailbox;
+	const struct gather_imap_mail *mail =
+		gather_find_imap(gather, idx, &mailbox);
+	const struct gather_mailbox *gbox =
+		array_idx(&gather->mailboxes, mailbox);
+
+	migration_run_finding(run, MIGRATION_SEVERITY_INFO, gbox->box->vname,
+		mail->uid, "uidl-none",
+		"The POP3 server does not list this mail, so it has no UIDL: "
+		"%s", uidl_match_leftover_imap(gather->match, idx, &nearest));
+}
+
+static void gather_report_odd(struct uidl_gather *gather,
+			      struct migration_run *run,
+			      const struct uidl_match_result *result)
+{
+	const struct gather_mailbox *inbox = array_front(&gather->mailboxes);
+
+	if (result->repeated_uidls > 0) {
+		migration_run_finding(run, MIGRATION_SEVERITY_WARNING,
+			inbox->box->vname, 0, "uidl-repeated",
+			"%u mails have a UIDL that the POP3 server gives to "
+			"another mail as well; they stay as they are",
+			result->repeated_uidls);
+	}
+	if (result->format != NULL && result->format->dovecot_23 != NULL) {
+		migration_run_finding(run, MIGRATION_SEVERITY_INFO,
+			inbox->box->vname, 0, "uidl-format",
+			"The UIDLs follow a format (%s, confirmed by %u mails) "
+			"that Dovecot can make itself: pop3_uidl_format = %s "
+			"on 2.3, %s on 2.4", result->format->name,
+			result->format_sample, result->format->dovecot_23,
+			result->format->dovecot_24);
+	}
+}
+
+void uidl_gather_report(struct uidl_gather *gather, bool pop3_is_error)
+{
+	struct migration_run *run = migration_run_find(gather->set.user);
+	struct uidl_match_result result;
+	unsigned int i, partner;
+
+	uidl_match_get_result(gather->match, &result);
+	gather_report_odd(gather, run, &result);
+	for (i = 0; i < result.pop3_count; i++) T_BEGIN {
+		if (uidl_match_get_pop3(gather->match, i, &partner) ==
+		    UIDL_MATCH_NONE) {
+			gather_report_pop3(gather, run, i, pop3_is_error ?
+				MIGRATION_SEVERITY_ERROR :
+				MIGRATION_SEVERITY_WARNING);
+		}
+	} T_END;
+	/* folders that merely are not part of the maildrop say nothing */
+	for (i = 0; i < result.imap_count; i++) T_BEGIN {
+		if (gather_find_mailbox(gather, i) == 0 &&
+		    uidl_match_get_imap(gather->match, i, &partner) ==
+		    UIDL_MATCH_NONE)
+			gather_report_imap(gather, run, i);
+	} T_END;
+}
+
+unsigned int uidl_gather_pop3_count(struct uidl_gather *gather)
+{
+	return array_count(&gather->pop3_mails);
+}
+
+bool uidl_gather_pop3_mail(struct uidl_gather *gather, unsigned int idx,
+			   const char **uidl_r, unsigned int *mailbox_r,
+			   uint32_t *uid_r)
+{
+	const struct gather_pop3_mail *mail =
+		array_idx(&gather->pop3_mails, idx);
+	unsigned int partner;
+
+	*uidl_r = mail->uidl;
+	if (uidl_match_get_pop3(gather->match, idx, &partner) ==
+	    UIDL_MATCH_NONE)
+		return FALSE;
+	*uid_r = gather_find_imap(gather, partner, mailbox_r)->uid;
+	return TRUE;
+}
