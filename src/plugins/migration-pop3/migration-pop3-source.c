@@ -81,7 +81,7 @@ find_pop3c_settings(struct migration_pop3_user *muser, const char **error_r)
 {
 	struct mail_user *other = other_user(muser);
 	struct mail_namespace *ns;
-	struct mail_storage *storage;
+	struct pop3c_storage *pop3c_storage;
 	const char *error;
 	int ret;
 
@@ -93,8 +93,9 @@ find_pop3c_settings(struct migration_pop3_user *muser, const char **error_r)
 	}
 	if (ret <= 0)
 		return NULL;
-	storage = mail_namespace_get_default_storage(ns);
-	return POP3C_STORAGE(storage)->set;
+	pop3c_storage =
+		POP3C_STORAGE(mail_namespace_get_default_storage(ns));
+	return pop3c_storage->set;
 }
 
 static void
