@@ -300,6 +300,20 @@ static void migration_gmail_list_report(struct migration_gmail_list *mlist)
 		"gmail_keywords", str_c(json));
 }
 
+/* Mails of the destination that share their text with another one. */
+static void
+migration_gmail_list_report_shared(struct migration_gmail_list *mlist)
+{
+	struct mail_user *user = mlist->list->list.ns->user;
+	struct migration_gmail_user *dest = migration_gmail_user_find_dest(user);
+
+	if (dest == NULL)
+		return;
+	migration_run_add_section(migration_run_find(user), "gmail_shared_mails",
+				  dec2str(dest->shared_count));
+	dest->shared_count = 0;
+}
+
 static void migration_gmail_list_deinit(struct mailbox_list *list)
 {
 	struct migration_gmail_list *mlist =
@@ -308,6 +322,7 @@ static void migration_gmail_list_deinit(struct mailbox_list *list)
 	if (mlist->pool != NULL) {
 		T_BEGIN {
 			migration_gmail_list_report(mlist);
+			migration_gmail_list_report_shared(mlist);
 		} T_END;
 		gmail_keywords_deinit(&mlist->keywords);
 		hash_table_destroy(&mlist->places);

@@ -3,7 +3,9 @@
 #include "lib.h"
 #include "array.h"
 #include "index-mail.h"
+#include "gmail-copy.h"
 #include "migration-run.h"
+#include "migration-gmail-local.h"
 #include "migration-gmail-private.h"
 
 static const struct migration_gmail_entry *
@@ -110,6 +112,41 @@ migration_gmail_mail_get_special(struct mail *mail, enum mail_fetch_field field,
 	return 0;
 }
 
+/* ---- the text, if the destination has it ---- */
+
+int migration_gmail_local_mail_read(struct mail *mail,
+				    struct gmail_copy_mail *mail_r)
+{
+	i_zero(mail_r);
+	mail_r->pop3_uidl = "";
+	return mail_get_virtual_size(mail, &mail_r->size) < 0 ||
+		mail_get_received_date(mail, &mail_r->received_date) < 0 ? -1 : 0;
+}
+
+/* Returns a mail of the destination that has the message's text. */
+static struct mail *
+migration_gmail_mail_find_local(struct mail *mail,
+				const struct migration_gmail_entry *entry)
+{
+	struct migration_gmail_user *dest =
+		migration_gmail_user_find_dest(mail->box->storage->user);
+	struct gmail_copy_mail source, local;
+	struct mail *local_mail;
+	const char *reason;
+
+	if (entry == NULL || dest == NULL || dest->local == NULL)
+		return NULL;
+	local_mail = migration_gmail_local_get_mail(dest->local, entry->msgid,
+						    mail->box->vname);
+	if (local_mail == NULL ||
+	    migration_gmail_local_mail_read(local_mail, &local) < 0)
+		return NULL;
+	source = local;
+	source.size = entry->size;
+	return gmail_copy_decide(&source, &local, FALSE, &reason) ==
+		GMAIL_COPY_FETCH ? NULL : local_mail;
+}
+
 static bool migration_gmail_mail_prefetch(struct mail *mail)
 {
 	struct mail_private *pmail = (struct mail_private *)mail;
@@ -120,9 +157,39 @@ static bool migration_gmail_mail_prefetch(struct mail *mail)
 	struct index_mail *imail = INDEX_MAIL(mail);
 
 	/* imapc does not ask for what is there */
-	if (entry != NULL)
+	if (entry != NULL) {
 		imail->data.guid = p_strdup(pmail->data_pool, entry->msgid);
+		imail->data.received_date = entry->received_date;
+		if ((imail->data.wanted_fields & MAIL_FETCH_STREAM_BODY) != 0 &&
+		    migration_gmail_mail_find_local(mail, entry) != NULL)
+			return TRUE;
+	}
 	return gmail->super.prefetch(mail);
+}
+
+static int
+migration_gmail_mail_get_stream(struct mail *mail, bool get_body,
+				struct message_size *hdr_size,
+				struct message_size *body_size,
+				struct istream **stream_r)
+{
+	struct mail_private *pmail = (struct mail_private *)mail;
+	union mail_module_context *gmail =
+		MIGRATION_GMAIL_MAIL_CONTEXT_REQUIRE(pmail);
+	struct index_mail *imail = INDEX_MAIL(mail);
+	struct mail *local_mail;
+
+	if (imail->data.stream == NULL) {
+		local_mail = migration_gmail_mail_find_local(mail,
+			migration_gmail_mail_find(mail));
+		/* if it vanished this very moment, the source still has it */
+		if (local_mail != NULL &&
+		    mail_get_stream(local_mail, hdr_size, body_size,
+				    stream_r) == 0)
+			return 0;
+	}
+	return gmail->super.get_stream(mail, get_body, hdr_size, body_size,
+				       stream_r);
 }
 
 void migration_gmail_mail_allocated(struct mail *mail)
@@ -142,5 +209,6 @@ void migration_gmail_mail_allocated(struct mail *mail)
 	v->get_keywords = migration_gmail_mail_get_keywords;
 	v->get_special = migration_gmail_mail_get_special;
 	v->prefetch = migration_gmail_mail_prefetch;
+	v->get_stream = migration_gmail_mail_get_stream;
 	MODULE_CONTEXT_SET_SELF(pmail, migration_gmail_mail_module, gmail);
 }

@@ -9,11 +9,13 @@
 #include "hash.h"
 #include "str.h"
 #include "imap-arg.h"
+#include "imap-date.h"
 #include "imap-seqset.h"
 #include "seq-range-array.h"
 #include "imapc-client.h"
 #include "imapc-msgmap.h"
 #include "migration-run.h"
+#include "migration-gmail-local.h"
 #include "migration-gmail-private.h"
 
 struct pop3_search {
@@ -85,8 +87,11 @@ migration_gmail_mailbox_read_fetch(struct migration_gmail_mailbox *gbox,
 {
 	struct migration_gmail_entry entry;
 	const char *key, *value;
+	int tz;
 
 	i_zero(&entry);
+	entry.size = UOFF_T_MAX;
+	entry.received_date = (time_t)-1;
 	for (; !IMAP_ARG_IS_EOL(&list[0]) && !IMAP_ARG_IS_EOL(&list[1]);
 	     list += 2) {
 		if (!imap_arg_get_atom(&list[0], &key))
@@ -98,6 +103,14 @@ migration_gmail_mailbox_read_fetch(struct migration_gmail_mailbox *gbox,
 		} else if (strcasecmp(key, "X-GM-MSGID") == 0) {
 			if (imap_arg_get_astring(&list[1], &value))
 				entry.msgid = value;
+		} else if (strcasecmp(key, "RFC822.SIZE") == 0) {
+			if (!imap_arg_get_atom(&list[1], &value) ||
+			    str_to_uoff(value, &entry.size) < 0)
+				entry.size = UOFF_T_MAX;
+		} else if (strcasecmp(key, "INTERNALDATE") == 0) {
+			if (!imap_arg_get_astring(&list[1], &value) ||
+			    !imap_parse_datetime(value, &entry.received_date, &tz))
+				entry.received_date = (time_t)-1;
 		} else if (strcasecmp(key, "X-GM-LABELS") == 0)
 			entry.mapping = migration_gmail_mailbox_map(gbox, &list[1]);
 	}
@@ -251,8 +264,8 @@ migration_gmail_mailbox_ask(struct migration_gmail_mailbox *gbox)
 				       imapc_simple_callback, &sctx);
 	imapc_command_set_flags(cmd, IMAPC_COMMAND_FLAG_RETRIABLE);
 	gbox->fetching = TRUE;
-	imapc_command_sendf(cmd, "UID FETCH %u:* (X-GM-MSGID X-GM-LABELS)",
-			    gbox->next_uid);
+	imapc_command_sendf(cmd, "UID FETCH %u:* (X-GM-MSGID X-GM-LABELS "
+			    "RFC822.SIZE INTERNALDATE)", gbox->next_uid);
 	migration_run_count(run, MIGRATION_COUNTER_IMAP_COMMANDS, 1);
 	if (first && migration_gmail_mailbox_wants_pop3_search(gbox)) {
 		pop3_search_send(gbox, &search);
@@ -438,7 +451,11 @@ static void migration_gmail_mailbox_close(struct mailbox *box)
 {
 	struct migration_gmail_mailbox *gbox =
 		MIGRATION_GMAIL_CONTEXT_REQUIRE(box);
+	struct migration_gmail_user *dest =
+		migration_gmail_user_find_dest(box->storage->user);
 
+	if (dest != NULL && dest->local != NULL)
+		migration_gmail_local_close(dest->local);
 	gbox->module_ctx.super.close(box);
 	migration_gmail_mailbox_forget(gbox);
 }

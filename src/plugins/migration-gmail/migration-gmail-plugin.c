@@ -6,6 +6,7 @@
 #include "compat-imapc.h"
 #include "settings-loader.h"
 #include "migration-user.h"
+#include "migration-gmail-local.h"
 #include "migration-gmail-private.h"
 #include "migration-gmail-plugin.h"
 
@@ -19,6 +20,31 @@ struct migration_gmail_storage_module migration_gmail_storage_module =
 	MODULE_CONTEXT_INIT(&mail_storage_module_register);
 struct migration_gmail_mail_module migration_gmail_mail_module =
 	MODULE_CONTEXT_INIT(&mail_module_register);
+
+/* A command's first user. If it has a second one, mails go from one to the
+   other, in one process. */
+static struct mail_user *migration_gmail_first_user = NULL;
+
+struct migration_gmail_user *
+migration_gmail_user_find_dest(struct mail_user *source)
+{
+	/* dsync only: import has its own way to know what is there */
+	if (!source->dsyncing || migration_gmail_first_user == NULL ||
+	    migration_gmail_first_user == source)
+		return NULL;
+	return MIGRATION_GMAIL_USER_CONTEXT(migration_gmail_first_user);
+}
+
+static void migration_gmail_user_deinit_pre(struct mail_user *user)
+{
+	struct migration_gmail_user *muser = MIGRATION_GMAIL_USER_CONTEXT(user);
+
+	if (muser->local != NULL)
+		migration_gmail_local_deinit(&muser->local);
+	if (migration_gmail_first_user == user)
+		migration_gmail_first_user = NULL;
+	muser->module_ctx.super.deinit_pre(user);
+}
 
 static void migration_gmail_user_deinit(struct mail_user *user)
 {
@@ -47,7 +73,12 @@ static void migration_gmail_mail_user_created(struct mail_user *user)
 	event_set_append_log_prefix(muser->event, "migration_gmail: ");
 	muser->module_ctx.super = *v;
 	user->vlast = &muser->module_ctx.super;
+	v->deinit_pre = migration_gmail_user_deinit_pre;
 	v->deinit = migration_gmail_user_deinit;
+	if (migration_gmail_first_user == NULL) {
+		migration_gmail_first_user = user;
+		muser->local = migration_gmail_local_init(user);
+	}
 	MODULE_CONTEXT_SET(user, migration_gmail_user_module, muser);
 }
 
@@ -75,11 +106,19 @@ static void migration_gmail_mail_storage_created(struct mail_storage *storage)
 	}
 }
 
+static void migration_gmail_mailbox_created(struct mailbox *box)
+{
+	if (strcmp(box->storage->name, IMAPC_STORAGE_NAME) == 0)
+		migration_gmail_mailbox_allocated(box);
+	else
+		migration_gmail_dest_mailbox_allocated(box);
+}
+
 static struct mail_storage_hooks migration_gmail_mail_storage_hooks = {
 	.mail_user_created = migration_gmail_mail_user_created,
 	.mailbox_list_created = migration_gmail_list_created,
 	.mail_storage_created = migration_gmail_mail_storage_created,
-	.mailbox_allocated = migration_gmail_mailbox_allocated,
+	.mailbox_allocated = migration_gmail_mailbox_created,
 	.mail_allocated = migration_gmail_mail_allocated,
 };
 

@@ -10,6 +10,7 @@
 #include "gmail-label.h"
 #include "migration-gmail-settings.h"
 
+struct gmail_copy_mail;
 struct gmail_keywords;
 
 struct migration_gmail_user {
@@ -17,6 +18,12 @@ struct migration_gmail_user {
 	const struct migration_gmail_settings *set;
 	enum gmail_label_policy policy;
 	struct event *event;
+
+	/* what the user has already; NULL if he is the command's second user,
+	   the one of the source */
+	struct migration_gmail_local *local;
+	/* mails that share their text with another one since this run */
+	unsigned int shared_count;
 };
 
 /* A source account: an imapc list. */
@@ -57,6 +64,9 @@ struct migration_gmail_entry {
 	/* POP3 does not show it (any more) */
 	bool pop3_deleted;
 	const char *msgid;
+	/* UOFF_T_MAX and (time_t)-1 if the server did not say */
+	uoff_t size;
+	time_t received_date;
 	const struct migration_gmail_mapping *mapping;
 };
 
@@ -126,6 +136,19 @@ void migration_gmail_mailbox_allocated(struct mailbox *box);
 int migration_gmail_mailbox_lookup(struct migration_gmail_mailbox *gbox,
 				   uint32_t uid,
 				   const struct migration_gmail_entry **entry_r);
+
+/* migration-gmail-dest.c: mailboxes of the destination */
+void migration_gmail_dest_mailbox_allocated(struct mailbox *box);
+
+/* Returns the user to whom the command copies the mails of another one, or
+   NULL. */
+struct migration_gmail_user *
+migration_gmail_user_find_dest(struct mail_user *source);
+
+/* Reads what says whether a local mail is the message that Gmail has, except
+   for its POP3 fields. */
+int migration_gmail_local_mail_read(struct mail *mail,
+				    struct gmail_copy_mail *mail_r);
 
 /* migration-gmail-mail.c: flags, keywords, GUID and UIDL of a message */
 void migration_gmail_mail_allocated(struct mail *mail);

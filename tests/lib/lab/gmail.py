@@ -343,11 +343,11 @@ class _GmailSession(_Session):
         finally:
             self.read_command = read
 
-    def body_section(self, item, text):
+    def body_section(self, item, mail):
         if "[]" in item:
             self.server.bodies += 1
-            self.server.body_bytes += len(text)
-        return super().body_section(item, text)
+            self.server.body_bytes += len(mail.text)
+        return super().body_section(item, mail)
 
 
 # -- a sample

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The destination's mailboxes: a message of Gmail's that lies in another one
+   already is copied from there. */
+
+#include "lib.h"
+#include "array.h"
+#include "seq-range-array.h"
+#include "dbox-save.h"
+#include "index-storage.h"
+#include "index-pop3-uidl.h"
+#include "gmail-copy.h"
+#include "migration-gmail-local.h"
+#include "migration-gmail-private.h"
+
+struct migration_gmail_saved {
+	const char *msgid;
+	uint32_t uid;
+};
+
+struct migration_gmail_dest {
+	union mailbox_module_context module_ctx;
+	/* mails of the transaction that goes on */
+	pool_t pool;
+	ARRAY(struct migration_gmail_saved) saved;
+	/* highest UID that has a POP3 UIDL */
+	uint32_t pop3_uidl_uid;
+};
+
+static MODULE_CONTEXT_DEFINE_INIT(migration_gmail_dest_module,
+				  &mail_storage_module_register);
+#define MIGRATION_GMAIL_DEST_CONTEXT_REQUIRE(obj) \
+	MODULE_CONTEXT_REQUIRE(obj, migration_gmail_dest_module)
+
+/* sdbox and mdbox: mails that share their text share its metadata */
+static bool storage_is_dbox(const struct mail_storage *storage)
+{
+	return strcmp(storage->name, "sdbox") == 0 ||
+		strcmp(storage->name, "mdbox") == 0;
+}
+
+static const struct migration_gmail_entry *
+migration_gmail_dest_source_entry(struct mail *mail)
+{
+	struct migration_gmail_mailbox *gbox;
+	const struct migration_gmail_entry *entry;
+
+	if (strcmp(mail->box->storage->name, IMAPC_STORAGE_NAME) != 0)
+		return NULL;
+	gbox = MIGRATION_GMAIL_CONTEXT(mail->box);
+	if (gbox == NULL ||
+	    migration_gmail_mailbox_lookup(gbox, mail->uid, &entry) < 0)
+		return NULL;
+	return entry;
+}
+
+/* dsync gives the POP3 fields of most mails, but not of all. */
+static int
+migration_gmail_dest_fill_pop3(struct mail_save_context *ctx, struct mail *mail)
+{
+	const char *uidl, *order;
+	unsigned int num;
+
+	if (ctx->data.pop3_uidl == NULL) {
+		if (mail_get_special(mail, MAIL_FETCH_UIDL_BACKEND, &uidl) < 0)
+			return -1;
+		if (*uidl != '\0')
+			mailbox_save_set_pop3_uidl(ctx, uidl);
+	}
+	if (ctx->data.pop3_order == 0) {
+		if (mail_get_special(mail, MAIL_FETCH_POP3_ORDER, &order) < 0)
+			return -1;
+		if (str_to_uint(order, &num) == 0)
+			mailbox_save_set_pop3_order(ctx, num);
+	}
+	return 0;
+}
+
+static enum gmail_copy_way
+migration_gmail_dest_decide(struct mail_save_context *ctx,
+			    const struct migration_gmail_entry *entry,
+			    struct mail *local_mail, const char **reason_r)
+{
+	struct mail_storage *storage = ctx->transaction->box->storage;
+	struct gmail_copy_mail source = {
+		.size = entry->size,
+		.received_date = entry->received_date,
+		.pop3_uidl = ctx->data.pop3_uidl == NULL ? "" :
+			ctx->data.pop3_uidl,
+		.pop3_order = ctx->data.pop3_order,
+	};
+	struct gmail_copy_mail local;
+	const char *order;
+
+	if (local_mail->box->storage != storage) {
+		*reason_r = "it is in another namespace";
+		return GMAIL_COPY_TEXT;
+	}
+	if (migration_gmail_local_mail_read(local_mail, &local) < 0) {
+		*reason_r = "the local mail cannot be read";
+		return GMAIL_COPY_FETCH;
+	}
+	if (mail_get_special(local_mail, MAIL_FETCH_UIDL_BACKEND,
+			     &local.pop3_uidl) < 0 ||
+	    mail_get_special(local_mail, MAIL_FETCH_POP3_ORDER, &order) < 0) {
+		*reason_r = "the local mail's POP3 fields cannot be read";
+		return GMAIL_COPY_TEXT;
+	}
+	if (str_to_uint32(order, &local.pop3_order) < 0)
+		local.pop3_order = 0;
+	return gmail_copy_decide(&source, &local, storage_is_dbox(storage),
+				 reason_r);
+}
+
+/* The new mail refers to the same stored mail. */
+static int
+migration_gmail_dest_share(struct migration_gmail_dest *dest,
+			   struct mail_save_context *ctx,
+			   struct mail *local_mail)
+{
+	struct mailbox_transaction_context *t = ctx->transaction;
+	bool have_uidl = ctx->data.pop3_uidl != NULL;
+	bool have_order = ctx->data.pop3_order != 0;
+	struct dbox_save_context *dbox_ctx;
+
+	if (ctx->copy_src_mail != NULL)
+		ctx->copy_src_mail = local_mail;
+	/* dbox only shares if it is not asked for a GUID, and then takes the
+	   stored mail's, which is the same */
+	if (storage_is_dbox(t->box->storage))
+		ctx->data.guid = NULL;
+	if (dest->module_ctx.super.copy(ctx, local_mail) < 0)
+		return -1;
+	if (storage_is_dbox(t->box->storage)) {
+		/* a copy does not do this, and POP3 would not look for them */
+		dbox_ctx = DBOX_SAVECTX(t->save_ctx);
+		if (have_uidl || have_order) {
+			dbox_ctx->highest_pop3_uidl_seq = I_MAX(
+				dbox_ctx->highest_pop3_uidl_seq, dbox_ctx->seq);
+		}
+		dbox_ctx->have_pop3_uidls = dbox_ctx->have_pop3_uidls || have_uidl;
+		dbox_ctx->have_pop3_orders = dbox_ctx->have_pop3_orders || have_order;
+	}
+	return 0;
+}
+
+static void
+migration_gmail_dest_saved(struct migration_gmail_dest *dest,
+			   const char *msgid, uint32_t uid, bool have_uidl)
+{
+	struct migration_gmail_saved *saved;
+
+	/* dsync knows the UID unless it has to resolve a conflict */
+	if (uid == 0)
+		return;
+	if (dest->pool == NULL) {
+		dest->pool = pool_alloconly_create("migration gmail saved", 4096);
+		p_array_init(&dest->saved, dest->pool, 128);
+	}
+	saved = array_append_space(&dest->saved);
+	saved->msgid = p_strdup(dest->pool, msgid);
+	saved->uid = uid;
+	if (have_uidl && dest->pop3_uidl_uid < uid)
+		dest->pop3_uidl_uid = uid;
+}
+
+static int
+migration_gmail_dest_copy(struct mail_save_context *ctx, struct mail *mail)
+{
+	struct mailbox *box = ctx->transaction->box;
+	struct migration_gmail_dest *dest =
+		MIGRATION_GMAIL_DEST_CONTEXT_REQUIRE(box);
+	struct migration_gmail_user *muser =
+		MIGRATION_GMAIL_USER_CONTEXT(box->storage->user);
+	const struct migration_gmail_entry *entry =
+		migration_gmail_dest_source_entry(mail);
+	struct mail *local_mail = NULL;
+	enum gmail_copy_way way = GMAIL_COPY_FETCH;
+	const char *reason;
+	uint32_t uid = ctx->data.uid;
+	bool have_uidl;
+	int ret;
+
+	if (entry == NULL || !box->storage->user->dsyncing ||
+	    muser->local == NULL)
+		return dest->module_ctx.super.copy(ctx, mail);
+
+	if (migration_gmail_dest_fill_pop3(ctx, mail) < 0) {
+		mailbox_save_cancel(&ctx);
+		return -1;
+	}
+	have_uidl = ctx->data.pop3_uidl != NULL;
+	local_mail = migration_gmail_local_get_mail(muser->local, entry->msgid,
+						    box->vname);
+	if (local_mail != NULL) {
+		way = migration_gmail_dest_decide(ctx, entry, local_mail,
+						  &reason);
+		e_debug(muser->event, "mailbox %s: UID %u: %s mailbox %s UID "
+			"%u: %s", box->vname, uid,
+			way == GMAIL_COPY_SHARE ? "shared with" :
+			way == GMAIL_COPY_TEXT ? "text taken from" :
+			"not copied from", local_mail->box->vname,
+			local_mail->uid, reason);
+	}
+	ret = way == GMAIL_COPY_SHARE ?
+		migration_gmail_dest_share(dest, ctx, local_mail) :
+		dest->module_ctx.super.copy(ctx, mail);
+	if (ret == 0) {
+		migration_gmail_dest_saved(dest, entry->msgid, uid, have_uidl);
+		if (way == GMAIL_COPY_SHARE)
+			muser->shared_count++;
+	}
+	return ret;
+}
+
+static void migration_gmail_dest_forget(struct migration_gmail_dest *dest)
+{
+	dest->pop3_uidl_uid = 0;
+	pool_unref(&dest->pool);
+}
+
+/* sdbox-uidl-max: sdbox does not do this for mails that are added to others */
+static void
+migration_gmail_dest_raise_uidl_max(struct mailbox_transaction_context *t,
+				    uint32_t uid)
+{
+	struct mailbox_index_pop3_uidl uidl;
+	const void *data;
+	size_t size;
+
+	mail_index_get_header_ext(t->view, t->box->pop3_uidl_hdr_ext_id,
+				  &data, &size);
+	if (size >= sizeof(uidl)) {
+		memcpy(&uidl, data, sizeof(uidl));
+		if (uidl.max_uid_with_pop3_uidl >= uid)
+			return;
+	}
+	index_pop3_uidl_set_max_uid(t->box, t->itrans, uid);
+}
+
+static int
+migration_gmail_dest_transaction_commit(struct mailbox_transaction_context *t,
+			struct mail_transaction_commit_changes *changes_r)
+{
+	struct mailbox *box = t->box;
+	struct migration_gmail_dest *dest =
+		MIGRATION_GMAIL_DEST_CONTEXT_REQUIRE(box);
+	struct migration_gmail_user *muser =
+		MIGRATION_GMAIL_USER_CONTEXT(box->storage->user);
+	const struct migration_gmail_saved *saved;
+	int ret;
+
+	if (dest->pool == NULL)
+		return dest->module_ctx.super.transaction_commit(t, changes_r);
+
+	if (dest->pop3_uidl_uid != 0)
+		migration_gmail_dest_raise_uidl_max(t, dest->pop3_uidl_uid);
+	ret = dest->module_ctx.super.transaction_commit(t, changes_r);
+	if (ret == 0 && muser->local != NULL) {
+		array_foreach(&dest->saved, saved) {
+			if (seq_range_exists(&changes_r->saved_uids, saved->uid)) {
+				migration_gmail_local_learn(muser->local, box,
+							    saved->uid,
+							    saved->msgid);
+			}
+		}
+	}
+	migration_gmail_dest_forget(dest);
+	return ret;
+}
+
+static void
+migration_gmail_dest_transaction_rollback(struct mailbox_transaction_context *t)
+{
+	struct migration_gmail_dest *dest =
+		MIGRATION_GMAIL_DEST_CONTEXT_REQUIRE(t->box);
+
+	dest->module_ctx.super.transaction_rollback(t);
+	migration_gmail_dest_forget(dest);
+}
+
+void migration_gmail_dest_mailbox_allocated(struct mailbox *box)
+{
+	struct migration_gmail_user *muser =
+		MIGRATION_GMAIL_USER_CONTEXT(box->storage->user);
+	struct mailbox_vfuncs *v = box->vlast;
+	struct migration_gmail_dest *dest;
+
+	if (muser == NULL || muser->local == NULL ||
+	    (box->storage->class_flags &
+	     MAIL_STORAGE_CLASS_FLAG_HAVE_MAIL_SAVE_GUIDS) == 0)
+		return;
+
+	dest = p_new(box->pool, struct migration_gmail_dest, 1);
+	dest->module_ctx.super = *v;
+	box->vlast = &dest->module_ctx.super;
+	v->copy = migration_gmail_dest_copy;
+	v->transaction_commit = migration_gmail_dest_transaction_commit;
+	v->transaction_rollback = migration_gmail_dest_transaction_rollback;
+	MODULE_CONTEXT_SET(box, migration_gmail_dest_module, dest);
+}

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Gmail: each message is downloaded once and stored once, whatever the number
+of its labels."""
+
+import json
+import os
+
+import pytest
+
+import lab
+from lab import gmail, places, snapshot
+from lab.gmail import Account, GmailServer
+
+DRIVERS = ["mdbox", "sdbox", "maildir"]
+
+
+@pytest.fixture(scope="module")
+def dest(version):
+    with lab.Dovecot(version, driver="mdbox",
+                     plugins=("migration_imapc", "migration_gmail")) as server:
+        yield server
+        assert " Panic: " not in server.log()
+
+
+@pytest.fixture(scope="module")
+def stock(version):
+    """A destination without any plugin."""
+    with lab.Dovecot(version, driver="mdbox") as server:
+        yield server
+
+
+def backup(dest, user, server, *, debug=False, stock=False, words=("-R",),
+           **settings):
+    o = dest.imapc(server, user="user", password="secret")
+    if stock:
+        o["imapc_features"] = (o.get("imapc_features", "") +
+                               " gmail-migration").strip()
+    o.update(dest.plugin_options(settings))
+    return dest.doveadm("backup", *words, "-u", user.name, "imapc:", o=o,
+                        debug=debug)
+
+
+def stored_bytes(user):
+    """Bytes that the mails take, each inode once. The index is left out."""
+    inodes = {}
+    for folder, _, files in os.walk(user.home):
+        for name in files:
+            if name.startswith(("dovecot", "maildirfolder", "subscriptions",
+                                "mailboxes")):
+                continue
+            info = os.stat(os.path.join(folder, name))
+            inodes[info.st_ino] = info.st_size
+    return sum(inodes.values())
+
+
+def without_keywords(snap):
+    """What stock does with labels differs, the rest must not."""
+    return {name: (box.uidvalidity, box.uidnext,
+                   {uid: (mail.flags, mail.date, mail.size, mail.sha256)
+                    for uid, mail in box.mails.items()})
+            for name, box in snap.mailboxes.items() if box.mails}
+
+
+def guids(dest, user):
+    """{folder: {UID: GUID}}"""
+    result = {}
+    done = dest.doveadm("-f", "tab", "fetch", "-u", user.name,
+                        "mailbox uid guid", "all").ok()
+    for line in done.out.splitlines()[1:]:
+        folder, uid, guid = line.split("\t")
+        result.setdefault(folder, {})[int(uid)] = guid
+    return result
+
+
+# -- the cost
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_one_download_and_one_stored_copy(dest, driver):
+    account, user = gmail.sample(150, size=(2000, 9000)), dest.user(
+        driver=driver)
+    with GmailServer(account) as server:
+        backup(dest, user, server).ok()
+        assert server.bodies == len(account.messages)
+        assert server.body_bytes == account.distinct_bytes()
+
+        # mdbox and sdbox add a header and metadata to each mail
+        assert stored_bytes(user) < account.distinct_bytes() + 400 * len(
+            account.messages)
+
+        backup(dest, user, server).ok()
+        assert server.bodies == len(account.messages)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_result_is_stocks(dest, stock, driver):
+    """UIDs, UIDVALIDITY, flags, dates, sizes, texts, UIDLs."""
+    account = gmail.sample(100)
+    ours, theirs = dest.user(driver=driver), stock.user(driver=driver)
+    with GmailServer(account) as server:
+        backup(dest, ours, server).ok()
+    with GmailServer(account) as server:
+        backup(stock, theirs, server, stock=True,
+               words=("-R",)).ok()
+        # what it costs without
+        assert server.bodies > 2 * len(account.messages)
+    a, b = snapshot.of(ours), snapshot.of(theirs)
+    assert without_keywords(a) == without_keywords(b)
+    assert a.pop3 == b.pop3
+    assert guids(dest, ours) == guids(stock, theirs)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_copies_have_one_guid(dest, driver):
+    account, user = gmail.sample(60), dest.user(driver=driver)
+    with GmailServer(account) as server:
+        backup(dest, user, server).ok()
+    by_message = {}
+    found = guids(dest, user)
+    for folder, mails in account.folders.items():
+        for mail in mails:
+            by_message.setdefault(mail.message.msgid, set()).add(
+                found[folder][mail.uid])
+    assert all(len(ids) == 1 for ids in by_message.values())
+    assert len(by_message) == len(account.messages)
+
+
+# -- the next run
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("policy", ["folders", "keywords"])
+def test_new_label_on_an_old_message(dest, driver, policy):
+    """A new copy, but no download."""
+    account, user = gmail.sample(60), dest.user(driver=driver)
+    with GmailServer(account) as server:
+        backup(dest, user, server, migration_gmail_labels=policy).ok()
+        bodies = server.bodies
+        old = account.messages[:20]
+        for message in old[:10]:
+            account.label(message, "+A new one")
+        for message in old[10:]:
+            if "\\Inbox" not in message.labels and message.in_all_mail:
+                account.label(message, "+\\Inbox")
+        account.add("\\Inbox", "A new one", "Work")
+        backup(dest, user, server, migration_gmail_labels=policy).ok()
+        assert server.bodies == bodies + 1
+    boxes = snapshot.of(user).mailboxes
+    for folder in ("INBOX", "[Gmail]/All Mail") + (
+            ("A new one",) if policy == "folders" else ()):
+        assert set(boxes[folder].mails) == {
+            mail.uid for mail in account.folders[folder]}
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_uidls_of_later_mails(dest, driver):
+    """POP3 shows the UIDLs of mails that were added to others, whether they
+    were downloaded or copied."""
+    account, user = gmail.sample(40), dest.user(driver=driver)
+    with GmailServer(account) as server:
+        backup(dest, user, server).ok()
+        for message in account.messages:
+            if "\\Inbox" not in message.labels and message.in_all_mail:
+                account.label(message, "+\\Inbox")
+        account.add("\\Inbox")
+        account.add("\\Inbox", "Work")
+        backup(dest, user, server).ok()
+    assert [uidl for uidl, _ in snapshot.of(user).pop3] == [
+        f"GmailId{mail.message.msgid:x}" for mail in account.folders["INBOX"]]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_after_a_run_of_stock(dest, stock, driver):
+    """What stock stored without UIDLs gives its text, not its metadata."""
+    account = gmail.sample(40)
+    theirs = stock.user(driver=driver)
+    ours = dest.user(driver=driver)
+    with GmailServer(account) as server:
+        # without gmail-migration, so without UIDLs
+        backup(stock, theirs, server).ok()
+    os.rename(theirs.home, ours.home + ".stock")
+    os.rmdir(ours.home)
+    os.rename(ours.home + ".stock", ours.home)
+    for message in account.messages:
+        if "\\Inbox" not in message.labels and message.in_all_mail:
+            account.label(message, "+\\Inbox")
+    with GmailServer(account) as server:
+        backup(dest, ours, server).ok()
+        assert server.bodies == 0
+    assert {uid for uid in snapshot.of(ours).mailboxes["INBOX"].mails} == {
+        mail.uid for mail in account.folders["INBOX"]}
+    old = snapshot.of(ours, bodies=False).pop3
+    expected = [f"GmailId{mail.message.msgid:x}"
+                for mail in account.folders["INBOX"]]
+    # the copies have theirs; those that were there have what stock gave
+    assert [uidl for uidl, _ in old][-5:] == expected[-5:]
+
+
+# -- what must not be taken for the same
+
+def test_same_id_but_another_text(dest):
+    """A server whose ids lie: the size tells."""
+    account, user = gmail.sample(20), dest.user()
+    message = account.add("\\Inbox", "Work")
+    with GmailServer(account) as server:
+        backup(dest, user, server).ok()
+        longer = gmail.mailgen.mails(1, seed="longer", size=9000)[0]
+        message.mail = longer
+        account.label(message, "+Another")
+        backup(dest, user, server).ok()
+    boxes = snapshot.of(user).mailboxes
+    assert [mail.size for mail in boxes["Another"].mails.values()] == [
+        len(longer.text)]
+
+
+def test_what_was_deleted_at_the_destination_is_not_downloaded(dest):
+    account, user = gmail.sample(40), dest.user()
+    with GmailServer(account) as server:
+        backup(dest, user, server).ok()
+        dest.doveadm("mailbox", "delete", "-u", user.name, "-s", "Work").ok()
+        dest.doveadm("expunge", "-u", user.name, "mailbox", "INBOX",
+                     "1:2").ok()
+        bodies = server.bodies
+        # stock deletes an INBOX that lacks mails, and wants another run
+        assert backup(dest, user, server).rc == 75
+        backup(dest, user, server).ok()
+        assert server.bodies == bodies
+    boxes = snapshot.of(user).mailboxes
+    assert {name: set(boxes[name].mails)
+            for name, box in boxes.items()} == {
+        name: {mail.uid for mail in mails}
+        for name, mails in account.folders.items()}
+
+
+# -- many folders
+
+def test_more_folders_than_descriptors_allow(dest):
+    account, user = Account(), dest.user()
+    mails = gmail.mailgen.mails(150, size=100)
+    account.add_many([({f"L{number:03}", "\\Inbox"}, mail)
+                      for number, mail in enumerate(mails)])
+    with GmailServer(account) as server:
+        backup(dest, user, server).ok()
+        assert server.bodies == len(mails)
+    assert without_keywords(snapshot.of(user)).keys() == {
+        name for name, mails in account.folders.items() if mails}
+
+
+# -- what is said
+
+def test_report_counts_shared_mails(dest, folder):
+    account, user = gmail.sample(40), dest.user()
+    report = f"{places.mail_folder(folder)}/report"
+    shown = sum(len(mails) for mails in account.folders.values())
+    with GmailServer(account) as server:
+        result = backup(dest, user, server, debug=True,
+                        migration_report_path=report).ok()
+    with open(report) as file:
+        assert json.load(file)["gmail_shared_mails"] == shown - len(
+            account.messages)
+    assert result.err.count(": shared with mailbox ") == shown - len(
+        account.messages)
