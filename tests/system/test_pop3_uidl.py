@@ -7,7 +7,7 @@ import json
 import pytest
 
 import lab
-from conftest import plugins
+from conftest import PLUGINS
 from lab import imap, mailgen, snapshot
 from lab.latency import Fault, Link
 from lab.scripted import On, Pop3Server
@@ -23,7 +23,7 @@ def pop3_conf(dest, source, name, settings=None, plugin_settings=None,
     return dest.write_conf(
         f"{dest.dir}/{name}.conf",
         namespaces=[dest.pop3c_namespace()] if namespace else [],
-        plugins=words or [*plugins(dest.version), "migration_pop3"],
+        plugins=words or [*PLUGINS, "migration_pop3"],
         plugin_settings={"migration_pop3_mailbox": mailbox,
                          **(plugin_settings or {})},
         settings={**dest.imapc(source), **dest.pop3c(source, **options),
@@ -111,3 +111,330 @@ def test_other_uidvalidity_does_not_matter(source, dest, conf):
     dest.doveadm("mailbox", "update", "--uid-validity", "778", "-u", ours.name,
                  "INBOX").ok()
     assert snapshot.of(ours).pop3 == expected
+
+
+# -- cost
+
+@pytest.mark.parametrize("count,tops", [(2000, 20), (2000, 0)])
+def test_waits_do_not_grow_with_the_mailbox(source, dest, conf, count, tops):
+    """POP3 and IMAP of one mailbox at 100 ms, in waits. With UIDLs that say
+    nothing the order is confirmed by 20 headers, with Dovecot's own by 8."""
+    ours = dest.user(driver="mdbox")
+    theirs = source.user(ours.name)
+    mails = mailgen.mails(count, size=(300, 9000))
+    mailgen.deliver(theirs, {
+        "INBOX": with_uidls(mails) if tops else mails})
+    with Link(round_trip=0.1) as link:
+        backup(dest, conf, ours,
+               o={"imapc_port": link.to(source.ports["imap"]),
+                  "pop3c_port": link.to(source.ports["pop3"])}).ok()
+        assert link.waits <= 60
+        assert 0 < link.count(r"TOP ") <= max(tops, 8)
+        assert link.count(r"RETR ") == 0
+        assert link.count(r"\S+ UID FETCH .*RFC822.SIZE") <= 4
+    with Link(round_trip=0) as link:
+        backup(dest, conf, ours,
+               o={"imapc_port": link.to(source.ports["imap"]),
+                  "pop3c_port": link.to(source.ports["pop3"])}).ok()
+        assert link.count(r"UIDL") == 0
+    assert snapshot.of(ours, bodies=False) == snapshot.of(theirs, bodies=False)
+
+
+def test_client_alone_takes_few_waits(source, dest, conf):
+    """Greeting to QUIT, also when each header must be read."""
+    ours = dest.user()
+    theirs = source.user(ours.name)
+    mailgen.deliver(theirs, {"INBOX": with_uidls(
+        mailgen.mails(600, size=1000), order=lambda n: n * 7919 % 601 + 1)})
+    with Link(round_trip=0.1) as link:
+        backup(dest, conf, ours,
+               o={"pop3c_port": link.to(source.ports["pop3"])}).ok()
+        assert link.count(r"TOP ") > 100
+        assert link.waits <= 10
+    assert snapshot.of(ours) == snapshot.of(theirs)
+
+
+# -- logins and TLS
+
+@pytest.mark.parametrize("ssl", [None, "starttls", "pop3s"])
+@pytest.mark.parametrize("master", [None, "boss"])
+def test_logins(source, dest, ca, ssl, master):
+    conf = pop3_conf(dest, source, f"login-{ssl}-{master}", ssl=ssl,
+                     master=master)
+    ours = dest.user()
+    theirs = source.user(ours.name)
+    mailgen.deliver(theirs, {"INBOX": with_uidls(mailgen.mails(5))})
+    backup(dest, conf, ours).ok()
+    assert snapshot.of(ours) == snapshot.of(theirs)
+
+
+# -- what is wrong is said once, and nothing is written
+
+def failing(dest, conf, user, **options):
+    """Runs a backup that fails; returns its error lines."""
+    run = backup(dest, conf, user, **options)
+    assert run.code in (75, 77, 78), run
+    assert "Panic" not in run.err
+    return [line for line in run.err.splitlines()
+            if "Error: " in line or "Fatal: " in line]
+
+
+def errors_naming(lines, text):
+    found = [line for line in lines if text in line]
+    assert len(found) == 1, lines
+    return found[0]
+
+
+@pytest.fixture
+def account(source, dest):
+    ours = dest.user()
+    theirs = source.user(ours.name)
+    mailgen.deliver(theirs, {"INBOX": with_uidls(mailgen.mails(3)),
+                             "Sent": mailgen.mails(2)})
+    return ours, theirs
+
+
+def is_empty(user):
+    return snapshot.of(user).mailboxes["INBOX"].mails == {}
+
+
+@pytest.mark.parametrize("settings,text,code", [
+    ({"pop3c_password": "wrong"}, "was refused: -ERR", 77),
+    ({"pop3c_port": 1}, "Connection refused", 75),
+    ({"pop3c_host": "nowhere.invalid"}, "Cannot find the host", 75),
+    ({"pop3c_ssl": "pop3s"}, "TLS failed", 75),
+])
+def test_wrong_settings(dest, conf, account, settings, text, code):
+    ours, _ = account
+    run = backup(dest, conf, ours, o=settings)
+    assert run.code == code, run
+    errors_naming([line for line in run.err.splitlines()
+                   if "Error: " in line], text)
+    assert is_empty(ours)
+
+
+@pytest.mark.parametrize("ssl", ["starttls", "pop3s"])
+def test_certificate_that_nobody_knows(dest, source, account, ssl):
+    ours, _ = account
+    stranger = lab.CA()
+    with Pop3Server([], ca=stranger, tls=ssl == "pop3s") as server:
+        conf = pop3_conf(dest, source, f"stranger-{ssl}")
+        lines = failing(dest, conf, ours,
+                        o={"pop3c_port": server.port, "pop3c_ssl": ssl})
+    assert "certificate" in errors_naming(lines, "TLS failed").lower()
+    assert is_empty(ours)
+
+
+def test_refused_tls(dest, conf, account):
+    ours, _ = account
+    with Pop3Server([], faults=[On("STLS", "-ERR no TLS today")]) as server:
+        lines = failing(dest, conf, ours, o={"pop3c_port": server.port,
+                                             "pop3c_ssl": "starttls"})
+    errors_naming(lines, "The server refuses TLS (pop3c_ssl=starttls): "
+                  "-ERR no TLS today")
+
+
+STEPS = ["greeting", "CAPA", "USER", "PASS", "UIDL", "LIST"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("how", ["close", "reset", "hang", "garbage"])
+def test_server_that_breaks_off(dest, source, account, step, how):
+    """One clear error at any point of the dialogue, and nothing written."""
+    ours, theirs = account
+    reply = "<html>no POP3 here</html>" if how == "garbage" else how
+    conf = pop3_conf(dest, source, f"short-{step}-{how}",
+                     plugin_settings={"migration_pop3_timeout": "1s"})
+    with Pop3Server(list(mailgen.mails(3)), faults=[On(step, reply)],
+                    users={theirs.name: source.master_password}) as server:
+        lines = failing(dest, conf, ours, o={"pop3c_port": server.port})
+    errors_naming(lines, f"POP3 server 127.0.0.1:{server.port}: ")
+    assert is_empty(ours)
+
+
+def scripted_user(mails, source, theirs, **options):
+    return Pop3Server(mails, users={theirs.name: source.master_password},
+                      **options)
+
+
+def test_lost_while_reading_headers(source, dest, conf, account):
+    """The connection is made again and the rest is read."""
+    ours, theirs = account
+    mails = with_uidls(mailgen.mails(3))
+    with scripted_user(mails, source, theirs,
+                       faults=[On("TOP", "close", times=2, skip=1)]) as server:
+        backup(dest, conf, ours, o={"pop3c_port": server.port}).ok()
+        assert server.connection_count == 3
+    assert snapshot.of(ours) == snapshot.of(theirs)
+
+
+def test_maildrop_in_use(source, dest, conf, account):
+    ours, theirs = account
+    mails = with_uidls(mailgen.mails(3))
+    with scripted_user(mails, source, theirs, faults=[
+            On("PASS", "-ERR [IN-USE] Do you have another POP session running?",
+               times=2)]) as server:
+        backup(dest, conf, ours, o={"pop3c_port": server.port}).ok()
+        assert server.connection_count == 3
+    assert snapshot.of(ours) == snapshot.of(theirs)
+
+
+def test_login_that_has_to_wait(source, dest, conf, account):
+    ours, theirs = account
+    with scripted_user([], source, theirs, faults=[
+            On("PASS", "-ERR [LOGIN-DELAY] Logins must be at least 15 minutes "
+               "apart")]) as server:
+        run = backup(dest, conf, ours, o={"pop3c_port": server.port})
+    assert run.code == 75, run
+    errors_naming(run.err.splitlines(), "has to wait")
+
+
+def test_no_uidl(source, dest, conf, account):
+    ours, theirs = account
+    with scripted_user(mailgen.mails(3), source, theirs,
+                       no_uidl=True) as server:
+        lines = failing(dest, conf, ours, o={"pop3c_port": server.port})
+    errors_naming(lines, "The server has no UIDLs")
+
+
+def test_no_top(source, dest, conf, account):
+    """UIDLs cannot be matched without headers: said so, with the way out."""
+    ours, theirs = account
+    mails = with_uidls(mailgen.mails(3))
+    with scripted_user(mails, source, theirs, no_top=True) as server:
+        port = {"pop3c_port": server.port}
+        run = backup(dest, conf, ours, o=port)
+        assert run.code != 0
+        line = errors_naming(run.err.splitlines(), "Mailbox INBOX is left out")
+        assert "migration_pop3_ignore_missing_uidls=yes" in line
+        assert "has no TOP" in line
+    assert is_empty(ours)
+    assert len(snapshot.of(ours).mailboxes["Sent"].mails) == 2
+
+
+def test_no_pipelining(source, dest, conf, account):
+    ours, theirs = account
+    mails = with_uidls(mailgen.mails(3))
+    with scripted_user(mails, source, theirs,
+                       capabilities=["USER", "UIDL", "TOP"]) as server:
+        backup(dest, conf, ours, o={"pop3c_port": server.port}).ok()
+    assert snapshot.of(ours) == snapshot.of(theirs)
+
+
+def test_no_capa(source, dest, conf, account):
+    ours, theirs = account
+    mails = with_uidls(mailgen.mails(3))
+    with scripted_user(mails, source, theirs, capabilities=()) as server:
+        backup(dest, conf, ours, o={"pop3c_port": server.port}).ok()
+    assert snapshot.of(ours) == snapshot.of(theirs)
+
+
+# -- configuration
+
+def test_both_plugins(dest, source, account):
+    ours, _ = account
+    conf = pop3_conf(dest, source, "both",
+                     words=[*PLUGINS, "pop3_migration",
+                            "migration_pop3"])
+    run = backup(dest, conf, ours)
+    assert run.code in (75, 78), run
+    errors_naming(run.err.splitlines(),
+                  "mail_plugins has both pop3_migration and migration_pop3: "
+                  "remove pop3_migration")
+
+
+@pytest.mark.parametrize("mailbox,namespace", [("Nowhere/INBOX", True),
+                                               ("POP3-SOURCE/INBOX", False)])
+def test_no_namespace(dest, source, account, mailbox, namespace):
+    ours, _ = account
+    conf = pop3_conf(dest, source, f"no-namespace-{namespace}",
+                     mailbox=mailbox, namespace=namespace)
+    run = backup(dest, conf, ours)
+    assert run.code in (75, 77, 78), run
+    errors_naming([line for line in run.err.splitlines()
+                   if "Error: " in line or "Fatal: " in line],
+                  f"migration_pop3_mailbox = {mailbox}: there is no namespace")
+    assert is_empty(ours)
+
+
+def test_without_a_mailbox_nothing_happens(source, dest, account):
+    ours, theirs = account
+    conf = pop3_conf(dest, source, "unset", mailbox="")
+    backup(dest, conf, ours).ok()
+    assert snapshot.of(ours).mailboxes == snapshot.of(theirs).mailboxes
+
+
+# -- mails without partner
+
+def test_a_maildrop_with_a_strange_mail(source, dest, conf, account):
+    """The INBOX is left out whole, other mailboxes go on; the settings of
+    pop3_migration mean what they meant."""
+    ours, theirs = account
+    mails = with_uidls(mailgen.mails(3))
+    strange = mailgen.mails(1, seed="strange")[0]
+    strange.uidl = "strange-uidl"
+    with scripted_user(mails[:1] + [strange] + mails[1:], source,
+                       theirs) as server:
+        port = {"pop3c_port": server.port}
+        run = backup(dest, conf, ours, o=port)
+        assert run.code != 0
+        line = errors_naming(run.err.splitlines(), "Mailbox INBOX is left out")
+        assert "1 of 4 POP3 mails have no IMAP mail" in line
+        assert "strange-uidl" in line
+        assert is_empty(ours)
+        assert len(snapshot.of(ours).mailboxes["Sent"].mails) == 2
+
+        for number, setting in enumerate(["ignore_missing_uidls",
+                                          "ignore_extra_uidls"]):
+            lenient = pop3_conf(
+                dest, source, f"lenient-{number}",
+                plugin_settings={f"migration_pop3_{setting}": "yes"})
+            other = dest.user()
+            backup(dest, lenient, other,
+                   o={**port, "imapc_user": theirs.name,
+                      "pop3c_user": theirs.name})
+            assert [uidl for uidl, _ in snapshot.of(other).pop3] == [
+                mail.uidl for mail in mails]
+
+
+def test_mail_that_pop3_hides(source, dest, conf, account):
+    """Normal: it is migrated, without a stored UIDL."""
+    ours, theirs = account
+    mails = with_uidls(mailgen.mails(3))
+    with scripted_user(mails[:2], source, theirs) as server:
+        backup(dest, conf, ours, o={"pop3c_port": server.port}).ok()
+    seen = snapshot.of(ours)
+    assert seen.mailboxes == snapshot.of(theirs).mailboxes
+    assert [uidl for uidl, _ in seen.pop3][:2] == [m.uidl for m in mails[:2]]
+
+
+def test_report_names_each_leftover(source, dest, account, folder):
+    ours, theirs = account
+    conf = pop3_conf(dest, source, "report", plugin_settings={
+        "migration_report_path": f"{dest.dir}/home/%u-report.json"
+        if dest.version == "2.3" else
+        f"{dest.dir}/home/%{{user}}-report.json"})
+    strange = mailgen.mails(1, seed="strange")[0]
+    strange.uidl = "strange-uidl"
+    with scripted_user([strange], source, theirs) as server:
+        backup(dest, conf, ours, o={"pop3c_port": server.port})
+    with open(f"{dest.dir}/home/{ours.name}-report.json",
+              encoding="utf-8") as file:
+        report = json.load(file)
+    findings = [f for f in report["findings"] if f["what"] == "uidl-unmatched"]
+    assert len(findings) == 1
+    assert "strange-uidl" in findings[0]["why"]
+    assert "no IMAP mail is like it" in findings[0]["why"]
+    assert findings[0]["mailbox"] == "INBOX"
+
+
+def test_the_source_is_not_changed(source, dest, conf):
+    """No \\Seen, no RETR, no DELE."""
+    ours = dest.user()
+    theirs = source.user(ours.name)
+    mails = mailgen.mails(4, flags=False)
+    mailgen.deliver(theirs, {"INBOX": with_uidls(mails + mails)})
+    before = snapshot.of(theirs)
+    backup(dest, conf, ours).ok()
+    assert snapshot.of(theirs) == before
+    assert snapshot.of(ours) == before
