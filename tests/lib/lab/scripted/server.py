@@ -81,6 +81,9 @@ class Server:
             thread.join(10)
         if kind is None:
             self.check()
+        elif self.errors:
+            # what the client did wrong may explain what the test saw
+            value.add_note("\n".join(self.errors))
 
     def check(self):
         """Called at the end: a fault of the server or an unexpected command
