@@ -58,6 +58,10 @@ def counters(user, source, o=None, **kw):
     settings = {"migration_report_path": path, **(o or {})}
     run_import(user, source, o=user.server.plugin_options(settings),
                **kw).ok()
+    return report_counts(path)
+
+
+def report_counts(path):
     with open(path) as file:
         report = json.load(file)
     return (report["counters"]["mails_saved"],

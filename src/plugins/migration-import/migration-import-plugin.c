@@ -12,6 +12,7 @@
 #include "mail-storage-private.h"
 #include "index-storage.h"
 #include "settings-loader.h"
+#include "migration-run.h"
 #include "migration-user.h"
 #include "import-target.h"
 #include "migration-import-settings.h"
@@ -39,6 +40,8 @@ struct migration_import_user {
 	/* The user who was there when this one was created. For the source of
 	   an import: the user whom it was created for. */
 	const char *created_for;
+	/* mailboxes that stock's import has looked into */
+	unsigned int source_boxes_count;
 };
 
 struct migration_import_mailbox {
@@ -62,11 +65,26 @@ static MODULE_CONTEXT_DEFINE_INIT(migration_import_storage_module,
 static struct migration_import_user *import_users;
 static struct mailbox *import_source_box;
 
+/* Stock ends with 0 as well if it has found no mailbox at all, because the
+   location is wrong or Dovecot may not write its index files there. */
+static void migration_import_report_empty(struct migration_import_user *source)
+{
+	struct migration_run *run = migration_run_find(source->user);
+
+	if (source->created_for == NULL || source->source_boxes_count > 0 ||
+	    strcmp(run->command, "import") != 0)
+		return;
+	migration_run_finding(run, MIGRATION_SEVERITY_WARNING, NULL, 0,
+		"source-empty", "No mailbox was found in the source: are the "
+		"location, the query and the permissions right?");
+}
+
 static void migration_import_user_deinit(struct mail_user *user)
 {
 	struct migration_import_user *muser =
 		MIGRATION_IMPORT_USER_CONTEXT_REQUIRE(user);
 
+	migration_import_report_empty(muser);
 	DLLIST_REMOVE(&import_users, muser);
 	migration_settings_free(muser->set);
 	muser->module_ctx.super.deinit(user);
@@ -192,9 +210,13 @@ migration_import_transaction_begin(struct mailbox *box,
 {
 	struct migration_import_mailbox *mbox =
 		MIGRATION_IMPORT_CONTEXT_REQUIRE(box);
+	struct migration_import_user *muser =
+		MIGRATION_IMPORT_USER_CONTEXT_REQUIRE(box->storage->user);
 
-	if (strcmp(reason, IMPORT_SOURCE_REASON) == 0)
+	if (strcmp(reason, IMPORT_SOURCE_REASON) == 0) {
 		import_source_box = box;
+		muser->source_boxes_count++;
+	}
 	return mbox->module_ctx.super.transaction_begin(box, flags, reason);
 }
 

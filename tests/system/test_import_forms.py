@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Every form of Dovecot's import guide, each run twice: from another user, a
+path, a remote server; into the root and a parent; with queries."""
+
+import os
+import subprocess
+
+import pytest
+
+from lab import Dovecot, mailgen, snapshot
+from test_import import (DRIVERS, account, counters, location, report_counts,
+                         run_import, texts_of, uids)
+
+
+@pytest.fixture(scope="module")
+def server(version):
+    with Dovecot(version, plugins=["migration_import"],
+                 driver="sdbox") as dovecot:
+        yield dovecot
+        assert " Panic: " not in dovecot.log()
+
+
+def twice(ours, source, **kw):
+    """Import, then again: nothing is new. What the first run saved."""
+    saved, skipped = counters(ours, source, **kw)
+    after = snapshot.of(ours)
+    assert counters(ours, source, **kw) == (0, saved + skipped)
+    assert snapshot.of(ours) == after
+    return saved
+
+
+# -- local sources
+
+def test_from_another_user(server):
+    theirs, ours = server.user(driver="maildir"), server.user()
+    mailgen.deliver(theirs, account())
+    assert twice(ours, "maildir:~/Maildir", words=["-U", theirs.name]) == 58
+    assert (snapshot.of(ours).mailboxes == snapshot.of(theirs).mailboxes)
+
+
+def tree(path):
+    """Everything that an import could change in a source."""
+    result = {}
+    for folder, _, files in os.walk(path):
+        for name in [".", *files]:
+            info = os.stat(f"{folder}/{name}")
+            result[f"{folder}/{name}"] = (
+                info.st_mtime_ns, info.st_ctime_ns, info.st_size,
+                info.st_nlink, info.st_mode, info.st_ino)
+    return result
+
+
+def without_writing(theirs):
+    """The source with nothing of Dovecot's own in it: location and options."""
+    if theirs.server.version == "2.3":
+        return f"{location(theirs)}:INDEX=MEMORY:CONTROL=~/control", []
+    return location(theirs), ["-p", "mail_index_path=MEMORY",
+                              "-p", "mail_control_path=~/control"]
+
+
+@pytest.mark.parametrize("driver", ("maildir", "mbox"))
+def test_source_is_left_alone(server, driver):
+    """A source that nobody may write to is imported all the same, and not a
+    byte or a time of it changes."""
+    theirs, ours = server.user(driver=driver), server.user()
+    for name in ("INBOX", "Sent"):
+        mailgen.append(theirs, name, mailgen.mails(5, flags=False),
+                       create=name != "INBOX")
+    wanted = snapshot.of(theirs)
+    source, words = without_writing(theirs)
+    subprocess.run(["chown", "-R", "root:", theirs.mail_path], check=True)
+    subprocess.run(["chmod", "-R", "a=rX", theirs.mail_path], check=True)
+    before = tree(theirs.mail_path)
+
+    assert twice(ours, source, words=words) == wanted.count()
+    assert tree(theirs.mail_path) == before
+    assert texts_of(ours) == sorted(
+        mail.sha256 for mail in wanted.mailboxes["INBOX"].mails.values())
+
+
+def test_empty_source_is_told(server):
+    """Stock says nothing and ends with 0."""
+    ours = server.user()
+    result = run_import(ours, f"maildir:{ours.home}/no-such-folder").ok()
+    assert "source-empty" in result.err
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_into_a_parent(server, driver):
+    theirs, ours = server.user(driver="maildir"), server.user(driver=driver)
+    mailgen.deliver(theirs, account(driver))
+    mailgen.append(ours, "INBOX", mailgen.mails(2, seed="own"))
+    before, own = snapshot.of(theirs), snapshot.of(ours)
+
+    assert twice(ours, location(theirs), parent="Recovered",
+                 words=["-s"]) == before.count()
+    after = snapshot.of(ours)
+    assert after.mailboxes["INBOX"] == own.mailboxes["INBOX"]
+    for name, box in before.mailboxes.items():
+        assert after.mailboxes[f"Recovered/{name}"] == box
+    assert after.subscriptions == sorted(
+        f"Recovered/{name}" for name in before.mailboxes)
+
+
+def test_nested_and_odd_names(server):
+    theirs, ours = server.user(driver="maildir"), server.user()
+    mailgen.deliver(theirs, {name: mailgen.mails(2, seed=name) for name in (
+        "INBOX", "a", "a/b", "a/b/c", "日本語", "per%cent", "star*", "x y",
+        "tilde~")})
+    assert twice(ours, location(theirs)) == 18
+    assert snapshot.of(ours).mailboxes == snapshot.of(theirs).mailboxes
+
+
+def test_with_queries(server):
+    """The parts of a mailbox one after the other: the UIDs of a part that
+    comes too late are not free any more."""
+    theirs, ours = server.user(driver="maildir"), server.user()
+    mailgen.deliver(theirs, {"INBOX": mailgen.mails(6, flags=False),
+                             "Sent": mailgen.mails(2, seed="s")})
+    source = location(theirs)
+    assert twice(ours, source, query=("mailbox", "INBOX", "uid", "3:4")) == 2
+    assert list(snapshot.of(ours).mailboxes) == ["INBOX"]
+    assert uids(ours) == [3, 4]
+    # UIDNEXT is the source's: 5 and 6 stand for two mails there
+    assert twice(ours, source, query=("mailbox", "INBOX")) == 4
+    assert uids(ours) == [3, 4, 7, 8, 9, 10]
+    assert twice(ours, source, query=("all",)) == 2
+    assert texts_of(ours) == texts_of(theirs)
+
+
+def test_nothing_found_creates_nothing(server):
+    theirs, ours = server.user(driver="maildir"), server.user()
+    mailgen.deliver(theirs, {"INBOX": [], "Sent": mailgen.mails(2)})
+    assert counters(ours, location(theirs), query=("deleted",)) == (0, 0)
+    assert list(snapshot.of(ours).mailboxes) == ["INBOX"]
+    assert not os.path.exists(f"{ours.mail_path}/mailboxes/Sent")
+
+
+# -- remote sources
+
+@pytest.fixture(scope="module", params=["", "migration_imapc"],
+                ids=["stock", "migration_imapc"])
+def dest(version, request):
+    plugins = [request.param, "migration_import"]
+    with Dovecot(version, plugins=filter(None, plugins),
+                 driver="sdbox") as dovecot:
+        yield dovecot
+        assert " Panic: " not in dovecot.log()
+
+
+def test_from_imapc(dest, source):
+    """No GUIDs: what is equal is found by header and body."""
+    theirs, ours = source.user(), dest.user()
+    mailgen.deliver(theirs, account())
+    options = dest.imapc(source, user=theirs.name)
+    run_import(ours, "imapc:", o=options).ok()
+    after = snapshot.of(ours)
+    assert after.mailboxes == snapshot.of(theirs).mailboxes
+
+    mailgen.append(theirs, "INBOX", mailgen.mails(2, seed="late"))
+    path = f"{ours.home}/report.json"
+    options |= dest.plugin_options({"migration_report_path": path})
+    assert saved_and_skipped(ours, options, path) == (2, after.count())
+    assert saved_and_skipped(ours, options, path) == (0, after.count() + 2)
+    assert (snapshot.of(ours).mailboxes["INBOX"] ==
+            snapshot.of(theirs).mailboxes["INBOX"])
+
+
+def saved_and_skipped(ours, options, path):
+    run_import(ours, "imapc:", o=options).ok()
+    return report_counts(path)
+
+
+def test_from_pop3c(dest, source):
+    theirs, ours = source.user(), dest.user()
+    mailgen.deliver(theirs, {"INBOX": mailgen.mails(6, flags=False)})
+    path = f"{ours.home}/report.json"
+    options = (dest.pop3c(source, user=theirs.name) |
+               dest.plugin_options({"migration_report_path": path}))
+    run_import(ours, "pop3c:", o=options).ok()
+    assert report_counts(path) == (6, 0)
+    run_import(ours, "pop3c:", o=options).ok()
+    assert report_counts(path) == (0, 6)
+    assert texts_of(ours) == texts_of(theirs)
+    # POP3 clients see no other UIDLs than before
+    assert ([uidl for uidl, _ in snapshot.of(ours).pop3] ==
+            [uidl for uidl, _ in snapshot.of(theirs).pop3])
