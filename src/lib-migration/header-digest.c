@@ -197,6 +197,14 @@ bool header_digest_get_fields(const struct header_digest *digest,
 	return TRUE;
 }
 
+bool body_digest_is_empty(const struct body_digest *digest)
+{
+	uint64_t empty[2];
+
+	sha1_to_sum(&uchar_nul, 0, empty);
+	return digest->sum[0] == empty[0] && digest->sum[1] == empty[1];
+}
+
 struct mail_digest {
 	buffer_t *header;
 	struct sha1_ctxt body;
@@ -281,19 +289,36 @@ void mail_digest_more(struct mail_digest *digest,
 		body_digest_more(digest, data + used, size - used);
 }
 
+/* A text without header fields is no header: its lines are told apart as those
+   of a body are. (Yahoo adds fields to it, which do not count.) */
+static void digest_text_in_header(struct mail_digest *digest)
+{
+	const unsigned char *line = digest->header->data;
+	const unsigned char *end = line + digest->header->used, *next;
+
+	for (; line < end; line = next) {
+		next = memchr(line, '\n', end - line);
+		next = next == NULL ? end : next + 1;
+		if (memchr(line, ':', next - line) == NULL)
+			body_digest_more(digest, line, next - line);
+	}
+}
+
 void mail_digest_deinit(struct mail_digest **_digest,
 			struct header_digest *header_r,
 			struct body_digest *body_r)
 {
 	struct mail_digest *digest = *_digest;
+	struct header_digest header;
 	unsigned char result[SHA1_RESULTLEN];
 
 	*_digest = NULL;
-	if (header_r != NULL) {
-		header_digest_get(digest->header->data, digest->header->used,
-				  header_r);
-	}
+	header_digest_get(digest->header->data, digest->header->used, &header);
+	if (header.field_count == 0)
+		digest_text_in_header(digest);
 	sha1_result(&digest->body, result);
+	if (header_r != NULL)
+		*header_r = header;
 	if (body_r != NULL)
 		memcpy(body_r->sum, result, sizeof(body_r->sum));
 	buffer_free(&digest->header);

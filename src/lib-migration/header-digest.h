@@ -28,7 +28,8 @@ enum header_likeness {
 	HEADER_LIKENESS_EQUAL,
 };
 
-/* What is left of a body: line ends, the final newline and NUL do not count. */
+/* What is left of a body: line ends, the final newline and NUL do not count.
+   The text of a mail without header fields belongs to it. */
 struct body_digest {
 	uint64_t sum[2];
 };
@@ -47,6 +48,9 @@ bool header_digest_is_telling(const struct header_digest *digest);
 /* Digest of Message-ID, Date and From. FALSE if there is no Message-ID. */
 bool header_digest_get_fields(const struct header_digest *digest,
 			      uint64_t sum_r[2]);
+
+/* TRUE if there is nothing in the body that counts. */
+bool body_digest_is_empty(const struct body_digest *digest);
 
 /* A whole mail in pieces, as a stream gives it. */
 struct mail_digest;

@@ -427,6 +427,125 @@ START_TEST(test_rows)
 }
 END_TEST
 
+/* --- texts as they are --- */
+
+/* Mails that are not what the worlds above are made of. One letter for each
+   POP3 mail: its place in the IMAP list, or - if it may not be guessed. */
+static const struct {
+	const char *name, *imap[4], *pop3[4], *pairs;
+	/* IMAP counts that much less than POP3, for each mail another number */
+	unsigned int size_error;
+} texts[] = {
+	{ .name = "no header fields",
+	  .imap = { "x", "only text, no header\r\n", "\r\n", "y" },
+	  .pop3 = { "y", "x", "\r\n", "only text, no header\r\n" },
+	  .pairs = "dacb" },
+	{ .name = "no header fields, and sizes mean nothing",
+	  .imap = { "x", "only text, no header\r\n", "z", "y" },
+	  .pop3 = { "y", "x", "z", "only text, no header\r\n" },
+	  .pairs = "dacb", .size_error = 7 },
+	{ .name = "nothing at all: only the size is left",
+	  .imap = { "Status: RO\r\n", "X-UID: 12\r\n\r\n" },
+	  .pop3 = { "X-UID: 12\r\n\r\n", "Status: RO\r\n" },
+	  .pairs = "ba" },
+	{ .name = "nothing at all, and sizes mean nothing",
+	  .imap = { "Status: RO\r\n", "X-UID: 12\r\n\r\n" },
+	  .pop3 = { "X-UID: 12\r\n\r\n", "Status: RO\r\n" },
+	  .pairs = "--", .size_error = 7 },
+	{ .name = "no header, but bodies",
+	  .imap = { "\r\none\r\n", "\r\ntwo\r\n", "\r\nsix\r\n" },
+	  .pop3 = { "\r\nsix\r\n", "\r\none\r\n", "\r\ntwo\r\n" },
+	  .pairs = "cab" },
+	{ .name = "domino-message-id",
+	  .imap = { "Message-ID: <1@a>\r\nFrom: a@b\r\nDate: 1 Jan 2024\r\n"
+		    "Subject: one\r\n\r\nfirst text\r\n",
+		    "Message-ID: <2@a>\r\nFrom: a@b\r\nDate: 2 Jan 2024\r\n"
+		    "Subject: one\r\n\r\nother text\r\n" },
+	  .pop3 = { "Message-ID: <2@domino>\r\nFrom: a@b\r\nDate: 2 Jan 2024\r\n"
+		    "Subject: one\r\n\r\nother text\r\n",
+		    "Message-ID: <1@domino>\r\nFrom: a@b\r\nDate: 1 Jan 2024\r\n"
+		    "Subject: one\r\n\r\nfirst text\r\n" },
+	  .pairs = "ba" },
+	{ .name = "other Message-ID and other subject: another mail",
+	  .imap = { "Message-ID: <1@a>\r\nFrom: a@b\r\nDate: 1 Jan 2024\r\n"
+		    "Subject: one\r\n\r\nsame text\r\n" },
+	  .pop3 = { "Message-ID: <2@a>\r\nFrom: a@b\r\nDate: 1 Jan 2024\r\n"
+		    "Subject: two\r\n\r\nsame text\r\n" },
+	  .pairs = "-" },
+};
+
+static void
+text_digests(const char *text, struct header_digest *header_r,
+	     struct body_digest *body_r)
+{
+	struct mail_digest *digest = mail_digest_init();
+
+	mail_digest_more(digest, (const unsigned char *)text, strlen(text));
+	mail_digest_deinit(&digest, header_r, body_r);
+}
+
+static void
+text_answer(struct uidl_match *match, const struct uidl_match_request *request,
+	    const char *const *imap, const char *const *pop3)
+{
+	struct header_digest header;
+	struct body_digest body;
+	unsigned int i;
+
+	for (i = 0; i < request->pop3_headers_count; i++) {
+		text_digests(pop3[request->pop3_headers[i]], &header, NULL);
+		uidl_match_add_pop3_header(match, request->pop3_headers[i],
+					   &header);
+	}
+	for (i = 0; i < request->imap_headers_count; i++) {
+		text_digests(imap[request->imap_headers[i]], &header, NULL);
+		uidl_match_add_imap_header(match, request->imap_headers[i],
+					   &header);
+	}
+	for (i = 0; i < request->pop3_bodies_count; i++) {
+		text_digests(pop3[request->pop3_bodies[i]], &header, &body);
+		uidl_match_add_pop3_header(match, request->pop3_bodies[i],
+					   &header);
+		uidl_match_add_pop3_body(match, request->pop3_bodies[i], &body);
+	}
+	for (i = 0; i < request->imap_bodies_count; i++) {
+		text_digests(imap[request->imap_bodies[i]], &header, &body);
+		uidl_match_add_imap_header(match, request->imap_bodies[i],
+					   &header);
+		uidl_match_add_imap_body(match, request->imap_bodies[i], &body);
+	}
+}
+
+START_TEST(test_texts)
+{
+	const struct uidl_match_settings set = { .max_body_bytes = BODY_LIMIT };
+	struct uidl_match *match = uidl_match_init(&set);
+	struct uidl_match_request request;
+	unsigned int i, partner;
+	char pairs[5] = "";
+
+	uidl_match_add_mailbox(match, UIDVALIDITY);
+	for (i = 0; i < 4 && texts[_i].imap[i] != NULL; i++) {
+		uidl_match_add_imap(match, 0, i + 1,
+				    strlen(texts[_i].imap[i]), 0);
+	}
+	for (i = 0; i < 4 && texts[_i].pop3[i] != NULL; i++) T_BEGIN {
+		uidl_match_add_pop3(match, t_strdup_printf("uidl%u", i),
+				    strlen(texts[_i].pop3[i]) +
+				    texts[_i].size_error * (i + 1));
+	} T_END;
+	while (uidl_match_next(match, &request))
+		text_answer(match, &request, texts[_i].imap, texts[_i].pop3);
+	for (i = 0; i < strlen(texts[_i].pairs); i++) {
+		pairs[i] = uidl_match_get_pop3(match, i, &partner) ==
+			UIDL_MATCH_NONE ? '-' : 'a' + partner;
+	}
+	ck_assert_msg(strcmp(pairs, texts[_i].pairs) == 0, "%s: %s, not %s",
+		      texts[_i].name, pairs, texts[_i].pairs);
+	uidl_match_deinit(&match);
+}
+END_TEST
+
 /* --- reasons --- */
 
 static const struct {
@@ -437,6 +556,9 @@ static const struct {
 	{ "nothing like it", "b/20", "a/10", "no IMAP mail is like it",
 	  MANGLE_NONE, FALSE, FALSE, FALSE },
 	{ "other body", "a1/10", "a2/20",
+	  "an IMAP mail has the same header, but another body",
+	  MANGLE_NONE, FALSE, FALSE, FALSE },
+	{ "other body, beside one that is taken", "a1/10 a3/30", "a1/10 a2/20",
 	  "an IMAP mail has the same header, but another body",
 	  MANGLE_NONE, FALSE, FALSE, FALSE },
 	{ "duplicate", "a", "a a",
@@ -858,6 +980,7 @@ int main(void)
 	lib_init();
 	tcase_set_timeout(tc, 0);
 	tcase_add_loop_test(tc, test_rows, 0, N_ELEMENTS(rows));
+	tcase_add_loop_test(tc, test_texts, 0, N_ELEMENTS(texts));
 	tcase_add_loop_test(tc, test_reasons, 0, N_ELEMENTS(reasons));
 	tcase_add_test(tc, test_known);
 	tcase_add_test(tc, test_gmail);

@@ -36,7 +36,8 @@ enum class_sub {
 	CLASS_SUB_NONE,
 	CLASS_SUB_SIZE,
 	CLASS_SUB_BODY_SIZE,
-	CLASS_SUB_BODY
+	CLASS_SUB_BODY,
+	CLASS_SUB_BODY_AND_SIZE
 };
 
 static int sum_cmp(const uint64_t a[2], const uint64_t b[2])
@@ -110,6 +111,12 @@ static bool get_sub(const struct match_mail *mail, enum class_sub sub,
 			return FALSE;
 		sub_r[0] = mail->body->sum[0];
 		sub_r[1] = mail->body->sum[1];
+		return TRUE;
+	case CLASS_SUB_BODY_AND_SIZE:
+		if (mail->body == NULL || mail->size == UOFF_T_MAX)
+			return FALSE;
+		sub_r[0] = mail->body->sum[0];
+		sub_r[1] = mail->size - difference;
 		return TRUE;
 	}
 	i_unreached();
@@ -236,11 +243,21 @@ static void pair_in_order(struct class *class)
 		class_pair(class, i, i);
 }
 
+/* Mails of one header and one body. Where neither says anything (there are only
+   fields that do not count) it may be another mail. */
+static void pair_same_text(struct class *class)
+{
+	if (header_digest_is_telling(class_pop3(class, 0)->header) ||
+	    !body_digest_is_empty(class_pop3(class, 0)->body))
+		pair_in_order(class);
+}
+
 /* The same where the bodies were not to be had: only with as many mails on both
    sides, or one of them would be left out by guessing. */
 static void pair_in_order_without_bodies(struct class *class)
 {
-	if (class->pop3_count != class->imap_count)
+	if (class->pop3_count != class->imap_count ||
+	    !header_digest_is_telling(class_pop3(class, 0)->header))
 		return;
 	for (unsigned int i = 0; i < class->pop3_count; i++) {
 		if (class_pop3(class, i)->body != NULL &&
@@ -387,7 +404,13 @@ void match_by_header_and_body(struct uidl_match *match,
 {
 	struct class class = { .match = match, .evidence = evidence };
 
-	walk_classes(&class, CLASS_SUB_BODY, TRUE, pair_in_order);
+	learn_sizes(&class);
+	if (!class.sizes_vary) {
+		/* what was left out of the digests still has a size */
+		walk_classes(&class, CLASS_SUB_BODY_AND_SIZE, TRUE,
+			     pair_in_order);
+	}
+	walk_classes(&class, CLASS_SUB_BODY, TRUE, pair_same_text);
 	if (evidence == UIDL_MATCH_HEADER) {
 		learn_sizes(&class);
 		walk_classes(&class, CLASS_SUB_SIZE, TRUE,
@@ -395,15 +418,22 @@ void match_by_header_and_body(struct uidl_match *match,
 	}
 }
 
-/* Equal bodies alone prove nothing: many mails say just "ok". */
+/* Equal bodies alone prove nothing: many mails say just "ok".
+   domino-message-id: another domain in the Message-ID over POP3, so it may
+   differ where all the rest agrees. */
 static bool headers_agree(const struct header_digest *a,
 			  const struct header_digest *b)
 {
+	bool subject = a->subject != 0 && a->subject == b->subject;
+	bool from = a->from != 0 && a->from == b->from;
+
+	if (a->message_id != 0 && a->message_id == b->message_id)
+		return TRUE;
+	if (a->date == 0 || a->date != b->date)
+		return FALSE;
 	if (a->message_id != 0 && b->message_id != 0)
-		return a->message_id == b->message_id;
-	return a->date != 0 && a->date == b->date &&
-		((a->subject != 0 && a->subject == b->subject) ||
-		 (a->from != 0 && a->from == b->from));
+		return subject && from;
+	return subject || from;
 }
 
 static bool class_has_agreeing(struct class *class)

@@ -409,6 +409,33 @@ uidl_match_get_imap(struct uidl_match *match, unsigned int imap_idx,
 	return mail->evidence;
 }
 
+/* How near a mail comes to a leftover, 0 = not at all. One that is free itself
+   is nearer than one that has its partner. */
+static unsigned int
+get_nearness(const struct match_mail *mail, const struct match_mail *other,
+	     const char **likeness_r)
+{
+	bool is_free = match_mail_is_free(other);
+
+	if (mail->header != NULL && other->header != NULL) {
+		switch (header_digest_compare(mail->header, other->header)) {
+		case HEADER_LIKENESS_EQUAL:
+			*likeness_r = "the same header";
+			return is_free ? 5 : 4;
+		case HEADER_LIKENESS_FIELDS:
+			*likeness_r = "the same Message-ID, Date and From";
+			return is_free ? 3 : 2;
+		case HEADER_LIKENESS_OTHER:
+			break;
+		}
+	}
+	if (other->size == mail->size && is_free) {
+		*likeness_r = "the same size, but another header";
+		return 1;
+	}
+	return 0;
+}
+
 /* The mail of the other side that comes nearest to a leftover, and what makes
    it so. Leftovers are few, so a walk for each of them does. */
 static uint32_t
@@ -416,30 +443,18 @@ find_nearest(struct uidl_match *match, const struct match_mail *mail,
 	     enum match_side other_side, const char **likeness_r)
 {
 	const struct match_mail *others;
-	unsigned int i, count;
+	const char *likeness;
+	unsigned int i, count, nearness, best_nearness = 0;
 	uint32_t best = UIDL_MATCH_NO_IDX;
 
 	*likeness_r = NULL;
 	others = array_get(&match->mails[other_side], &count);
 	for (i = 0; i < count; i++) {
-		if (mail->header != NULL && others[i].header != NULL) {
-			switch (header_digest_compare(mail->header,
-						      others[i].header)) {
-			case HEADER_LIKENESS_EQUAL:
-				*likeness_r = "the same header";
-				return i;
-			case HEADER_LIKENESS_FIELDS:
-				*likeness_r = "the same Message-ID, Date and From";
-				best = i;
-				continue;
-			case HEADER_LIKENESS_OTHER:
-				break;
-			}
-		}
-		if (best == UIDL_MATCH_NO_IDX && others[i].size == mail->size &&
-		    match_mail_is_free(&others[i])) {
-			*likeness_r = "the same size, but another header";
+		nearness = get_nearness(mail, &others[i], &likeness);
+		if (nearness > best_nearness) {
+			best_nearness = nearness;
 			best = i;
+			*likeness_r = likeness;
 		}
 	}
 	return best;
@@ -474,7 +489,9 @@ leftover_reason(struct uidl_match *match, enum match_side side,
 			"the only %s mail with %s belongs to another one",
 			other_name, likeness);
 	}
-	if (mail->body != NULL && other->body != NULL) {
+	if (mail->body != NULL && other->body != NULL &&
+	    (mail->body->sum[0] != other->body->sum[0] ||
+	     mail->body->sum[1] != other->body->sum[1])) {
 		return t_strdup_printf("an %s mail has %s, but another body",
 				       other_name, likeness);
 	}
