@@ -611,7 +611,8 @@ static void gather_find_late(struct uidl_gather *gather)
 	uint32_t last_uid, uid, seq, count;
 	const char *error;
 
-	if (uidl_gather_unmatched_pop3(gather, &error) == 0 || gather->no_top)
+	if (uidl_gather_unmatched_pop3(gather, &error, &error) == 0 ||
+	    gather->no_top)
 		return;
 	if (array_count(&inbox->mails) == 0)
 		last_uid = 0;
@@ -814,20 +815,24 @@ void uidl_gather_get_result(struct uidl_gather *gather,
 }
 
 unsigned int uidl_gather_unmatched_pop3(struct uidl_gather *gather,
-					const char **first_uidl_r)
+					const char **first_uidl_r,
+					const char **reason_r)
 {
 	const struct gather_pop3_mail *mails;
-	unsigned int i, partner, count, unmatched = 0;
+	unsigned int i, partner, count, unmatched = 0, nearest;
 
-	*first_uidl_r = NULL;
+	*first_uidl_r = *reason_r = NULL;
 	mails = array_get(&gather->pop3_mails, &count);
 	for (i = 0; i < count; i++) {
 		if (mails[i].late ||
 		    uidl_match_get_pop3(gather->match, i, &partner) !=
 		    UIDL_MATCH_NONE)
 			continue;
-		if (unmatched++ == 0)
+		if (unmatched++ == 0) {
 			*first_uidl_r = mails[i].uidl;
+			*reason_r = uidl_match_leftover_pop3(gather->match, i,
+							     &nearest);
+		}
 	}
 	return unmatched;
 }

@@ -57,10 +57,12 @@ uidl_gather_find(struct uidl_gather *gather, unsigned int mailbox,
 		 uint32_t uid);
 void uidl_gather_get_result(struct uidl_gather *gather,
 			    struct uidl_match_result *result_r);
-/* POP3 mails without a partner; the first one's UIDL, or NULL. Mails that were
-   delivered while the run was on its way do not count. */
+/* POP3 mails without a partner; the first one's UIDL and the reason (data
+   stack). Mails that were delivered while the run was on its way do not
+   count. */
 unsigned int uidl_gather_unmatched_pop3(struct uidl_gather *gather,
-					const char **first_uidl_r);
+					const char **first_uidl_r,
+					const char **reason_r);
 /* IMAP mails without a partner. */
 unsigned int uidl_gather_unmatched_imap(struct uidl_gather *gather);
 /* Put each leftover into the run record, with its reason. */

@@ -329,12 +329,13 @@ static void judge_leftovers(struct migration_pop3_user *muser,
 			    struct mailbox *inbox)
 {
 	struct uidl_match_result result;
-	const char *first_uidl, *remedy;
+	const char *first_uidl, *reason, *remedy;
 	unsigned int missing, extra;
 	bool only_extra;
 
 	uidl_gather_get_result(muser->gather, &result);
-	missing = uidl_gather_unmatched_pop3(muser->gather, &first_uidl);
+	missing = uidl_gather_unmatched_pop3(muser->gather, &first_uidl,
+					     &reason);
 	extra = uidl_gather_unmatched_imap(muser->gather);
 	/* every IMAP mail has its UIDL, POP3 just lists more */
 	only_extra = extra == 0;
@@ -351,11 +352,11 @@ static void judge_leftovers(struct migration_pop3_user *muser,
 
 	remedy = only_extra ? " or migration_pop3_ignore_extra_uidls=yes" : "";
 	e_error(muser->event, "Mailbox %s is left out of this run: %u of %u "
-		"POP3 mails have no IMAP mail (the first has UIDL %s). The "
+		"POP3 mails have no IMAP mail (the first has UIDL %s: %s). The "
 		"report names each with the reason. Set "
 		"migration_pop3_ignore_missing_uidls=yes%s to migrate it all "
 		"the same%s", inbox->vname, missing, result.pop3_count,
-		str_sanitize(first_uidl, 80), remedy, only_extra ?
+		str_sanitize(first_uidl, 80), reason, remedy, only_extra ?
 		", or migration_pop3_all_mailboxes=yes if the POP3 server "
 		"lists mails of other mailboxes, too" : "");
 }
@@ -467,6 +468,20 @@ source_get_metadata(struct mailbox *box, enum mailbox_metadata_items items,
 	return mbox->super.get_metadata(box, items, metadata_r);
 }
 
+/* dsync searches for the mails that the destination wants also if it wants
+   none. */
+static bool search_is_empty(const struct mail_search_args *args)
+{
+	const struct mail_search_arg *arg = args->args;
+
+	if (arg == NULL || arg->next != NULL)
+		return FALSE;
+	/* an empty set is simplified to NOT ALL */
+	return (arg->type == SEARCH_ALL && arg->match_not) ||
+		(arg->type == SEARCH_SEQSET && !arg->match_not &&
+		 array_count(&arg->value.seqset) == 0);
+}
+
 static struct mail_search_context *
 source_search_init(struct mailbox_transaction_context *t,
 		   struct mail_search_args *args,
@@ -482,7 +497,7 @@ source_search_init(struct mailbox_transaction_context *t,
 	/* before texts are on their way (yahoo-state) */
 	if ((wanted_fields & (MAIL_FETCH_UIDL_BACKEND |
 			      MAIL_FETCH_POP3_ORDER)) != 0 &&
-	    mailbox_is_wanted(muser, t->box))
+	    !search_is_empty(args) && mailbox_is_wanted(muser, t->box))
 		(void)ask_for_mailbox(muser, t->box);
 	return mbox->super.search_init(t, args, sort_program, wanted_fields,
 				       wanted_headers);
