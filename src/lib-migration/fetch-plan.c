@@ -28,7 +28,12 @@ fetch_plan_extend(const struct fetch_plan_search *search, const char **reason_r)
 	enum fetch_plan_item add = 0;
 
 	*reason_r = NULL;
-	if (fetch_plan_command_copies(search->command)) {
+	if (fetch_plan_command_copies(search->command) &&
+	    !search->matches_known) {
+		add = FETCH_PLAN_ITEM_INTERNALDATE;
+		*reason_r = "the query needs to look into each mail, "
+			"texts follow for those that it finds";
+	} else if (fetch_plan_command_copies(search->command)) {
 		add = FETCH_PLAN_ITEM_BODY | FETCH_PLAN_ITEM_INTERNALDATE;
 		*reason_r = "the command copies every mail that it finds";
 	} else if ((search->wanted & FETCH_PLAN_ITEM_GUID) != 0 &&

@@ -26,6 +26,8 @@ struct fetch_plan_search {
 	enum fetch_plan_item learned;
 	/* the search is dsync's list of all mails (not their texts) */
 	bool dsync_list;
+	/* which mails the search finds is known without looking into them */
+	bool matches_known;
 };
 
 /* Returns the items to add to the wanted ones. reason_r is set if there are

@@ -16,11 +16,16 @@ static const struct {
 	const char *reason;
 } tests[] = {
 	/* stock import asks for nothing: body, then date, of each mail */
-	{ { .command = "import" }, BODY | DATE,
+	{ { .command = "import", .matches_known = TRUE }, BODY | DATE,
 	  "the command copies every mail that it finds" },
-	{ { .command = "copy", .wanted = DATE }, BODY,
+	{ { .command = "copy", .wanted = DATE, .matches_known = TRUE }, BODY,
 	  "the command copies every mail that it finds" },
-	{ { .command = "import", .wanted = BODY | DATE }, 0, NULL },
+	{ { .command = "import", .wanted = BODY | DATE,
+	    .matches_known = TRUE }, 0, NULL },
+	/* a query that the server cannot be asked: do not fetch everything */
+	{ { .command = "import" }, DATE,
+	  "the query needs to look into each mail, "
+	  "texts follow for those that it finds" },
 	/* these look at flags only */
 	{ { .command = "search" }, 0, NULL },
 	{ { .command = "expunge" }, 0, NULL },

@@ -24,6 +24,7 @@
 #include "imap-util.h"
 #include "mail-search.h"
 #include "index-mail.h"
+#include "imapc-client-private.h"
 #include "imapc-mail.h"
 #include "compat-imapc.h"
 #include "fetch-window.h"
@@ -47,6 +48,8 @@
 /* There is nothing to limit in fewer mails than these */
 #define MIGRATION_IMAPC_SIZES_MIN_MAILS 32
 
+ARRAY_DEFINE_TYPE(mail_search_arg, struct mail_search_arg *);
+
 #define MIGRATION_IMAPC_LEARNABLE_FIELDS \
 	(MAIL_FETCH_RECEIVED_DATE | MAIL_FETCH_PHYSICAL_SIZE | \
 	 MAIL_FETCH_VIRTUAL_SIZE)
@@ -65,8 +68,8 @@ struct migration_imapc_search {
 
 	/* mails whose sizes are still to be asked for */
 	ARRAY_TYPE(seq_range) size_seqs;
-	/* sizes that were asked for and not used */
-	unsigned int sizes_ahead;
+	/* the last mail whose size was asked for */
+	uint32_t sizes_asked_seq;
 	/* it is dsync's list of all mails */
 	bool dsync_list;
 };
@@ -114,10 +117,12 @@ migration_imapc_items_to_fields(enum fetch_plan_item items)
 	return fields;
 }
 
+/* Returns the fields to add to the wanted ones. */
 static enum mail_fetch_field
 migration_imapc_plan(struct migration_imapc_mailbox *mmbox,
 		     struct mailbox_transaction_context *t,
-		     enum mail_fetch_field wanted, bool dsync_list)
+		     enum mail_fetch_field wanted, bool dsync_list,
+		     bool matches_known)
 {
 	struct fetch_plan_search plan = {
 		.command = t->reason,
@@ -127,6 +132,7 @@ migration_imapc_plan(struct migration_imapc_mailbox *mmbox,
 				COMPAT_IMAPC_FEATURE_GUID_FORCED),
 		.learned = mmbox->muser->learned,
 		.dsync_list = dsync_list,
+		.matches_known = matches_known,
 	};
 	enum fetch_plan_item add;
 	const char *reason;
@@ -137,7 +143,7 @@ migration_imapc_plan(struct migration_imapc_mailbox *mmbox,
 			"same FETCH: %s", t->box->vname,
 			fetch_plan_items_to_str(add), reason);
 	}
-	return wanted | migration_imapc_items_to_fields(add);
+	return migration_imapc_items_to_fields(add);
 }
 
 /* What was asked of one mail now will be asked of all. */
@@ -259,14 +265,14 @@ migration_imapc_sizes_callback(const struct imapc_command_reply *reply ATTR_UNUS
 }
 
 /* Moves the next mails out of size_seqs; their UIDs go to uids. */
-static unsigned int
+static void
 migration_imapc_search_next_uids(struct migration_imapc_search *search,
 				 ARRAY_TYPE(seq_range) *uids)
 {
 	struct mail_index_view *view = search->ctx->transaction->view;
 	struct seq_range_iter iter;
 	unsigned int n;
-	uint32_t seq, last_seq = 0, uid;
+	uint32_t seq, uid;
 
 	seq_range_array_iter_init(&iter, &search->size_seqs);
 	for (n = 0; n < MIGRATION_IMAPC_SIZES_CHUNK; n++) {
@@ -274,30 +280,34 @@ migration_imapc_search_next_uids(struct migration_imapc_search *search,
 			break;
 		mail_index_lookup_uid(view, seq, &uid);
 		seq_range_array_add(uids, uid);
-		last_seq = seq;
+		search->sizes_asked_seq = seq;
 	}
-	if (n > 0)
-		seq_range_array_remove_range(&search->size_seqs, 1, last_seq);
-	return n;
+	seq_range_array_remove_range(&search->size_seqs, 1,
+				     search->sizes_asked_seq);
 }
 
+/* Asks for the sizes of the mails that follow this one, unless enough of them
+   were asked for. */
 static void
-migration_imapc_search_ask_sizes(struct migration_imapc_search *search)
+migration_imapc_search_ask_sizes(struct migration_imapc_search *search,
+				 uint32_t seq)
 {
 	struct migration_imapc_mailbox *mmbox = search->mmbox;
 	struct imapc_command *cmd;
 	ARRAY_TYPE(seq_range) uids;
 	string_t *str;
-	unsigned int count;
 
-	if (array_is_empty(&search->size_seqs) ||
-	    search->sizes_ahead * 2 > MIGRATION_IMAPC_SIZES_CHUNK ||
-	    !mmbox->mbox->selected)
+	if (array_is_empty(&search->size_seqs) || !mmbox->mbox->selected ||
+	    seq + MIGRATION_IMAPC_SIZES_CHUNK / 2 <= search->sizes_asked_seq)
+		return;
+	/* what the search left out is not wanted */
+	if (seq > 1)
+		seq_range_array_remove_range(&search->size_seqs, 1, seq - 1);
+	if (array_is_empty(&search->size_seqs))
 		return;
 
 	t_array_init(&uids, 64);
-	count = migration_imapc_search_next_uids(search, &uids);
-	search->sizes_ahead += count;
+	migration_imapc_search_next_uids(search, &uids);
 
 	str = t_str_new(256);
 	str_append(str, "UID FETCH ");
@@ -323,12 +333,10 @@ migration_imapc_search_take_size(struct migration_imapc_search *search,
 				    &key, &value))
 		return FETCH_WINDOW_SIZE_UNKNOWN;
 	hash_table_remove(search->mmbox->sizes, key);
-	if (search->sizes_ahead > 0)
-		search->sizes_ahead--;
 	return POINTER_CAST_TO(value, uint32_t);
 }
 
-/* Bodies of these mails will be fetched, in this order. */
+/* Bodies of these mails may be fetched. */
 static void
 migration_imapc_search_init_sizes(struct migration_imapc_search *search,
 				  const struct mail_search_args *args)
@@ -337,18 +345,17 @@ migration_imapc_search_init_sizes(struct migration_imapc_search *search,
 	uint32_t messages_count = mail_index_view_get_messages_count(
 		search->ctx->transaction->view);
 
-	/* Conditions that need more than the list of mails leave some out; then
-	   most sizes would be asked for in vain. */
-	if (arg == NULL || arg->next != NULL || arg->match_not || messages_count == 0)
+	if (messages_count == 0)
 		return;
-	if (arg->type == SEARCH_SEQSET)
+	if (arg != NULL && arg->next == NULL && !arg->match_not &&
+	    arg->type == SEARCH_SEQSET) {
 		array_append_array(&search->size_seqs, &arg->value.seqset);
-	else if (arg->type == SEARCH_ALL)
+		/* a set may go up to the highest number there can be */
+		seq_range_array_remove_range(&search->size_seqs,
+					     messages_count + 1, (uint32_t)-1);
+	} else {
 		seq_range_array_add_range(&search->size_seqs, 1, messages_count);
-	/* dsync's set goes up to the highest number there can be */
-	seq_range_array_remove_range(&search->size_seqs, messages_count + 1,
-				     (uint32_t)-1);
-
+	}
 	if (seq_range_count(&search->size_seqs) < MIGRATION_IMAPC_SIZES_MIN_MAILS)
 		array_clear(&search->size_seqs);
 }
@@ -370,28 +377,103 @@ migration_imapc_search_init_window(struct migration_imapc_search *search)
 	fetch_window_init(&search->window, &limits);
 }
 
-static struct mail_search_context *
-migration_imapc_search_super_init(struct migration_imapc_mailbox *mmbox,
-				  struct mailbox_transaction_context *t,
+/* TRUE if these conditions are decided without asking the server. */
+static bool migration_imapc_search_is_local(const struct mail_search_arg *arg)
+{
+	for (; arg != NULL; arg = arg->next) {
+		switch (arg->type) {
+		case SEARCH_OR:
+		case SEARCH_SUB:
+			if (!migration_imapc_search_is_local(arg->value.subargs))
+				return FALSE;
+			break;
+		case SEARCH_ALL:
+		case SEARCH_SEQSET:
+		case SEARCH_UIDSET:
+		case SEARCH_FLAGS:
+		case SEARCH_KEYWORDS:
+		case SEARCH_MODSEQ:
+		case SEARCH_MAILBOX:
+		case SEARCH_MAILBOX_GUID:
+		case SEARCH_MAILBOX_GLOB:
+		case SEARCH_REAL_UID:
+			break;
+		default:
+			return FALSE;
+		}
+	}
+	return TRUE;
+}
+
+/* "mailbox INBOX since 2020-01-01": imapc does not hand a query with a
+   mailbox's name to the server. The name says nothing about the mails of the
+   mailbox that is being searched. Returns the conditions that became ALL; they
+   must get their type back. */
+static void
+migration_imapc_search_drop_names(struct mailbox *box,
 				  struct mail_search_args *args,
-				  const enum mail_sort_type *sort_program,
-				  enum mail_fetch_field wanted_fields,
-				  struct mailbox_header_lookup_ctx *wanted_headers)
+				  ARRAY_TYPE(mail_search_arg) *dropped_r)
+{
+	struct mail_search_arg *arg;
+
+	for (arg = args->args; arg != NULL; arg = arg->next) {
+		if (arg->type != SEARCH_MAILBOX || arg->match_not ||
+		    strcmp(arg->value.str, box->vname) != 0)
+			continue;
+		arg->type = SEARCH_ALL;
+		array_push_back(dropped_r, &arg);
+	}
+}
+
+/* A command that copies wants the texts of what the search finds. They can be
+   asked for up front only if it is known which mails these are. Sets known_r
+   to whether it is. */
+static struct mail_search_context *
+migration_imapc_search_init_copying(struct migration_imapc_mailbox *mmbox,
+				    struct mailbox_transaction_context *t,
+				    struct mail_search_args *args,
+				    const enum mail_sort_type *sort_program,
+				    enum mail_fetch_field wanted_fields,
+				    struct mailbox_header_lookup_ctx *wanted_headers,
+				    bool *known_r)
 {
 	struct imapc_storage *storage = mmbox->mbox->storage;
 	const struct imapc_settings *set = storage->set;
+	unsigned int tag_counter = imapc_client_cmd_tag_counter;
+	ARRAY_TYPE(mail_search_arg) dropped;
+	struct mail_search_arg *arg;
 	struct mail_search_context *ctx;
 
-	/* A command that copies asks for bodies up front, so the server has to
-	   say which ones: 2.3 would fetch all of them to look for itself. */
-	if (fetch_plan_command_copies(t->reason)) {
-		storage->set = compat_imapc_settings_with_search(set,
+	t_array_init(&dropped, 4);
+	migration_imapc_search_drop_names(t->box, args, &dropped);
+	storage->set = compat_imapc_settings_with_search(set,
 						pool_datastack_create());
-	}
 	ctx = mmbox->module_ctx.super.search_init(t, args, sort_program,
 						  wanted_fields, wanted_headers);
 	storage->set = set;
+	array_foreach_elem(&dropped, arg)
+		arg->type = SEARCH_MAILBOX;
+
+	/* a command was sent: that was SEARCH */
+	*known_r = imapc_client_cmd_tag_counter != tag_counter ||
+		migration_imapc_search_is_local(args->args);
 	return ctx;
+}
+
+static struct migration_imapc_search *
+migration_imapc_search_alloc(struct migration_imapc_mailbox *mmbox,
+			     struct mail_search_context *ctx, bool dsync_list)
+{
+	struct migration_imapc_search *search;
+
+	search = i_new(struct migration_imapc_search, 1);
+	search->ctx = ctx;
+	search->mmbox = mmbox;
+	search->dsync_list = dsync_list;
+	i_array_init(&search->size_seqs, 4);
+	migration_imapc_search_init_window(search);
+	MODULE_CONTEXT_SET(ctx, migration_imapc_storage_module, search);
+	return search;
 }
 
 static struct mail_search_context *
@@ -405,26 +487,27 @@ migration_imapc_search_init(struct mailbox_transaction_context *t,
 		MIGRATION_IMAPC_CONTEXT_REQUIRE(t->box);
 	struct migration_imapc_search *search;
 	struct mail_search_context *ctx;
-	bool dsync_list = t->box->storage->user->dsyncing &&
+	bool known = TRUE, dsync_list = t->box->storage->user->dsyncing &&
 		(t->flags & MAILBOX_TRANSACTION_FLAG_SYNC) != 0 &&
 		(wanted_fields & MAIL_FETCH_STREAM_BODY) == 0;
 
-	wanted_fields = migration_imapc_plan(mmbox, t, wanted_fields, dsync_list);
-	ctx = migration_imapc_search_super_init(mmbox, t, args, sort_program,
-						wanted_fields, wanted_headers);
+	if (fetch_plan_command_copies(t->reason)) {
+		T_BEGIN {
+			ctx = migration_imapc_search_init_copying(mmbox, t,
+				args, sort_program, wanted_fields,
+				wanted_headers, &known);
+		} T_END;
+	} else {
+		ctx = mmbox->module_ctx.super.search_init(t, args,
+			sort_program, wanted_fields, wanted_headers);
+	}
+	/* the search makes its mails later, and with these */
+	ctx->wanted_fields |=
+		migration_imapc_plan(mmbox, t, wanted_fields, dsync_list, known);
 
-	search = i_new(struct migration_imapc_search, 1);
-	search->ctx = ctx;
-	search->mmbox = mmbox;
-	search->dsync_list = dsync_list;
-	i_array_init(&search->size_seqs, 4);
-	migration_imapc_search_init_window(search);
-	MODULE_CONTEXT_SET(ctx, migration_imapc_storage_module, search);
-
-	if ((wanted_fields & MAIL_FETCH_STREAM_BODY) != 0) T_BEGIN {
+	search = migration_imapc_search_alloc(mmbox, ctx, dsync_list);
+	if ((ctx->wanted_fields & MAIL_FETCH_STREAM_BODY) != 0)
 		migration_imapc_search_init_sizes(search, args);
-		migration_imapc_search_ask_sizes(search);
-	} T_END;
 	return ctx;
 }
 
@@ -508,15 +591,14 @@ migration_imapc_mail_enter_window(struct migration_imapc_mail *mmail,
 	struct imapc_mail *imail = IMAPC_MAIL(mail);
 	uint64_t size = MIGRATION_IMAPC_METADATA_SIZE;
 
-	if ((imail->fetching_fields & MAIL_FETCH_STREAM_BODY) != 0)
+	if ((imail->fetching_fields & MAIL_FETCH_STREAM_BODY) != 0) T_BEGIN {
+		migration_imapc_search_ask_sizes(search, mail->seq);
 		size = migration_imapc_search_take_size(search, mail->uid);
+	} T_END;
 	mmail->taken_size = fetch_window_add(&search->window, size);
 	mmail->search = search;
 
 	if (fetch_window_should_send(&search->window)) {
-		T_BEGIN {
-			migration_imapc_search_ask_sizes(search);
-		} T_END;
 		imapc_mail_fetch_flush(search->mmbox->mbox);
 		fetch_window_sent(&search->window);
 	}

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""migration_imapc: how often a migration waits for the source.
+
+The numbers are counts of the lab's wire at 100 ms, so they are the same on
+every machine but for the few waits that depend on which side is faster at the
+moment. Stock needs a wait for each mail, or one for each batch of mails with
+mail_prefetch_count."""
+
+import pytest
+
+from lab import mailgen, snapshot
+from lab.latency import Link
+
+MAILS = 2000
+
+
+@pytest.fixture(scope="module")
+def large(source):
+    """A user with one folder of 2,000 mails. Read only."""
+    user = source.user()
+    mailgen.deliver(user, {"INBOX": mailgen.mails(MAILS, size=(200, 1500))})
+    return user
+
+
+@pytest.fixture
+def link():
+    with Link(round_trip=0.1) as link:
+        yield link
+
+
+def through(link, source, dest, user, **settings):
+    """Settings that reach the source's user through the long wire."""
+    return {**dest.imapc(source, user=user.name,
+                         port=link.to(source.ports["imap"])), **settings}
+
+
+def count_mails(dest, user, query="all"):
+    listed = dest.doveadm("search", "-u", user.name, *query.split()).ok()
+    return len(listed.out.splitlines())
+
+
+def test_backup_and_second_run(source, dest, large, link):
+    ours = dest.user(driver="mdbox")
+    settings = through(link, source, dest, large)
+
+    dest.doveadm("backup", "-R", "-u", ours.name, "imapc:", o=settings).ok()
+    assert link.waits <= 30 and link.connections == 1
+    assert snapshot.of(ours) == snapshot.of(large)
+    # each text came once, each size once, nothing came alone
+    assert link.count(r"\d+ UID FETCH .*BODY\.PEEK\[\]") <= 20
+    assert link.count(r"\d+ UID FETCH .*\(RFC822\.SIZE\)") == 1
+    assert link.count(r"\d+ LIST .*\*") == 1
+
+    link.reset()
+    dest.doveadm("backup", "-R", "-u", ours.name, "imapc:", o=settings).ok()
+    assert link.waits <= 30
+    assert link.count(r"\d+ UID FETCH .*BODY\.PEEK\[\]") == 0
+    assert link.count(r"\d+ LIST .*\*") == 1
+
+
+def test_sync_once(source, dest, large, link):
+    ours = dest.user(driver="mdbox")
+    dest.doveadm("sync", "-1R", "-u", ours.name, "imapc:",
+                 o=through(link, source, dest, large)).ok()
+    assert link.waits <= 30
+    assert count_mails(dest, ours) == MAILS
+
+
+@pytest.mark.parametrize("option, query", [
+    (("-t", "2019-03-31"), "savedsince 1970-01-01 since 2019-03-31"),
+    (("-e", "2019-03-31"), "before 2019-03-31"),
+    (("-I", "1000"), "not larger 1000"),
+])
+def test_filters(source, dest, large, link, option, query):
+    """Date and size are asked of all mails at once, not of each one, and no
+    text is fetched to learn a size."""
+    ours = dest.user(driver="mdbox")
+    dest.doveadm("backup", "-R", *option, "-u", ours.name, "imapc:",
+                 o=through(link, source, dest, large)).ok()
+    assert link.waits <= 40
+    wanted = count_mails(source, large, query)
+    assert 0 < wanted < MAILS
+    assert count_mails(dest, ours) == pytest.approx(wanted, abs=1)
+    # no text of a mail that is not wanted
+    assert link.bytes_down < MAILS * 250 + wanted * 2500
+
+
+@pytest.mark.parametrize("option", [("-t", "2019-03-31"), ("-I", "1000")])
+def test_filters_with_mails_at_the_destination(source, dest, large, link,
+                                               option):
+    """Then the header fields of many mails are on their way already when dsync
+    asks for the first mail's date."""
+    ours = dest.user(driver="mdbox")
+    settings = through(link, source, dest, large)
+    dest.doveadm("backup", "-R", "-u", ours.name, "imapc:", o=settings).ok()
+    link.reset()
+    dest.doveadm("sync", "-1R", *option, "-u", ours.name, "imapc:",
+                 o=settings).ok()
+    assert link.waits <= 40
+    assert count_mails(dest, ours) == MAILS
+
+
+def test_filter_is_learned_once(source, dest, link):
+    """The second mailbox knows from the first one what the filter wants."""
+    theirs, ours = source.user(), dest.user(driver="mdbox")
+    mailgen.deliver(theirs, {
+        name: mailgen.mails(30, seed=name) for name in ("INBOX", "A", "B")})
+    result = dest.doveadm("backup", "-R", "-t", "2019-03-02", "-u", ours.name,
+                          "imapc:", o=through(link, source, dest, theirs),
+                          debug=True).ok()
+    assert result.err.count("it was asked of the first mail") == 1
+    assert result.err.count("dsync's filters asked for it before") == 2
+
+
+def test_import(source, dest, large, link):
+    ours = dest.user(driver="mdbox")
+    dest.doveadm("import", "-u", ours.name, "imapc:", "", "all",
+                 o=through(link, source, dest, large)).ok()
+    assert link.waits <= 30
+    assert (list(snapshot.of(ours).mailboxes["INBOX"].mails.values()) ==
+            list(snapshot.of(large).mailboxes["INBOX"].mails.values()))
+
+
+def test_import_with_a_query(source, dest, large, link):
+    """The server searches, and only what it found is fetched."""
+    ours = dest.user(driver="mdbox")
+    dest.doveadm("import", "-u", ours.name, "imapc:", "", "mailbox", "INBOX",
+                 "before", "2019-03-31", o=through(link, source, dest, large)
+                 ).ok()
+    assert link.waits <= 30
+    wanted = count_mails(source, large, "before 2019-03-31")
+    assert count_mails(dest, ours) == wanted > 0
+    assert link.bytes_down < MAILS * 100 + wanted * 2500
+
+
+def test_guid_forced(source, dest, link):
+    """The headers from which the GUIDs are made come in batches."""
+    theirs, ours = source.user(), dest.user(driver="mdbox")
+    mailgen.deliver(theirs, {"INBOX": mailgen.mails(600, size=200)})
+    settings = through(link, source, dest, theirs,
+                       imapc_features="guid-forced")
+    for _ in range(2):
+        link.reset()
+        dest.doveadm("backup", "-R", "-u", ours.name, "imapc:",
+                     o=settings).ok()
+        assert link.waits <= 30
+    assert count_mails(dest, ours) == 600
+
+
+def test_doveadm_fetch(source, dest, large, link):
+    ours = dest.user()
+    settings = through(link, source, dest, large)
+    settings.update({"mail_location": "imapc:"} if dest.version == "2.3" else
+                    {"mail_driver": "imapc", "mail_path": ""})
+    result = dest.doveadm("fetch", "-u", ours.name, "uid date.received "
+                          "size.virtual", "mailbox", "INBOX", "all",
+                          o=settings).ok()
+    assert result.out.count("size.virtual:") == MAILS
+    assert link.waits <= 30
+
+
+def test_many_mailboxes(source, dest, link):
+    """One STATUS burst, one LIST; a mailbox costs a small number of waits."""
+    theirs, ours = source.user(), dest.user(driver="mdbox")
+    folders = {f"Folder {n}": mailgen.mails(4, seed=n) for n in range(39)}
+    mailgen.deliver(theirs, {"INBOX": mailgen.mails(4), **folders})
+    result = dest.doveadm("backup", "-R", "-u", ours.name, "imapc:",
+                          o=through(link, source, dest, theirs),
+                          debug=True).ok()
+    assert "asked STATUS of 40 mailboxes in one burst, 40 answered" in result.err
+    assert link.count(r"\d+ STATUS ") == 40
+    assert link.count(r"\d+ LIST .*\*") == 1
+    per_mailbox = 5 if dest.version == "2.4" else 3
+    assert link.waits <= 10 + 40 * per_mailbox
+    assert snapshot.of(ours) == snapshot.of(theirs)
+
+
+def test_status_of_the_wanted_mailboxes_only(source, dest, link):
+    theirs, ours = source.user(), dest.user(driver="mdbox")
+    mailgen.deliver(theirs, {name: mailgen.mails(2, seed=name)
+                             for name in ("INBOX", "A", "B", "C")})
+    dest.doveadm("backup", "-R", "-m", "B", "-u", ours.name, "imapc:",
+                 o=through(link, source, dest, theirs)).ok()
+    assert link.count(r"\d+ STATUS ") == 1
+    assert count_mails(dest, ours, "mailbox B all") == 2
+
+
+def test_window_is_bounded_by_bytes(source, dest):
+    """Large mails are not asked for all at once. 40 mails of 1 MB, 4 MB
+    allowed: after the first command, whose mails' sizes nobody knew, no
+    command asks for more than the window holds."""
+    theirs, ours = source.user(), dest.user(driver="mdbox")
+    mailgen.deliver(theirs, {"INBOX": mailgen.mails(40, size=1000000)})
+    with Link(round_trip=0.01) as link:
+        dest.doveadm(
+            "backup", "-R", "-u", ours.name, "imapc:",
+            o={**through(link, source, dest, theirs),
+               **dest.plugin_options({"migration_imapc_prefetch_size": "4M"})}
+        ).ok()
+        fetches = [line for line in link.sent()[0].decode().split("\r\n")
+                   if "BODY.PEEK[]" in line]
+    counts = [line.split(" ")[3].count(",") + 1 for line in fetches]
+    assert sum(counts) == 40
+    assert max(counts[2:]) <= 4 and max(counts) <= 8
+    assert snapshot.of(ours) == snapshot.of(theirs)
+
+
+def test_window_is_bounded_by_mails(source, dest):
+    theirs, ours = source.user(), dest.user(driver="mdbox")
+    mailgen.deliver(theirs, {"INBOX": mailgen.mails(100, size=300)})
+    with Link(round_trip=0.01) as link:
+        dest.doveadm(
+            "backup", "-R", "-u", ours.name, "imapc:",
+            o={**through(link, source, dest, theirs),
+               **dest.plugin_options({"migration_imapc_prefetch": 10})}).ok()
+        fetches = [line for line in link.sent()[0].decode().split("\r\n")
+                   if "BODY.PEEK[]" in line]
+    assert max(line.split(" ")[3].count(",") + 1 for line in fetches) <= 10
+    assert count_mails(dest, ours) == 100
