@@ -34,8 +34,7 @@ const char *compat_imapc_user_enable_features(struct mail_user *user);
 const struct imapc_settings *
 compat_imapc_settings_with_search(const struct imapc_settings *set, pool_t pool);
 
-/* How many times connecting may be tried again. To be called before there is
-   a connection. */
+/* How many times connecting may be tried again. */
 void compat_imapc_client_set_retry_count(struct imapc_client *client,
 					 unsigned int count);
 /* How long the server may be silent, while connecting and logging in, and

@@ -2,14 +2,15 @@
 
 #include "lib.h"
 #include "array.h"
+#include "mailbox-tree.h"
 #include "imapc-client-private.h"
 #include "imapc-connection.h"
 #include "compat-imapc.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
 
-/* How often a connection may be made again in one run. imapc itself stops
-   reconnecting when a new connection did not get further than the one before,
+/* How often a connection may be made again in one run, after the login. imapc
+   itself stops reconnecting when a new connection did not get further than the one before,
    so that this number is reached only by a server that drops connections all
    the time, yet answers in between. Stock has 1: on 2.4.1, which counts every
    reconnection and never forgets any, the second drop ends the run. */
@@ -17,7 +18,7 @@
 /* imapc's own limit for connecting and logging in */
 #define MIGRATION_IMAPC_CONNECT_TIMEOUT_MSECS (30*1000)
 
-static const char *migration_imapc_list_source(struct migration_imapc_list *mlist)
+const char *migration_imapc_list_source(struct migration_imapc_list *mlist)
 {
 	const struct imapc_settings *set = mlist->list->set;
 
@@ -130,10 +131,6 @@ migration_imapc_list_set_limits(struct migration_imapc_list *mlist)
 	struct imapc_client *client = mlist->list->client->client;
 	unsigned int msecs = mlist->muser->set->timeout * 1000;
 
-	compat_imapc_client_set_retry_count(client,
-					    MIGRATION_IMAPC_RETRY_COUNT);
-	e_debug(mlist->muser->event, "a lost connection is made again as long "
-		"as each one gets further than the one before");
 	if (msecs != 0) {
 		compat_imapc_client_set_timeouts(client,
 			I_MIN(msecs, MIGRATION_IMAPC_CONNECT_TIMEOUT_MSECS),
@@ -159,19 +156,65 @@ static void migration_imapc_list_drop_queue(struct migration_imapc_list *mlist)
 	mailbox_list_clear_error(&mlist->list->list);
 }
 
+/* The same as imapc's own callback, which is gone after one login. */
+static void
+migration_imapc_list_login_callback(const struct imapc_command_reply *reply,
+				    void *context)
+{
+	struct imapc_storage_client *sclient = context;
+
+	sclient->auth_returned = TRUE;
+	imapc_client_stop(sclient->client);
+	if (reply->state == IMAPC_COMMAND_STATE_OK)
+		return;
+	sclient->auth_failed_state = reply->state;
+	i_free(sclient->auth_failed_reason);
+	sclient->auth_failed_reason = i_strdup(reply->text_full);
+}
+
+static void migration_imapc_list_try_login(struct migration_imapc_list *mlist)
+{
+	struct imapc_storage_client *sclient = mlist->list->client;
+
+	migration_imapc_list_drop_queue(mlist);
+	/* A refused certificate after STARTTLS: imapc 2.3 would take the answer
+	   to STARTTLS for progress and try again for ever. */
+	compat_imapc_client_set_retry_count(sclient->client, 0);
+	sclient->auth_returned = FALSE;
+	sclient->auth_failed_state = IMAPC_COMMAND_STATE_OK;
+	imapc_client_set_login_callback(sclient->client,
+		migration_imapc_list_login_callback, sclient);
+	imapc_client_login(sclient->client);
+	while (!sclient->auth_returned)
+		imapc_client_run(sclient->client);
+	compat_imapc_client_set_retry_count(sclient->client,
+					    MIGRATION_IMAPC_RETRY_COUNT);
+}
+
 /* Logs in now, with nothing else under way. A refused login then is an ordinary
    error of everything that follows, and a connection that is lost before a
-   mailbox is selected is made again. */
+   mailbox is selected is made again. A connection that is lost at the login
+   itself is not: that is tried once more here. A refused password is not, or
+   the account may get locked. */
 static void migration_imapc_list_login(struct migration_imapc_list *mlist)
 {
 	struct imapc_storage_client *sclient = mlist->list->client;
 
-	if (sclient->auth_returned || sclient->client->login_callback == NULL)
+	if (sclient->auth_returned)
 		return;
-	migration_imapc_list_drop_queue(mlist);
-	imapc_client_login(sclient->client);
-	while (!sclient->auth_returned)
-		imapc_client_run(sclient->client);
+	migration_imapc_list_try_login(mlist);
+	if (sclient->auth_failed_state == IMAPC_COMMAND_STATE_DISCONNECTED) {
+		e_debug(mlist->muser->event, "no connection to %s (%s): "
+			"trying once more", migration_imapc_list_source(mlist),
+			sclient->auth_failed_reason);
+		migration_run_count(migration_run_find(mlist->list->list.ns->user),
+				    MIGRATION_COUNTER_RETRIES, 1);
+		migration_imapc_list_try_login(mlist);
+	}
+	if (sclient->auth_failed_state == IMAPC_COMMAND_STATE_OK) {
+		e_debug(mlist->muser->event, "a lost connection is made again "
+			"as long as each one gets further than the one before");
+	}
 }
 
 /* ---- listing ---- */
@@ -205,6 +248,76 @@ migration_imapc_list_iter_init(struct mailbox_list *_list,
 	return mlist->module_ctx.super.iter_init(_list, patterns, flags);
 }
 
+/* dsync asks each mailbox for its state while it lists them. If there is no
+   server any more, one error says as much as one for each mailbox. */
+static const struct mailbox_info *
+migration_imapc_list_iter_next(struct mailbox_list_iterate_context *ctx)
+{
+	struct migration_imapc_list *mlist =
+		MIGRATION_IMAPC_LIST_CONTEXT(ctx->list);
+
+	if (mlist->connection_lost &&
+	    (ctx->flags & MAILBOX_LIST_ITER_SELECT_SUBSCRIBED) == 0) {
+		ctx->failed = TRUE;
+		return NULL;
+	}
+	return mlist->module_ctx.super.iter_next(ctx);
+}
+
+/* Stock says "Internal error occurred. Refer to server log" when it could not
+   log in or lost the connection. */
+static void migration_imapc_list_explain(struct migration_imapc_list *mlist)
+{
+	struct imapc_storage_client *sclient = mlist->list->client;
+	const char *source = migration_imapc_list_source(mlist);
+
+	if (sclient->auth_failed_state == IMAPC_COMMAND_STATE_DISCONNECTED) {
+		mailbox_list_set_error(&mlist->list->list, MAIL_ERROR_TEMP,
+			t_strdup_printf("Can't log in to %s: %s", source,
+					sclient->auth_failed_reason));
+	} else if (sclient->auth_failed_state == IMAPC_COMMAND_STATE_OK &&
+		   (mlist->list->list.last_error_is_internal ||
+		    mlist->connection_lost)) {
+		mailbox_list_set_error(&mlist->list->list, MAIL_ERROR_TEMP,
+			t_strdup_printf("Lost the connection to %s", source));
+	}
+}
+
+static int
+migration_imapc_list_iter_deinit(struct mailbox_list_iterate_context *ctx)
+{
+	struct migration_imapc_list *mlist =
+		MIGRATION_IMAPC_LIST_CONTEXT(ctx->list);
+
+	if (mlist->module_ctx.super.iter_deinit(ctx) == 0)
+		return 0;
+	mlist->listing_failed = TRUE;
+	migration_imapc_list_explain(mlist);
+	return -1;
+}
+
+/* dsync asks for the subscriptions although it could not list the mailboxes,
+   and says the same once more. */
+static int
+migration_imapc_list_subscriptions_refresh(struct mailbox_list *src_list,
+					   struct mailbox_list *dest_list)
+{
+	struct migration_imapc_list *mlist =
+		MIGRATION_IMAPC_LIST_CONTEXT(src_list);
+
+	if (mlist->listing_failed && src_list->ns->user->dsyncing) {
+		if (dest_list->subscriptions == NULL)
+			dest_list->subscriptions = mailbox_tree_init('/');
+		return 0;
+	}
+	if (mlist->module_ctx.super.subscriptions_refresh(src_list,
+							  dest_list) < 0) {
+		migration_imapc_list_explain(mlist);
+		return -1;
+	}
+	return 0;
+}
+
 static void migration_imapc_list_deinit(struct mailbox_list *_list)
 {
 	struct migration_imapc_list *mlist =
@@ -234,6 +347,9 @@ void migration_imapc_list_created(struct mailbox_list *_list)
 	_list->vlast = &mlist->module_ctx.super;
 	v->deinit = migration_imapc_list_deinit;
 	v->iter_init = migration_imapc_list_iter_init;
+	v->iter_next = migration_imapc_list_iter_next;
+	v->iter_deinit = migration_imapc_list_iter_deinit;
+	v->subscriptions_refresh = migration_imapc_list_subscriptions_refresh;
 	v->get_storage_name = migration_imapc_list_get_storage_name;
 	MODULE_CONTEXT_SET(_list, migration_imapc_list_module, mlist);
 

@@ -74,10 +74,13 @@ migration_imapc_mailbox_get_status(struct mailbox *box,
 {
 	struct migration_imapc_mailbox *mmbox = MIGRATION_IMAPC_CONTEXT_REQUIRE(box);
 	struct migration_imapc_list *mlist = migration_imapc_mailbox_list(box);
+	int ret;
 
-	if (!box->opened && mlist != NULL && items == STATUS_ITEMS_OF_TREE &&
-	    migration_imapc_status_get(mlist, box, status_r))
-		return 0;
+	if (!box->opened && mlist != NULL && items == STATUS_ITEMS_OF_TREE) {
+		ret = migration_imapc_status_get(mlist, box, status_r);
+		if (ret != 0)
+			return ret < 0 ? -1 : 0;
+	}
 
 	if (mmbox->module_ctx.super.get_status(box, items, status_r) < 0)
 		return -1;

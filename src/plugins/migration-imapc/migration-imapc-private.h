@@ -38,6 +38,12 @@ struct migration_imapc_list {
 	struct migration_imapc_status *status;
 	/* logins that were accepted */
 	unsigned int login_count;
+
+	/* the connection broke while mailboxes were asked for their state, and
+	   could not be made again */
+	bool connection_lost:1;
+	/* a listing has failed, and its error was returned */
+	bool listing_failed:1;
 };
 
 struct migration_imapc_mailbox {
@@ -80,13 +86,16 @@ extern MODULE_CONTEXT_DEFINE(migration_imapc_mail_module,
 
 /* migration-imapc-list.c: connection, login, listing */
 void migration_imapc_list_created(struct mailbox_list *list);
+/* The server as log lines name it: host:port */
+const char *migration_imapc_list_source(struct migration_imapc_list *mlist);
 
 /* migration-imapc-status.c: STATUS of all mailboxes at once.
-   Returns TRUE and fills the two fields of status_r if the answer is known,
-   FALSE if imapc has to ask for this mailbox alone. */
-bool migration_imapc_status_get(struct migration_imapc_list *mlist,
-				struct mailbox *box,
-				struct mailbox_status *status_r);
+   Returns 1 and fills the two fields of status_r if the answer is known, 0 if
+   imapc has to ask for this mailbox alone, -1 if there is no server any more
+   (the storage's error is set). */
+int migration_imapc_status_get(struct migration_imapc_list *mlist,
+			       struct mailbox *box,
+			       struct mailbox_status *status_r);
 void migration_imapc_status_free(struct migration_imapc_list *mlist);
 
 /* migration-imapc-mailbox.c: opening, existence, status */

@@ -87,13 +87,15 @@ migration_imapc_status_untagged(const struct imapc_untagged_reply *reply,
 }
 
 static void
-migration_imapc_status_callback(const struct imapc_command_reply *reply ATTR_UNUSED,
+migration_imapc_status_callback(const struct imapc_command_reply *reply,
 				void *context)
 {
 	struct migration_imapc_list *mlist = context;
 
-	/* Whatever went wrong: there is no answer then, imapc asks again when
-	   the mailbox's turn comes, and words the error. */
+	/* If the server refuses there is no answer: imapc asks again when the
+	   mailbox's turn comes, and words the error. */
+	if (reply->state == IMAPC_COMMAND_STATE_DISCONNECTED)
+		mlist->connection_lost = TRUE;
 	i_assert(mlist->status->pending > 0);
 	if (--mlist->status->pending == 0)
 		imapc_client_stop(mlist->list->client->client);
@@ -143,7 +145,8 @@ migration_imapc_status_ask_all(struct migration_imapc_list *mlist)
 	}
 	iter = mailbox_tree_iterate_init(mlist->list->mailboxes, NULL, 0);
 	while ((node = mailbox_tree_iterate_next(iter, &vname)) != NULL) {
-		if (!migration_imapc_status_wants(node, vname, glob))
+		if (!migration_imapc_status_wants(node, vname, glob) ||
+		    mlist->connection_lost)
 			continue;
 		T_BEGIN {
 			migration_imapc_status_send(mlist,
@@ -185,9 +188,9 @@ static void migration_imapc_status_collect(struct migration_imapc_list *mlist)
 		"%u answered", count, hash_table_count(status->answers));
 }
 
-bool migration_imapc_status_get(struct migration_imapc_list *mlist,
-				struct mailbox *box,
-				struct mailbox_status *status_r)
+int migration_imapc_status_get(struct migration_imapc_list *mlist,
+			       struct mailbox *box,
+			       struct mailbox_status *status_r)
 {
 	struct migration_imapc_status_answer *answer;
 	const char *name;
@@ -195,19 +198,25 @@ bool migration_imapc_status_get(struct migration_imapc_list *mlist,
 	/* nothing is known of the mailboxes before they were listed */
 	if (mlist->list->last_refreshed_mailboxes == 0 ||
 	    imapc_storage_client_handle_auth_failure(mlist->list->client))
-		return FALSE;
+		return 0;
 	if (mlist->status == NULL)
 		migration_imapc_status_collect(mlist);
+	if (mlist->connection_lost) {
+		mail_storage_set_error(box->storage, MAIL_ERROR_TEMP,
+			t_strdup_printf("Lost the connection to %s",
+				migration_imapc_list_source(mlist)));
+		return -1;
+	}
 
 	name = migration_imapc_status_key(
 		imapc_mailbox_get_remote_name(IMAPC_MAILBOX(box)));
 	answer = hash_table_lookup(mlist->status->answers, name);
 	if (answer == NULL)
-		return FALSE;
+		return 0;
 	hash_table_remove(mlist->status->answers, name);
 	status_r->uidvalidity = answer->uidvalidity;
 	status_r->uidnext = answer->uidnext;
-	return TRUE;
+	return 1;
 }
 
 void migration_imapc_status_free(struct migration_imapc_list *mlist)
