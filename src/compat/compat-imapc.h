@@ -24,9 +24,9 @@ bool compat_imapc_has_feature(const struct imapc_settings *set,
 
 /* Called from mail_user_created, before the user's imapc lists exist. Turns on
    for this user what 2.4 has on by default and a migration needs: sizes
-   without bodies, header fields without headers, login when it is needed (2.3
-   aborts on a refused login without it). Returns the words that were added to
-   imapc_features, "" if there was nothing to add. */
+   without bodies, header fields without headers, login when it is needed
+   (imapc-delay-login: 2.3 aborts on a refused login without it). Returns the
+   words that were added to imapc_features, "" if there was nothing to add. */
 const char *compat_imapc_user_enable_features(struct mail_user *user);
 
 /* Returns settings with the server's SEARCH in use: the same ones if it is

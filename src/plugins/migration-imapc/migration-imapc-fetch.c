@@ -405,7 +405,7 @@ static bool migration_imapc_search_is_local(const struct mail_search_arg *arg)
 	return TRUE;
 }
 
-/* "mailbox INBOX since 2020-01-01": imapc does not hand a query with a
+/* imapc-search-mailbox, "mailbox INBOX since 2020-01-01": imapc does not hand a query with a
    mailbox's name to the server. The name says nothing about the mails of the
    mailbox that is being searched. Returns the conditions that became ALL; they
    must get their type back. */

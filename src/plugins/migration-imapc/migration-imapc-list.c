@@ -10,10 +10,11 @@
 #include "migration-imapc-private.h"
 
 /* How often a connection may be made again in one run, after the login. imapc
-   itself stops reconnecting when a new connection did not get further than the one before,
-   so that this number is reached only by a server that drops connections all
-   the time, yet answers in between. Stock has 1: on 2.4.1, which counts every
-   reconnection and never forgets any, the second drop ends the run. */
+   itself stops when a new connection did not get further than the one before,
+   so this number is reached only by a server that drops connections all the
+   time, yet answers in between. imapc-retry-count: stock has 1, and on 2.4.1,
+   which counts every reconnection and never forgets any, the second drop ends
+   the run. */
 #define MIGRATION_IMAPC_RETRY_COUNT 1000
 /* imapc's own limit for connecting and logging in */
 #define MIGRATION_IMAPC_CONNECT_TIMEOUT_MSECS (30*1000)
@@ -40,7 +41,7 @@ migration_imapc_list_set_prefix(struct migration_imapc_list *mlist,
 	list->set = set;
 }
 
-/* imapc wants the prefix without the separator at its end and panics
+/* imapc-prefix-separator: imapc wants the prefix without the separator at its end and panics
    otherwise, but everybody writes "INBOX.". The separator is not known before
    the server said it: these two characters are it nearly always. */
 static void
@@ -177,8 +178,8 @@ static void migration_imapc_list_try_login(struct migration_imapc_list *mlist)
 	struct imapc_storage_client *sclient = mlist->list->client;
 
 	migration_imapc_list_drop_queue(mlist);
-	/* A refused certificate after STARTTLS: imapc 2.3 would take the answer
-	   to STARTTLS for progress and try again for ever. */
+	/* imapc-starttls-loop: after a refused certificate imapc 2.3 would take
+	   the answer to STARTTLS for progress and try again for ever. */
 	compat_imapc_client_set_retry_count(sclient->client, 0);
 	sclient->auth_returned = FALSE;
 	sclient->auth_failed_state = IMAPC_COMMAND_STATE_OK;

@@ -84,7 +84,7 @@ migration_imapc_mailbox_get_status(struct mailbox *box,
 
 	if (mmbox->module_ctx.super.get_status(box, items, status_r) < 0)
 		return -1;
-	/* dsync takes a mailbox for unchanged if HIGHESTMODSEQ is the same on
+	/* imapc-modseq: dsync takes a mailbox for unchanged if HIGHESTMODSEQ is the same on
 	   both sides. The two counters have nothing to do with each other:
 	   equal ones say nothing, and changes would be left out. Without them
 	   the mails themselves are compared. */
