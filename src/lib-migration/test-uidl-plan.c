@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "lib.h"
+#include "uidl-plan.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+#define MAX_MAILS 4
+
+struct row {
+	/* uid, stored, served, wanted; ends with uid 0 */
+	struct uidl_plan_mail mails[MAX_MAILS];
+	/* expected for each */
+	enum uidl_plan_action actions[MAX_MAILS];
+	/* what POP3 lists afterwards: UIDs in its order */
+	uint32_t listed[MAX_MAILS];
+};
+
+#define MAIL(_uid, _stored, _stored_order, _served, _served_order, _wanted, \
+	     _position) \
+	{ .uid = (_uid), .stored_uidl = (_stored), \
+	  .stored_order = (_stored_order), .served_uidl = (_served), \
+	  .served_order = (_served_order), .wanted_uidl = (_wanted), \
+	  .wanted_position = (_position) }
+/* migrated without UIDLs */
+#define BARE(uid, wanted, position) \
+	MAIL(uid, NULL, 0, NULL, 0, wanted, position)
+/* stored and served alike */
+#define HAS(uid, uidl, order, wanted, position) \
+	MAIL(uid, uidl, order, uidl, order, wanted, position)
+
+static const struct row rows[] = {
+	/* nothing there: UID order, no numbers */
+	{ { BARE(1, "a", 1), BARE(2, "b", 2) },
+	  { UIDL_PLAN_SET, UIDL_PLAN_SET }, { 1, 2 } },
+	/* another order */
+	{ { BARE(1, "a", 2), BARE(2, "b", 1) },
+	  { UIDL_PLAN_SET, UIDL_PLAN_SET }, { 2, 1 } },
+	/* done already */
+	{ { HAS(1, "a", 0, "a", 1), HAS(2, "b", 0, "b", 2) },
+	  { UIDL_PLAN_KEEP, UIDL_PLAN_KEEP }, { 1, 2 } },
+	/* an sdbox whose index hides the UIDLs after the first run's */
+	{ { HAS(1, "a", 0, "a", 1), MAIL(2, "b", 0, NULL, 0, "b", 2) },
+	  { UIDL_PLAN_KEEP, UIDL_PLAN_SHOW }, { 1, 2 } },
+	/* a cache that remembers an older UIDL */
+	{ { MAIL(1, "a", 0, "x", 0, "a", 1) },
+	  { UIDL_PLAN_SHOW }, { 1 } },
+	/* a hidden order */
+	{ { MAIL(1, "a", 9, "a", 0, "a", 2), MAIL(2, "b", 7, "b", 0, "b", 1) },
+	  { UIDL_PLAN_SHOW, UIDL_PLAN_SHOW }, { 2, 1 } },
+	/* two UIDLs exchanged */
+	{ { HAS(1, "b", 0, "a", 1), HAS(2, "a", 0, "b", 2) },
+	  { UIDL_PLAN_CHANGE, UIDL_PLAN_CHANGE }, { 1, 2 } },
+	/* one UIDL given to two mails: the copy loses it */
+	{ { HAS(1, "a", 0, "a", 1), HAS(2, "a", 0, NULL, 0) },
+	  { UIDL_PLAN_KEEP, UIDL_PLAN_CLEAR }, { 1, 2 } },
+	/* deleted at the old server after it was migrated: keeps its UIDL */
+	{ { HAS(1, "a", 0, NULL, 0), HAS(2, "b", 0, "b", 1) },
+	  { UIDL_PLAN_KEEP, UIDL_PLAN_KEEP }, { 1, 2 } },
+	/* ... also if it is hidden */
+	{ { MAIL(1, "a", 0, NULL, 0, NULL, 0), HAS(2, "b", 0, "b", 1) },
+	  { UIDL_PLAN_SHOW, UIDL_PLAN_KEEP }, { 1, 2 } },
+	/* never had one */
+	{ { BARE(1, NULL, 0), HAS(2, "b", 0, "b", 1) },
+	  { UIDL_PLAN_KEEP, UIDL_PLAN_KEEP }, { 1, 2 } },
+	/* order numbers of two sessions collide: all get new ones */
+	{ { HAS(1, "a", 1, "a", 2), HAS(2, "b", 1, "b", 1),
+	    HAS(3, "c", 2, "c", 3) },
+	  { UIDL_PLAN_CHANGE, UIDL_PLAN_CHANGE, UIDL_PLAN_CHANGE },
+	  { 2, 1, 3 } },
+	/* right numbers stay, whatever they are; a new mail comes between */
+	{ { HAS(1, "a", 100, "a", 1), HAS(2, "b", 200, "b", 3),
+	    BARE(3, "c", 2) },
+	  { UIDL_PLAN_KEEP, UIDL_PLAN_KEEP, UIDL_PLAN_SET }, { 1, 3, 2 } },
+	/* numbers without need stay as well */
+	{ { HAS(1, "a", 1, "a", 1), HAS(2, "b", 2, "b", 2) },
+	  { UIDL_PLAN_KEEP, UIDL_PLAN_KEEP }, { 1, 2 } },
+	/* stored without numbers, and a mail belongs before them */
+	{ { HAS(1, "a", 0, "a", 2), HAS(2, "b", 0, "b", 3),
+	    BARE(3, "c", 1) },
+	  { UIDL_PLAN_KEEP, UIDL_PLAN_KEEP, UIDL_PLAN_SET }, { 3, 1, 2 } },
+	/* ... or between them: then all get numbers */
+	{ { HAS(1, "a", 0, "a", 1), HAS(2, "b", 0, "b", 3),
+	    BARE(3, "c", 2) },
+	  { UIDL_PLAN_CHANGE, UIDL_PLAN_CHANGE, UIDL_PLAN_SET }, { 1, 3, 2 } },
+	/* numbering given up: a mail without partner loses its number */
+	{ { HAS(1, "a", 5, NULL, 0), HAS(2, "b", 9, "b", 1),
+	    HAS(3, "c", 8, "c", 2) },
+	  { UIDL_PLAN_CHANGE, UIDL_PLAN_CHANGE, UIDL_PLAN_CHANGE },
+	  { 1, 2, 3 } },
+	/* the server gives two mails one UIDL: so do we */
+	{ { BARE(1, "a", 1), BARE(2, "a", 2) },
+	  { UIDL_PLAN_SET, UIDL_PLAN_SET }, { 1, 2 } },
+	/* cannot be stored */
+	{ { BARE(1, "", 1), BARE(2, "b c", 2), BARE(3, "d\n", 3),
+	    BARE(4, "e", 4) },
+	  { UIDL_PLAN_REFUSE, UIDL_PLAN_REFUSE, UIDL_PLAN_REFUSE,
+	    UIDL_PLAN_SET }, { 1, 2, 3, 4 } },
+	{ { HAS(1, "old", 0, "\x7f", 1) }, { UIDL_PLAN_REFUSE }, { 1 } },
+	/* 8-bit and long ones can */
+	{ { BARE(1, "\xc3\xa4", 1) }, { UIDL_PLAN_SET }, { 1 } },
+};
+
+static int listed_cmp(const void *p1, const void *p2)
+{
+	const struct uidl_plan_mail *m1 = p1, *m2 = p2;
+
+	if (m1->order != m2->order) {
+		if (m1->order == 0 || m2->order == 0)
+			return m1->order == 0 ? 1 : -1;
+		return m1->order < m2->order ? -1 : 1;
+	}
+	return m1->uid < m2->uid ? -1 : m1->uid > m2->uid ? 1 : 0;
+}
+
+/* what the next run finds when the plan was carried out */
+static void carry_out(struct uidl_plan_mail *mails, unsigned int count)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		mails[i].stored_uidl = mails[i].served_uidl = mails[i].uidl;
+		mails[i].stored_order = mails[i].served_order = mails[i].order;
+	}
+}
+
+START_TEST(test_plan)
+{
+	const struct row *row = &rows[_i];
+	struct uidl_plan_mail mails[MAX_MAILS];
+	unsigned int i, count;
+
+	memcpy(mails, row->mails, sizeof(mails));
+	for (count = 0; count < MAX_MAILS && mails[count].uid != 0; count++) ;
+	uidl_plan_make(mails, count);
+	for (i = 0; i < count; i++) T_BEGIN {
+		ck_assert_msg(mails[i].action == row->actions[i],
+			      "uid %u: %s, expected %s", mails[i].uid,
+			      uidl_plan_action_name(mails[i].action),
+			      uidl_plan_action_name(row->actions[i]));
+		ck_assert_uint_gt(strlen(uidl_plan_reason(&mails[i])), 0);
+		if (mails[i].action == UIDL_PLAN_KEEP) {
+			ck_assert_pstr_eq(mails[i].uidl, mails[i].stored_uidl);
+			ck_assert_uint_eq(mails[i].order,
+					  mails[i].stored_order);
+		} else if (mails[i].action != UIDL_PLAN_REFUSE &&
+			   mails[i].wanted_uidl != NULL) {
+			ck_assert_str_eq(mails[i].uidl, mails[i].wanted_uidl);
+		}
+	} T_END;
+	qsort(mails, count, sizeof(mails[0]), listed_cmp);
+	for (i = 0; i < count; i++)
+		ck_assert_uint_eq(mails[i].uid, row->listed[i]);
+
+	carry_out(mails, count);
+	uidl_plan_make(mails, count);
+	for (i = 0; i < count; i++) {
+		ck_assert_msg(mails[i].action == UIDL_PLAN_KEEP ||
+			      mails[i].action == UIDL_PLAN_REFUSE,
+			      "uid %u again: %s", mails[i].uid,
+			      uidl_plan_action_name(mails[i].action));
+	}
+}
+END_TEST
+
+START_TEST(test_writes)
+{
+	ck_assert(!uidl_plan_action_writes(UIDL_PLAN_KEEP));
+	ck_assert(!uidl_plan_action_writes(UIDL_PLAN_SHOW));
+	ck_assert(uidl_plan_action_writes(UIDL_PLAN_SET));
+	ck_assert(uidl_plan_action_writes(UIDL_PLAN_CHANGE));
+	ck_assert(uidl_plan_action_writes(UIDL_PLAN_CLEAR));
+	ck_assert(!uidl_plan_action_writes(UIDL_PLAN_REFUSE));
+}
+END_TEST
+
+/* Random damage: whatever is stored and served, the plan ends with each listed
+   mail having its UIDL in the old server's order, in one run. */
+START_TEST(test_any_damage)
+{
+#define COUNT 30
+	struct uidl_plan_mail mails[COUNT];
+	char uidls[COUNT][8];
+	unsigned int i, j, swap, position[COUNT];
+
+	srandom(_i + 1);
+	for (i = 0; i < COUNT; i++) {
+		i_snprintf(uidls[i], sizeof(uidls[i]), "u%u", i);
+		position[i] = i;
+	}
+	if (random() % 3 != 0) {
+		for (i = COUNT - 1; i > 0; i--) {
+			j = random() % (i + 1);
+			swap = position[i];
+			position[i] = position[j];
+			position[j] = swap;
+		}
+	}
+	i_zero(&mails);
+	for (i = 0; i < COUNT; i++) {
+		mails[i].uid = i + 1;
+		if (random() % 8 != 0) {
+			mails[i].wanted_uidl = uidls[i];
+			mails[i].wanted_position = position[i] + 1;
+		}
+		if (random() % 2 != 0) {
+			mails[i].stored_uidl = random() % 3 != 0 ? uidls[i] :
+				uidls[random() % COUNT];
+			mails[i].stored_order = random() % 3 == 0 ? 0 :
+				random() % 40;
+		}
+		if (random() % 2 != 0) {
+			mails[i].served_uidl = mails[i].stored_uidl;
+			mails[i].served_order = mails[i].stored_order;
+		}
+	}
+	uidl_plan_make(mails, COUNT);
+	for (i = 0; i < COUNT; i++) {
+		for (j = 0; j < COUNT; j++) {
+			if (i == j || mails[i].wanted_uidl == NULL)
+				continue;
+			ck_assert_str_eq(mails[i].uidl, uidls[i]);
+			/* nobody else has it */
+			if (mails[j].uidl != NULL)
+				ck_assert_str_ne(mails[j].uidl, uidls[i]);
+			if (mails[j].wanted_uidl != NULL) {
+				ck_assert_int_eq(
+					listed_cmp(&mails[i], &mails[j]) < 0,
+					position[i] < position[j]);
+			}
+		}
+	}
+	carry_out(mails, COUNT);
+	uidl_plan_make(mails, COUNT);
+	for (i = 0; i < COUNT; i++)
+		ck_assert_int_eq(mails[i].action, UIDL_PLAN_KEEP);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("uidl-plan");
+	TCase *tc = tcase_create("plan");
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	lib_init();
+	tcase_add_loop_test(tc, test_plan, 0, N_ELEMENTS(rows));
+	tcase_add_test(tc, test_writes);
+	tcase_add_loop_test(tc, test_any_damage, 0, 500);
+	suite_add_tcase(s, tc);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	lib_deinit();
+	return failed == 0 ? 0 : 1;
+}
