@@ -13,7 +13,7 @@ import pytest
 
 import lab
 from lab import mailgen
-from lab.latency import Link
+from lab.latency import Fault, Link
 
 EQUAL, DIFFERENT = 0, 3
 USAGE, NO_USER, TEMPORARY, REFUSED, CONFIG = 64, 67, 75, 77, 78
@@ -444,3 +444,25 @@ def test_source_option(dest, pair):
 def test_namespace_asked_for(dest, pair):
     _, ours, settings = pair
     assert set(rows(verify(dest, ours, settings, "-n", ""))) == set(FOLDERS)
+
+
+# -- a source that breaks
+
+@pytest.mark.parametrize("times", [1, 1000], ids=["once", "always"])
+@pytest.mark.parametrize("after_bytes", [0, 350, 600, 1500, 3000, 9000])
+@pytest.mark.parametrize("action", ["cut", "close"])
+def test_connection_breaks(source, dest, pair, action, after_bytes, times):
+    """Equal after all, or one clear error: never a crash, and never a
+    difference that is none."""
+    _, ours, settings = pair
+    with Link(round_trip=0) as link:
+        port = link.to(source.ports["imap"], Fault(
+            action, after_bytes=after_bytes, times=times))
+        result = verify(dest, ours, {**settings, "imapc_port": port},
+                        "--full", timeout=60)
+    assert "Panic" not in result.err and result.rc != 134, result
+    assert result.rc in (EQUAL, TEMPORARY, REFUSED), result
+    if result.rc != EQUAL:
+        assert "Source: " in result.err
+        for row in rows(result).values() if result.out else ():
+            assert row["result"].startswith(("equal", "not compared"))
