@@ -5,6 +5,7 @@
 #include "seq-range-array.h"
 #include "mail-types.h"
 #include "sha2.h"
+#include "header-digest.h"
 
 /* Is a mailbox the same on both sides? Pure: takes what was read from the
    source and from the destination, gives the list of differences, each with
@@ -67,6 +68,8 @@ enum parity_kind {
 	PARITY_SIZE,
 	PARITY_TEXT,
 	PARITY_UIDL,
+	/* the UIDL is on another mail than at the source */
+	PARITY_UIDL_OTHER_MAIL,
 	PARITY_POP3_ORDER,
 
 	PARITY_KIND_COUNT
@@ -140,10 +143,31 @@ struct parity_pop3_mail {
 	/* no UIDL is stored for the mail: the server makes one up, and the
 	   source's can be the same only if both have one formula */
 	bool made_up;
-	/* at the destination; 0 at the source, where nobody knows it */
+	/* UOFF_T_MAX if unknown */
+	uoff_t size;
+	/* the source's POP3 message number, or 0 */
+	uint32_t number;
+	/* the destination's UID, or 0 */
 	uint32_t uid;
+	/* NULL if it was not read */
+	const struct header_digest *header;
 };
 ARRAY_DEFINE_TYPE(parity_pop3_mail, struct parity_pop3_mail);
+
+/* Two mails with one UIDL, as indexes into the lists. */
+struct parity_pop3_pair {
+	unsigned int source_idx, dest_idx;
+};
+ARRAY_DEFINE_TYPE(parity_pop3_pair, struct parity_pop3_pair);
+
+/* Which pairs' headers should be compared, to see that the UIDL is on the same
+   mail: a sample, as parity_want_texts() takes it, and every pair whose sizes
+   differ, unless most do (some servers only guess sizes). Where one UIDL is
+   listed several times, its mails pair in order. */
+void parity_want_pop3_headers(const ARRAY_TYPE(parity_pop3_mail) *source,
+			      const ARRAY_TYPE(parity_pop3_mail) *dest,
+			      unsigned int percent, unsigned int min,
+			      ARRAY_TYPE(parity_pop3_pair) *pairs);
 
 /* Compares what two POP3 servers list. */
 void parity_compare_pop3(const ARRAY_TYPE(parity_pop3_mail) *source,

@@ -461,11 +461,19 @@ list_init(ARRAY_TYPE(parity_pop3_mail) *list, const char *chars, bool uids)
 
 	p_array_init(list, pool, 8);
 	for (i = 0; chars[i] != '\0'; i++) {
+		i_zero(&mail);
+		mail.size = 100;
 		mail.uidl = p_strdup_printf(pool, "%c", chars[i]);
 		mail.made_up = i_isdigit(chars[i]);
 		mail.uid = uids ? i + 1 : 0;
 		array_push_back(list, &mail);
 	}
+}
+
+static struct parity_pop3_mail *
+list_idx(ARRAY_TYPE(parity_pop3_mail) *list, unsigned int idx)
+{
+	return array_idx_modifiable(list, idx);
 }
 
 static void
@@ -530,6 +538,104 @@ START_TEST(test_pop3_extra_allowed)
 }
 END_TEST
 
+static const struct {
+	/* UIDLs; for each mail of the destination its size's last digit */
+	const char *source, *dest, *dest_sizes;
+	unsigned int percent, min;
+	/* UIDLs of the wanted pairs */
+	const char *wanted;
+} header_samples[] = {
+	{ "abc", "abc", "000", 0, 0, "" },
+	{ "abc", "abc", "000", 100, 0, "abc" },
+	{ "abc", "cb", "00", 100, 0, "bc" },
+	{ "abc", "abc", "000", 0, 10, "abc" },
+	/* a size that differs is a reason to look */
+	{ "abc", "abc", "010", 0, 0, "b" },
+	/* ... unless most differ */
+	{ "abc", "abc", "110", 0, 0, "" },
+	{ "", "", "", 100, 10, "" },
+};
+
+START_TEST(test_pop3_header_sample)
+{
+	ARRAY_TYPE(parity_pop3_mail) source, dest;
+	ARRAY_TYPE(parity_pop3_pair) wanted;
+	const struct parity_pop3_pair *pair;
+	string_t *str = t_str_new(8);
+	unsigned int i;
+
+	list_init(&source, header_samples[_i].source, FALSE);
+	list_init(&dest, header_samples[_i].dest, TRUE);
+	for (i = 0; i < array_count(&dest); i++) {
+		list_idx(&dest, i)->size +=
+			header_samples[_i].dest_sizes[i] - '0';
+	}
+	p_array_init(&wanted, pool, 8);
+	parity_want_pop3_headers(&source, &dest, header_samples[_i].percent,
+				 header_samples[_i].min, &wanted);
+	array_foreach(&wanted, pair) {
+		const struct parity_pop3_mail *s, *d;
+
+		s = array_idx(&source, pair->source_idx);
+		d = array_idx(&dest, pair->dest_idx);
+		ck_assert_str_eq(s->uidl, d->uidl);
+		str_append(str, s->uidl);
+	}
+	ck_assert_str_eq(str_c(str), header_samples[_i].wanted);
+}
+END_TEST
+
+static const char header_1[] =
+	"From: a@example.com\r\nDate: Fri, 1 Mar 2019 10:00:00 +0000\r\n"
+	"Message-ID: <1@example.com>\r\nSubject: one\r\n\r\n";
+static const char header_2[] =
+	"From: b@example.com\r\nDate: Sat, 2 Mar 2019 10:00:00 +0000\r\n"
+	"Message-ID: <2@example.com>\r\nSubject: two\r\n\r\n";
+static const char header_none[] = "\r\n";
+
+static const struct {
+	const char *source, *dest;
+	bool other;
+} headers[] = {
+	{ header_1, header_1, FALSE },
+	{ header_1, header_2, TRUE },
+	{ header_none, header_none, FALSE },
+	/* nothing is proved by a header without fields */
+	{ header_1, header_none, FALSE },
+	{ NULL, header_2, FALSE },
+	{ header_1, NULL, FALSE },
+};
+
+static const struct header_digest *header(const char *text)
+{
+	struct header_digest *hdr;
+
+	if (text == NULL)
+		return NULL;
+	hdr = p_new(pool, struct header_digest, 1);
+	header_digest_get((const unsigned char *)text, strlen(text), hdr);
+	return hdr;
+}
+
+START_TEST(test_pop3_other_mail)
+{
+	const struct parity_policy policy = { .allow_extra = TRUE };
+	ARRAY_TYPE(parity_pop3_mail) source, dest;
+
+	list_init(&source, "ab", FALSE);
+	list_init(&dest, "ab", TRUE);
+	list_idx(&source, 1)->header = header(headers[_i].source);
+	list_idx(&dest, 1)->header = header(headers[_i].dest);
+	parity_compare_pop3(&source, &dest, &policy, pool, &diffs);
+	if (headers[_i].other) {
+		assert_only(PARITY_UIDL_OTHER_MAIL, PARITY_WEIGHT_DIFFERENT, 2);
+		ck_assert_str_eq(only_difference()->source, "b");
+	} else {
+		ck_assert_uint_eq(array_count(&diffs), 0);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("parity");
@@ -554,6 +660,9 @@ int main(void)
 	tcase_add_loop_test(tc, test_uidl, 0, N_ELEMENTS(uidls));
 	tcase_add_loop_test(tc, test_pop3_lists, 0, N_ELEMENTS(lists));
 	tcase_add_test(tc, test_pop3_extra_allowed);
+	tcase_add_loop_test(tc, test_pop3_header_sample, 0,
+			    N_ELEMENTS(header_samples));
+	tcase_add_loop_test(tc, test_pop3_other_mail, 0, N_ELEMENTS(headers));
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);

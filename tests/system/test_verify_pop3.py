@@ -7,6 +7,7 @@ import json
 import pytest
 
 from lab import mailgen, snapshot
+from lab.scripted import Pop3Server
 
 EQUAL, DIFFERENT = 0, 3
 UIDLS = ["a1", "b-2", "c.3", "d:4", "e{5}"]
@@ -52,6 +53,10 @@ class Pair:
                         for row in json.loads(result.out)]
 
 
+def served(user):
+    return [uidl for uidl, *_ in snapshot.of(user).pop3]
+
+
 @pytest.fixture
 def make(source, dest, folder):
     return lambda *args, **settings: Pair(source, dest, folder, *args,
@@ -86,10 +91,6 @@ def test_wrong_uidl(make):
         ("INBOX (POP3)", 0, "uidl", "c.3", "", "different"),
         ("INBOX (POP3)", 3, "uidl", "", "x", "different")]
     assert "2 uidl" in pair.rows()[1]["INBOX (POP3)"]["result"]
-
-
-def served(user):
-    return [uidl for uidl, *_ in snapshot.of(user).pop3]
 
 
 def test_no_uidl(make):
@@ -142,6 +143,39 @@ def test_wrong_order(make):
                       "different")]
 
 
+def test_uidl_on_another_mail(make):
+    """Both lists are the same, but two mails have changed their UIDLs."""
+    pair = make(mails(orders=(1, 2, 3, 4, 5)),
+                mails(["a1", "c.3", "b-2", "d:4", "e{5}"], (1, 3, 2, 4, 5)))
+    assert served(pair.user) == served(pair.source_user)
+    result, found = pair.differences()
+    assert result.rc == DIFFERENT, result
+    assert sorted(found) == [
+        ("INBOX (POP3)", 2, "uidl-other-mail", "c.3", "c.3", "different"),
+        ("INBOX (POP3)", 3, "uidl-other-mail", "b-2", "b-2", "different")]
+    assert int(pair.rows()[1]["INBOX (POP3)"]["texts"]) == 5
+    # their sizes differ, so they are looked at in any sample
+    assert pair.verify("--sample", "0").rc == DIFFERENT
+
+
+def test_pop3_server_without_uidl(dest, folder, source):
+    theirs = source.user()
+    ours = dest.user(theirs.name, driver="maildir")
+    mailgen.deliver(theirs, {"INBOX": mails()})
+    mailgen.deliver(ours, {"INBOX": mails()})
+    with Pop3Server(mails(), users={theirs.name: source.master_password},
+                    no_uidl=True) as server:
+        conf = dest.write_conf(
+            f"{folder}/dovecot.conf", namespaces=[dest.pop3c_namespace()],
+            plugin_settings={"migration_pop3_mailbox": "POP3-SOURCE/INBOX"},
+            settings={**dest.imapc(source),
+                      **dest.pop3c(source, port=server.port)})
+        result = dest.doveadm("-f", "json", "migration", "verify", "-u",
+                              ours.name, "imapc:", conf=conf)
+    assert result.rc not in (EQUAL, DIFFERENT), result
+    assert "UIDL" in result.err
+
+
 def test_repeated_uidl(make):
     """Quirk repeated-uidl."""
     uidls = ["a", "a", "b", "b", "c"]
@@ -174,7 +208,7 @@ def test_pop3_server_refuses(make):
     pair = make(mails(), mails())
     result = pair.verify(o={"pop3c_password": "wrong"})
     assert result.rc in (75, 77), result
-    assert "Source: POP3 list of mailbox POP3-SOURCE/INBOX" in result.err
+    assert "Source: POP3: " in result.err
     assert "uthentication failed" in result.err
     assert json.loads(result.out)[0]["result"] == "equal"
 

@@ -2,15 +2,30 @@
 
 #include "lib.h"
 #include "array.h"
+#include "bsearch-insert-pos.h"
+#include "hash.h"
 #include "str.h"
 #include "mail-namespace.h"
 #include "mail-search-build.h"
-#include "mail-storage-private.h"
+#include "mail-storage.h"
 #include "mail-user.h"
+#include "mailbox-evidence.h"
+#include "migration-run.h"
+#include "pop3-source.h"
 #include "pop3-uidl-format.h"
 #include "settings-loader.h"
 #include "migration-pop3-settings.h"
 #include "verify-pop3.h"
+
+struct verify_pop3_source {
+	pool_t pool;
+	struct mail_user *user;
+	struct pop3_client *client;
+
+	/* while headers are read */
+	ARRAY_TYPE(parity_pop3_mail) *list;
+	struct mail_digest *digest;
+};
 
 /* as the POP3 server sorts */
 static const enum mail_sort_type pop3_sort_program[] = {
@@ -32,51 +47,223 @@ int verify_pop3_get_settings(struct mail_user *user, pool_t pool,
 	set = _set;
 	set_r->mailbox = p_strdup(pool, set->mailbox);
 	set_r->ignore_extra_uidls = set->ignore_extra_uidls;
+	set_r->timeout_secs = set->timeout;
 	migration_settings_free(set);
 	return 0;
 }
 
+/*
+ * Source
+ */
+
 static int
-list_error(struct mailbox *box, const char *doing, struct verify_error *error_r)
+source_error(struct verify_pop3_source *source, struct verify_error *error_r)
+{
+	enum pop3_client_error error;
+
+	error_r->text = t_strdup_printf("POP3: %s",
+		pop3_client_get_error(source->client, &error));
+	switch (error) {
+	case POP3_CLIENT_ERROR_NONE:
+	case POP3_CLIENT_ERROR_TEMP:
+		error_r->error = MAIL_ERROR_TEMP;
+		break;
+	case POP3_CLIENT_ERROR_AUTH:
+		error_r->error = MAIL_ERROR_PERM;
+		break;
+	case POP3_CLIENT_ERROR_UNSUPPORTED:
+		error_r->error = MAIL_ERROR_NOTPOSSIBLE;
+		break;
+	}
+	return -1;
+}
+
+int verify_pop3_source_init(struct mail_user *user,
+			    const struct verify_pop3_settings *set,
+			    struct event *event, pool_t pool,
+			    struct verify_pop3_source **source_r,
+			    struct verify_error *error_r)
+{
+	struct pop3_client_settings client_set;
+	struct verify_pop3_source *source;
+
+	if (pop3_source_get_settings(user, set->mailbox, set->timeout_secs,
+				     event, &client_set, &error_r->text) < 0) {
+		error_r->error = MAIL_ERROR_PARAMS;
+		return -1;
+	}
+	source = p_new(pool, struct verify_pop3_source, 1);
+	source->pool = pool;
+	source->user = user;
+	source->client = pop3_client_init(&client_set);
+	if (pop3_client_login(source->client) < 0) {
+		(void)source_error(source, error_r);
+		pop3_client_deinit(&source->client);
+		return -1;
+	}
+	*source_r = source;
+	return 0;
+}
+
+void verify_pop3_source_deinit(struct verify_pop3_source **_source)
+{
+	struct verify_pop3_source *source = *_source;
+	struct migration_run *run = migration_run_find(source->user);
+	struct pop3_client_stats stats;
+
+	*_source = NULL;
+	pop3_client_get_stats(source->client, &stats);
+	migration_run_count(run, MIGRATION_COUNTER_POP3_TOPS, stats.tops);
+	migration_run_count(run, MIGRATION_COUNTER_POP3_BYTES, stats.bytes_in);
+	pop3_client_deinit(&source->client);
+}
+
+int verify_pop3_source_list(struct verify_pop3_source *source,
+			    ARRAY_TYPE(parity_pop3_mail) *list,
+			    struct verify_error *error_r)
+{
+	const ARRAY_TYPE(pop3_client_mail) *mails;
+	const struct pop3_client_mail *mail;
+	struct parity_pop3_mail *item;
+
+	if (pop3_client_list(source->client, &mails) < 0)
+		return source_error(source, error_r);
+	array_foreach(mails, mail) {
+		item = array_append_space(list);
+		item->uidl = p_strdup(source->pool, mail->uidl);
+		item->size = mail->size;
+		item->number = mail->number;
+	}
+	return 0;
+}
+
+static int
+parity_pop3_mail_number_cmp(const uint32_t *number,
+			    const struct parity_pop3_mail *mail)
+{
+	return *number < mail->number ? -1 : (*number > mail->number ? 1 : 0);
+}
+
+/* A server lists its mails by number. */
+static struct parity_pop3_mail *
+list_find_number(ARRAY_TYPE(parity_pop3_mail) *list, uint32_t number)
+{
+	unsigned int idx;
+
+	if (!array_bsearch_insert_pos(list, &number,
+				      parity_pop3_mail_number_cmp, &idx))
+		return NULL;
+	return array_idx_modifiable(list, idx);
+}
+
+static void
+source_header_finished(struct verify_pop3_source *source, uint32_t number,
+		       bool ok)
+{
+	struct parity_pop3_mail *mail;
+	struct header_digest *header;
+
+	if (source->digest == NULL)
+		source->digest = mail_digest_init();
+	header = p_new(source->pool, struct header_digest, 1);
+	mail_digest_deinit(&source->digest, header, NULL);
+	mail = list_find_number(source->list, number);
+	if (ok && mail != NULL)
+		mail->header = header;
+}
+
+static void
+source_header_input(void *context, uint32_t number, const unsigned char *data,
+		    size_t size, bool ok)
+{
+	struct verify_pop3_source *source = context;
+
+	if (!ok || data == NULL) {
+		source_header_finished(source, number, ok);
+		return;
+	}
+	if (source->digest == NULL)
+		source->digest = mail_digest_init();
+	mail_digest_more(source->digest, data, size);
+}
+
+int verify_pop3_source_read_headers(struct verify_pop3_source *source,
+				    const ARRAY_TYPE(parity_pop3_pair) *pairs,
+				    ARRAY_TYPE(parity_pop3_mail) *list,
+				    struct verify_error *error_r)
+{
+	const struct parity_pop3_pair *pair;
+	ARRAY(uint32_t) numbers;
+	int ret;
+
+	t_array_init(&numbers, array_count(pairs) + 1);
+	array_foreach(pairs, pair) {
+		const struct parity_pop3_mail *mail =
+			array_idx(list, pair->source_idx);
+		array_push_back(&numbers, &mail->number);
+	}
+	source->list = list;
+	ret = pop3_client_read(source->client, array_front(&numbers),
+			       array_count(&numbers), FALSE,
+			       source_header_input, source);
+	if (source->digest != NULL)
+		mail_digest_deinit(&source->digest, NULL, NULL);
+	source->list = NULL;
+	return ret < 0 ? source_error(source, error_r) : 0;
+}
+
+/*
+ * Destination
+ */
+
+static int
+dest_error(struct mailbox *box, const char *doing, struct verify_error *error_r)
 {
 	const char *text;
 
 	text = mailbox_get_last_internal_error(box, &error_r->error);
-	/* pop3c calls a refused login wrong parameters, which would look like
-	   a wrong command line */
-	if (error_r->error == MAIL_ERROR_PARAMS)
-		error_r->error = MAIL_ERROR_PERM;
 	error_r->text = t_strdup_printf("POP3 list of mailbox %s: %s failed: %s",
 					mailbox_get_vname(box), doing, text);
 	return -1;
 }
 
-static int
-list_open(struct mailbox *box, struct verify_error *error_r)
+int verify_pop3_dest_open(struct mail_user *user, struct mailbox **box_r,
+			  struct verify_error *error_r)
 {
-	if (mailbox_open(box) < 0)
-		return list_error(box, "Opening it", error_r);
-	if (mailbox_sync(box, MAILBOX_SYNC_FLAG_FULL_READ) < 0)
-		return list_error(box, "Syncing it", error_r);
+	struct mail_namespace *ns = mail_namespace_find_inbox(user->namespaces);
+	struct mailbox *box;
+
+	box = mailbox_alloc(ns->list, "INBOX", MAILBOX_FLAG_READONLY |
+			    MAILBOX_FLAG_IGNORE_ACLS);
+	if (mailbox_open(box) < 0 ||
+	    mailbox_sync(box, MAILBOX_SYNC_FLAG_FULL_READ) < 0) {
+		(void)dest_error(box, "Opening it", error_r);
+		mailbox_free(&box);
+		return -1;
+	}
+	*box_r = box;
 	return 0;
 }
 
-/* Returns 1, 0 if the mail is gone meanwhile, -1 if the UIDL can't be read. */
+/* Returns 1, 0 if the mail is gone meanwhile, -1 and error_r if it can't be
+   read. */
 static int
-uidl_read(struct mail *mail, pool_t pool, struct parity_pop3_mail *mail_r,
-	  const char **error_r)
+dest_mail_read(struct mail *mail, pool_t pool, struct parity_pop3_mail *mail_r,
+	       const char **error_r)
 {
 	enum mail_error error;
 	const char *uidl;
+	string_t *str;
 
-	if (mail_get_special(mail, MAIL_FETCH_UIDL_BACKEND, &uidl) < 0) {
+	if (mail_get_special(mail, MAIL_FETCH_UIDL_BACKEND, &uidl) < 0 ||
+	    mail_get_virtual_size(mail, &mail_r->size) < 0) {
 		*error_r = mailbox_get_last_internal_error(mail->box, &error);
 		return error == MAIL_ERROR_EXPUNGED ? 0 : -1;
 	}
+	mail_r->uid = mail->uid;
 	mail_r->made_up = uidl[0] == '\0';
 	if (mail_r->made_up) {
-		string_t *str = t_str_new(64);
-
+		str = t_str_new(64);
 		if (pop3_uidl_format_expand(mail, str, error_r) < 0)
 			return -1;
 		uidl = str_c(str);
@@ -86,30 +273,28 @@ uidl_read(struct mail *mail, pool_t pool, struct parity_pop3_mail *mail_r,
 }
 
 static int
-list_read(struct mailbox *box, const enum mail_sort_type *sort_program,
-	  bool with_uids, pool_t pool, ARRAY_TYPE(parity_pop3_mail) *list,
-	  struct verify_error *error_r)
+dest_list_read(struct mailbox *box, struct mailbox_transaction_context *trans,
+	       pool_t pool, ARRAY_TYPE(parity_pop3_mail) *list,
+	       struct verify_error *error_r)
 {
-	struct mailbox_transaction_context *trans;
 	struct mail_search_args *args;
 	struct mail_search_context *search;
-	struct parity_pop3_mail pop3_mail;
+	struct parity_pop3_mail item;
 	struct mail *mail;
 	const char *error;
 	int ret = 1;
 
 	args = mail_search_build_init();
 	mail_search_build_add_all(args);
-	trans = mailbox_transaction_begin(box, 0, "migration verify");
-	search = mailbox_search_init(trans, args, sort_program, 0, NULL);
+	search = mailbox_search_init(trans, args, pop3_sort_program,
+				     MAIL_FETCH_VIRTUAL_SIZE, NULL);
 	mail_search_args_unref(&args);
 	while (ret >= 0 && mailbox_search_next(search, &mail)) T_BEGIN {
-		i_zero(&pop3_mail);
-		pop3_mail.uid = with_uids ? mail->uid : 0;
-		ret = uidl_read(mail, pool, &pop3_mail, &error);
-		if (ret > 0)
-			array_push_back(list, &pop3_mail);
-		else if (ret < 0) {
+		i_zero(&item);
+		ret = dest_mail_read(mail, pool, &item, &error);
+		if (ret > 0) {
+			array_push_back(list, &item);
+		} else if (ret < 0) {
 			error_r->text = p_strdup_printf(pool, "POP3 list of "
 				"mailbox %s: UIDL of UID %u: %s",
 				mailbox_get_vname(box), mail->uid, error);
@@ -117,56 +302,71 @@ list_read(struct mailbox *box, const enum mail_sort_type *sort_program,
 		}
 	} T_END;
 	if (mailbox_search_deinit(&search) < 0 && ret >= 0)
-		ret = list_error(box, "Searching it", error_r);
-	mailbox_transaction_rollback(&trans);
+		ret = dest_error(box, "Searching it", error_r);
 	return ret < 0 ? -1 : 0;
 }
 
-static bool
-mailbox_is_pop3c(struct mailbox *box, struct verify_error *error_r)
-{
-	if (strcmp(box->storage->name, "pop3c") == 0)
-		return TRUE;
-	error_r->text = t_strdup_printf("migration_pop3_mailbox=%s is in "
-		"namespace \"%s\", whose storage is %s: it must be the INBOX "
-		"of a namespace with the pop3c storage",
-		mailbox_get_vname(box), mailbox_get_namespace(box)->prefix,
-		box->storage->name);
-	error_r->error = MAIL_ERROR_PARAMS;
-	return FALSE;
-}
-
-int verify_pop3_read_source(struct mail_user *user, const char *mailbox,
-			    pool_t pool, ARRAY_TYPE(parity_pop3_mail) *list,
-			    struct verify_error *error_r)
-{
-	struct mail_namespace *ns;
-	struct mailbox *box;
-	int ret = -1;
-
-	ns = mail_namespace_find(user->namespaces, mailbox);
-	/* pop3c can't be opened read-only: reading UIDLs changes nothing */
-	box = mailbox_alloc(ns->list, mailbox, MAILBOX_FLAG_IGNORE_ACLS);
-	if (mailbox_is_pop3c(box, error_r) && list_open(box, error_r) == 0)
-		ret = list_read(box, NULL, FALSE, pool, list, error_r);
-	mailbox_free(&box);
-	return ret;
-}
-
-int verify_pop3_read_dest(struct mail_user *user, pool_t pool,
+int verify_pop3_dest_list(struct mailbox *box, pool_t pool,
 			  ARRAY_TYPE(parity_pop3_mail) *list,
 			  struct verify_error *error_r)
 {
-	struct mail_namespace *ns = mail_namespace_find_inbox(user->namespaces);
-	struct mailbox *box;
-	int ret = -1;
+	struct mailbox_transaction_context *trans;
+	int ret;
 
-	box = mailbox_alloc(ns->list, "INBOX", MAILBOX_FLAG_READONLY |
-			    MAILBOX_FLAG_IGNORE_ACLS);
-	if (list_open(box, error_r) == 0) {
-		ret = list_read(box, pop3_sort_program, TRUE, pool, list,
-				error_r);
+	trans = mailbox_transaction_begin(box, 0, "migration verify");
+	ret = dest_list_read(box, trans, pool, list, error_r);
+	mailbox_transaction_rollback(&trans);
+	return ret;
+}
+
+struct dest_headers_context {
+	pool_t pool;
+	ARRAY_TYPE(parity_pop3_mail) *list;
+	/* UID -> place in the list, from 1 */
+	HASH_TABLE(void *, void *) places;
+};
+
+static void
+dest_header_read(void *context, const struct mailbox_evidence *evidence)
+{
+	struct dest_headers_context *ctx = context;
+	struct parity_pop3_mail *mail;
+	unsigned int place;
+
+	place = POINTER_CAST_TO(hash_table_lookup(ctx->places,
+					POINTER_CAST(evidence->uid)),
+				unsigned int);
+	if (place == 0)
+		return;
+	mail = array_idx_modifiable(ctx->list, place - 1);
+	mail->header = p_memdup(ctx->pool, evidence->header,
+				sizeof(*evidence->header));
+}
+
+int verify_pop3_dest_read_headers(struct mailbox *box,
+				  const ARRAY_TYPE(parity_pop3_pair) *pairs,
+				  pool_t pool,
+				  ARRAY_TYPE(parity_pop3_mail) *list,
+				  struct verify_error *error_r)
+{
+	struct dest_headers_context ctx = { .pool = pool, .list = list };
+	const struct parity_pop3_pair *pair;
+	ARRAY_TYPE(seq_range) uids;
+	int ret;
+
+	hash_table_create_direct(&ctx.places, default_pool, array_count(pairs));
+	t_array_init(&uids, 16);
+	array_foreach(pairs, pair) {
+		const struct parity_pop3_mail *mail =
+			array_idx(list, pair->dest_idx);
+		seq_range_array_add(&uids, mail->uid);
+		hash_table_update(ctx.places, POINTER_CAST(mail->uid),
+				  POINTER_CAST(pair->dest_idx + 1));
 	}
-	mailbox_free(&box);
+	ret = mailbox_evidence_read(box, &uids, MAILBOX_EVIDENCE_HEADER,
+				    dest_header_read, &ctx, &error_r->text);
+	if (ret < 0)
+		error_r->error = MAIL_ERROR_TEMP;
+	hash_table_destroy(&ctx.places);
 	return ret;
 }

@@ -5,13 +5,16 @@
 #include "parity.h"
 #include "verify-storage.h"
 
+struct event;
+
 /* What the POP3 servers of the two sides list. */
 
 struct verify_pop3_settings {
 	/* mailbox of the pop3c namespace, "" if there is none to compare */
 	const char *mailbox;
-	/* POP3 may show more than the INBOX has, or less: by configuration */
+	/* POP3 may show less than the INBOX has, by configuration */
 	bool ignore_extra_uidls;
+	unsigned int timeout_secs;
 };
 
 /* Reads migration_pop3's settings, whether the plugin is enabled or not.
@@ -20,20 +23,44 @@ int verify_pop3_get_settings(struct mail_user *user, pool_t pool,
 			     struct verify_pop3_settings *set_r,
 			     struct verify_error *error_r);
 
-/* Lists what the source's POP3 server lists, by stock pop3c and without any
-   matching: a proof of migration_pop3's work must not be made of that work.
-   Returns 0, or -1 and error_r. */
-int verify_pop3_read_source(struct mail_user *user, const char *mailbox,
-			    pool_t pool, ARRAY_TYPE(parity_pop3_mail) *list,
-			    struct verify_error *error_r);
+/* A session with the source's POP3 server. Nothing is matched in it: a proof
+   of migration_pop3's work must not be made of that work. */
+struct verify_pop3_source;
 
-/* Lists what this Dovecot's POP3 server lists for the user, the way it reads
-   the order and the stored UIDLs: on sdbox and mdbox that passes by the index
-   header that says up to which UID there are UIDLs at all. For a mail without a
-   stored UIDL it makes up the one of pop3_uidl_format (pop3_reuse_xuidl, which
-   doveadm does not know, is not considered). Returns 0, or -1 and error_r. */
-int verify_pop3_read_dest(struct mail_user *user, pool_t pool,
+/* Logs in. Returns 0 and source_r, or -1 and error_r. */
+int verify_pop3_source_init(struct mail_user *user,
+			    const struct verify_pop3_settings *set,
+			    struct event *event, pool_t pool,
+			    struct verify_pop3_source **source_r,
+			    struct verify_error *error_r);
+void verify_pop3_source_deinit(struct verify_pop3_source **source);
+
+/* Lists the UIDLs and sizes. Returns 0, or -1 and error_r. */
+int verify_pop3_source_list(struct verify_pop3_source *source,
+			    ARRAY_TYPE(parity_pop3_mail) *list,
+			    struct verify_error *error_r);
+/* Adds the headers of the pairs' mails to the list, as far as the server gives
+   them. Returns 0, or -1 and error_r. */
+int verify_pop3_source_read_headers(struct verify_pop3_source *source,
+				    const ARRAY_TYPE(parity_pop3_pair) *pairs,
+				    ARRAY_TYPE(parity_pop3_mail) *list,
+				    struct verify_error *error_r);
+
+/* The same for this Dovecot. The list is what its POP3 server gives the user:
+   in its order, and with UIDLs read the way it reads them, which on sdbox and
+   mdbox passes by the index header that says up to which UID there are UIDLs at
+   all. For a mail without a stored UIDL it is the one that pop3_uidl_format
+   makes up (pop3_reuse_xuidl, which doveadm does not know, is not considered).
+   box is the opened INBOX. */
+int verify_pop3_dest_open(struct mail_user *user, struct mailbox **box_r,
+			  struct verify_error *error_r);
+int verify_pop3_dest_list(struct mailbox *box, pool_t pool,
 			  ARRAY_TYPE(parity_pop3_mail) *list,
 			  struct verify_error *error_r);
+int verify_pop3_dest_read_headers(struct mailbox *box,
+				  const ARRAY_TYPE(parity_pop3_pair) *pairs,
+				  pool_t pool,
+				  ARRAY_TYPE(parity_pop3_mail) *list,
+				  struct verify_error *error_r);
 
 #endif
