@@ -41,7 +41,7 @@ static const char *special_use_name(enum mailbox_info_flags flags)
 /* ---- the account ---- */
 
 struct listed_mailbox {
-	const char *remote_name, *name;
+	const char *vname, *remote_name, *name;
 	enum mailbox_info_flags flags;
 };
 ARRAY_DEFINE_TYPE(listed_mailbox, struct listed_mailbox);
@@ -61,6 +61,7 @@ migration_gmail_list_read_tree(struct migration_gmail_list *mlist,
 	while ((node = mailbox_tree_iterate_next(iter, &vname)) != NULL) {
 		storage_name = mailbox_list_get_storage_name(list, vname);
 		mailbox = array_append_space(mailboxes);
+		mailbox->vname = t_strdup(vname);
 		mailbox->remote_name = t_strdup(
 			imapc_list_storage_to_remote_name(mlist->list,
 							  storage_name));
@@ -107,7 +108,7 @@ static void migration_gmail_list_check(struct migration_gmail_list *mlist)
 		mlist->muser->policy == GMAIL_LABELS_FOLDERS ? "folders" :
 		mlist->muser->policy == GMAIL_LABELS_KEYWORDS ? "keywords" :
 		"folders and keywords");
-	if (mlist->system_prefix != NULL)
+	if (mlist->all_vname != NULL)
 		return;
 	/* gmail-hidden-all-mail */
 	migration_run_finding(migration_run_find(user),
@@ -153,9 +154,11 @@ bool migration_gmail_list_load(struct migration_gmail_list *mlist)
 		t_array_init(&mailboxes, 64);
 		migration_gmail_list_read_tree(mlist, &mailboxes);
 		array_foreach(&mailboxes, mailbox) {
-			if ((mailbox->flags & MAILBOX_SPECIALUSE_ALL) != 0)
-				mlist->system_prefix = p_strdup(mlist->pool,
-					gmail_system_prefix(mailbox->remote_name));
+			if ((mailbox->flags & MAILBOX_SPECIALUSE_ALL) == 0)
+				continue;
+			mlist->all_vname = p_strdup(mlist->pool, mailbox->vname);
+			mlist->system_prefix = p_strdup(mlist->pool,
+				gmail_system_prefix(mailbox->remote_name));
 		}
 		migration_gmail_list_add_places(mlist, &mailboxes);
 	} T_END;
@@ -228,6 +231,9 @@ migration_gmail_list_map(struct migration_gmail_list *mlist,
 				       array_idx_elem(&result.keywords, i));
 	}
 	mapping->keywords = keywords;
+	array_append_zero(&result.mailboxes);
+	mapping->shown_in = p_strdup(pool,
+		t_strarray_join(array_front(&result.mailboxes), ", "));
 	return mapping;
 }
 
@@ -253,6 +259,21 @@ migration_gmail_list_shows(struct migration_gmail_list *mlist, const char *vname
 	e_debug(mlist->muser->event, "mailbox %s: not migrated as a folder: %s",
 		vname, reason);
 	return FALSE;
+}
+
+static struct mailbox_list_iterate_context *
+migration_gmail_list_iter_init(struct mailbox_list *list,
+			       const char *const *patterns,
+			       enum mailbox_list_iter_flags flags)
+{
+	struct migration_gmail_list *mlist =
+		MIGRATION_GMAIL_LIST_CONTEXT_REQUIRE(list);
+
+	/* dsync's first question; later it looks for mailboxes by their GUIDs */
+	if (!mlist->listed)
+		mlist->listed_whole = str_array_find(patterns, "*");
+	mlist->listed = TRUE;
+	return mlist->module_ctx.super.iter_init(list, patterns, flags);
 }
 
 static const struct mailbox_info *
@@ -344,9 +365,11 @@ void migration_gmail_list_created(struct mailbox_list *list)
 
 	mlist = p_new(list->pool, struct migration_gmail_list, 1);
 	mlist->muser = muser;
+	mlist->all_messages = UINT_MAX;
 	mlist->list = container_of(list, struct imapc_mailbox_list, list);
 	mlist->module_ctx.super = *v;
 	list->vlast = &mlist->module_ctx.super;
+	v->iter_init = migration_gmail_list_iter_init;
 	v->iter_next = migration_gmail_list_iter_next;
 	v->deinit = migration_gmail_list_deinit;
 	MODULE_CONTEXT_SET(list, migration_gmail_list_module, mlist);

@@ -363,6 +363,7 @@ static int migration_gmail_mailbox_load(struct migration_gmail_mailbox *gbox)
 	if (!migration_gmail_list_load(gbox->mlist))
 		return 0;
 
+	gbox->mlist->read = TRUE;
 	first = gbox->pool == NULL;
 	if (first) {
 		gbox->pool = pool_alloconly_create("migration gmail mailbox",
@@ -381,6 +382,8 @@ static int migration_gmail_mailbox_load(struct migration_gmail_mailbox *gbox)
 	migration_gmail_mailbox_finish(gbox);
 	if (first)
 		migration_gmail_mailbox_check_limit(gbox);
+	if (gbox->place == GMAIL_PLACE_ALL)
+		gbox->mlist->all_messages = array_count(&gbox->entries);
 	gbox->next_uid = I_MAX(gbox->next_uid, hdr->next_uid);
 	return 1;
 }
@@ -407,6 +410,19 @@ int migration_gmail_mailbox_lookup(struct migration_gmail_mailbox *gbox,
 		return ret;
 	*entry_r = array_bsearch(&gbox->entries, &uid,
 				 migration_gmail_entry_uid_cmp);
+	return 0;
+}
+
+int migration_gmail_mailbox_foreach(struct migration_gmail_mailbox *gbox,
+	void (*callback)(const struct migration_gmail_entry *entry,
+			 void *context), void *context)
+{
+	const struct migration_gmail_entry *entry;
+
+	if (migration_gmail_mailbox_load(gbox) <= 0)
+		return -1;
+	array_foreach(&gbox->entries, entry)
+		callback(entry, context);
 	return 0;
 }
 

@@ -35,10 +35,25 @@ migration_gmail_user_find_dest(struct mail_user *source)
 	return MIGRATION_GMAIL_USER_CONTEXT(migration_gmail_first_user);
 }
 
+/* dsync ends the source's user first, so now everything is at the destination
+   that will be. */
+static void migration_gmail_user_check_rest(struct mail_user *user)
+{
+	struct migration_gmail_list *mlist;
+	struct mail_namespace *ns;
+
+	for (ns = user->namespaces; ns != NULL; ns = ns->next) {
+		mlist = MIGRATION_GMAIL_LIST_CONTEXT(ns->list);
+		if (mlist != NULL && ns->alias_for == NULL)
+			migration_gmail_rest_check(mlist);
+	}
+}
+
 static void migration_gmail_user_deinit_pre(struct mail_user *user)
 {
 	struct migration_gmail_user *muser = MIGRATION_GMAIL_USER_CONTEXT(user);
 
+	migration_gmail_user_check_rest(user);
 	if (muser->local != NULL)
 		migration_gmail_local_deinit(&muser->local);
 	if (migration_gmail_first_user == user)
@@ -67,6 +82,7 @@ static void migration_gmail_mail_user_created(struct mail_user *user)
 		return;
 
 	muser = p_new(user->pool, struct migration_gmail_user, 1);
+	muser->user = user;
 	muser->set = set;
 	muser->policy = gmail_label_policy_parse(muser->set->labels);
 	muser->event = event_create(user->event);

@@ -15,6 +15,7 @@ struct gmail_keywords;
 
 struct migration_gmail_user {
 	union mail_user_module_context module_ctx;
+	struct mail_user *user;
 	const struct migration_gmail_settings *set;
 	enum gmail_label_policy policy;
 	struct event *event;
@@ -43,6 +44,15 @@ struct migration_gmail_list {
 	struct gmail_keywords *keywords;
 	/* labels that were met already, by the name that they have in IMAP */
 	HASH_TABLE(const char *, struct gmail_label *) labels;
+	/* full name of the folder of all mail, or NULL if there is none */
+	const char *all_vname;
+	/* messages in it, or UINT_MAX if it was not read in this run */
+	unsigned int all_messages;
+	/* the run is about the whole account, not about one mailbox */
+	bool listed:1;
+	bool listed_whole:1;
+	/* mails of this account were read in this run */
+	bool read:1;
 };
 
 struct migration_gmail_place {
@@ -56,6 +66,8 @@ struct migration_gmail_mapping {
 	enum mail_flags flags;
 	/* NULL-terminated */
 	const char *const *keywords;
+	/* the mailboxes that show the message, for people */
+	const char *shown_in;
 };
 
 /* What Gmail says of one message. */
@@ -149,6 +161,16 @@ migration_gmail_user_find_dest(struct mail_user *source);
    for its POP3 fields. */
 int migration_gmail_local_mail_read(struct mail *mail,
 				    struct gmail_copy_mail *mail_r);
+
+/* Calls back for each message of the mailbox, in the order of UIDs. Returns -1
+   if they are not known. */
+int migration_gmail_mailbox_foreach(struct migration_gmail_mailbox *gbox,
+	void (*callback)(const struct migration_gmail_entry *entry,
+			 void *context), void *context);
+
+/* migration-gmail-rest.c: messages that no mailbox of the destination has.
+   To be called at the end of a run, while both users exist. */
+void migration_gmail_rest_check(struct migration_gmail_list *mlist);
 
 /* migration-gmail-mail.c: flags, keywords, GUID and UIDL of a message */
 void migration_gmail_mail_allocated(struct mail *mail);

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Gmail: whatever is left out of a run, no message is lost without a word."""
+
+import hashlib
+import json
+
+import pytest
+
+import lab
+from lab import gmail, places, snapshot
+from lab.gmail import GmailServer
+
+# A run with findings of severity "error", as README.md says
+FINDINGS = 3
+
+
+@pytest.fixture(scope="module")
+def dest(version):
+    with lab.Dovecot(version, driver="mdbox",
+                     plugins=("migration_imapc", "migration_gmail")) as server:
+        yield server
+        assert " Panic: " not in server.log()
+
+
+@pytest.fixture
+def report(folder):
+    return f"{places.mail_folder(folder)}/report"
+
+
+def backup(dest, user, server, report, *words, command=("backup", "-R"),
+           policy="folders"):
+    o = dest.imapc(server, user="user", password="secret")
+    o.update(dest.plugin_options({"migration_report_path": report,
+                                  "migration_gmail_labels": policy}))
+    return dest.doveadm(*command, *words, "-u", user.name, "imapc:", o=o)
+
+
+def left_out(report):
+    """UIDs in All Mail that the report names."""
+    with open(report) as file:
+        return {finding["uid"] for finding in json.load(file)["findings"]
+                if finding["what"] == "gmail-message-left-out"}
+
+
+def missing(account, user):
+    """UIDs in All Mail of messages that the destination has nowhere."""
+    texts = {mail.sha256 for box in snapshot.of(user).mailboxes.values()
+             for mail in box.mails.values()}
+    return {mail.uid for mail in account.folders["[Gmail]/All Mail"]
+            if hashlib.sha256(mail.text).hexdigest() not in texts}
+
+
+EXCLUDES = [
+    ("-x", "\\All"),
+    ("-x", "\\Flagged", "-x", "\\Important", "-x", "\\All"),
+    ("-x", "\\Flagged", "-x", "\\Important", "-O", "-$GMailHaveLabels"),
+    ("-x", "\\Flagged", "-x", "\\Important", "-x", "\\Sent",
+     "-O", "-$GMailHaveLabels"),
+    ("-x", "Work*", "-x", "\\All"),
+    ("-x", "INBOX", "-x", "\\All"),
+]
+
+
+@pytest.mark.parametrize("words", EXCLUDES, ids=" ".join)
+def test_what_is_left_out_is_reported(dest, report, words):
+    account, user = gmail.sample(80), dest.user()
+    with GmailServer(account) as server:
+        result = backup(dest, user, server, report, *words)
+    lost = missing(account, user)
+    assert lost
+    assert left_out(report) == lost
+    assert result.rc == FINDINGS
+
+
+def test_keywords_without_all_mail(dest, report):
+    account, user = gmail.sample(60), dest.user()
+    with GmailServer(account) as server:
+        result = backup(dest, user, server, report, "-x", "\\All",
+                        policy="keywords")
+    assert left_out(report) == missing(account, user) != set()
+    assert result.rc == FINDINGS
+
+
+def test_nothing_is_left_out(dest, report):
+    """All Mail alone has everything, and so have the folders if nothing is
+    archived; and the check costs nothing if All Mail was migrated."""
+    account, user = gmail.sample(40), dest.user()
+    with GmailServer(account) as server:
+        backup(dest, user, server, report, "-x", "\\Flagged",
+               "-x", "\\Important", "-x", "Work*").ok()
+        assert left_out(report) == missing(account, user) == set()
+        assert server.count('EXAMINE .*All Mail') == 1
+
+    for message in account.messages:
+        if message.in_all_mail:
+            account.label(message, "+\\Inbox")
+    user = dest.user()
+    with GmailServer(account) as server:
+        backup(dest, user, server, report, "-x", "\\All").ok()
+    assert left_out(report) == missing(account, user) == set()
+
+
+def test_archived_between_two_runs(dest, report):
+    """The mail that was there in the first run goes with its last label."""
+    account, user = gmail.sample(30), dest.user()
+    for message in account.messages:
+        if message.in_all_mail and not message.labels - {"\\Muted"}:
+            account.label(message, "+\\Inbox")
+    archived = account.add("\\Inbox")
+    words = ("-x", "\\All")
+    with GmailServer(account) as server:
+        backup(dest, user, server, report, *words).ok()
+        account.archive(archived)
+        result = backup(dest, user, server, report, *words)
+    assert result.rc == FINDINGS
+    assert left_out(report) == missing(account, user) == {
+        mail.uid for mail in account.folders["[Gmail]/All Mail"]
+        if mail.message is archived}
+
+
+def test_a_run_for_one_mailbox_is_about_that_mailbox(dest, report):
+    account, user = gmail.sample(30), dest.user()
+    with GmailServer(account) as server:
+        backup(dest, user, server, report, "-m", "INBOX").ok()
+    assert left_out(report) == set()
+
+
+def test_sync_reports_too(dest, report):
+    account, user = gmail.sample(30), dest.user()
+    with GmailServer(account) as server:
+        result = backup(dest, user, server, report, "-x", "\\All",
+                        command=("sync", "-1", "-R"))
+    assert result.rc == FINDINGS
+    assert left_out(report) == missing(account, user) != set()
