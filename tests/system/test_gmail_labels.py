@@ -237,8 +237,10 @@ def test_pop3_deleted(dest):
               if mail.message.popped}
     assert popped
     with GmailServer(account) as server:
-        backup(dest, user, server, pop3_deleted_flag="$POP3Deleted").ok()
+        result = backup(dest, user, server,
+                        pop3_deleted_flag="$POP3Deleted").ok()
         assert server.count("SEARCH") == 1
+        assert "Error" not in result.err
     assert {uid for uid, (_, keywords, _) in found(user)["INBOX"].items()
             if "$POP3Deleted" in keywords} == popped
 

@@ -25,6 +25,7 @@ struct pop3_search {
 	bool disconnected;
 	/* what the server said, on the data stack */
 	const char *text;
+	imapc_mailbox_callback_t *stock_handler;
 };
 
 static int
@@ -200,6 +201,24 @@ migration_gmail_mailbox_wants_pop3_search(struct migration_gmail_mailbox *gbox)
 		(gbox->mbox->capabilities & IMAPC_CAPABILITY_ESEARCH) != 0;
 }
 
+/* imapc's own handler takes the reply to a search that it does not know for an
+   error: it is replaced while the search is under way. */
+static imapc_mailbox_callback_t *
+replace_esearch_handler(struct imapc_mailbox *mbox,
+			imapc_mailbox_callback_t *callback)
+{
+	struct imapc_mailbox_event_callback *handler;
+	imapc_mailbox_callback_t *old_callback = NULL;
+
+	array_foreach_modifiable(&mbox->untagged_callbacks, handler) {
+		if (strcmp(handler->name, "ESEARCH") == 0) {
+			old_callback = handler->callback;
+			handler->callback = callback;
+		}
+	}
+	return old_callback;
+}
+
 static void
 pop3_search_send(struct migration_gmail_mailbox *gbox,
 		 struct pop3_search *search)
@@ -210,6 +229,8 @@ pop3_search_send(struct migration_gmail_mailbox *gbox,
 				       pop3_search_callback, search);
 	imapc_command_set_flags(cmd, IMAPC_COMMAND_FLAG_RETRIABLE);
 	gbox->pop3_search_tag = p_strdup(gbox->pool, imapc_command_get_tag(cmd));
+	search->stock_handler = replace_esearch_handler(gbox->mbox,
+					migration_gmail_untagged_esearch);
 	/* stock's spelling, the only one that is known to work */
 	imapc_command_send(cmd, "SEARCH RETURN (ALL) X-GM-RAW \"in:^pop\"");
 }
@@ -236,9 +257,12 @@ pop3_search_wait(struct migration_gmail_mailbox *gbox,
 {
 	struct mailbox *box = &gbox->mbox->box;
 
+	if (gbox->pop3_search_tag == NULL)
+		return 0;
 	while (!search->finished)
 		imapc_client_run(search->client);
 	gbox->pop3_search_tag = NULL;
+	(void)replace_esearch_handler(gbox->mbox, search->stock_handler);
 	if (!search->failed)
 		return 0;
 	migration_run_finding(migration_run_find(box->storage->user),
@@ -270,8 +294,6 @@ migration_gmail_mailbox_ask(struct migration_gmail_mailbox *gbox)
 	if (first && migration_gmail_mailbox_wants_pop3_search(gbox)) {
 		pop3_search_send(gbox, &search);
 		migration_run_count(run, MIGRATION_COUNTER_IMAP_COMMANDS, 1);
-	} else {
-		search.finished = TRUE;
 	}
 	imapc_simple_run(&sctx, &cmd);
 	gbox->fetching = FALSE;
@@ -500,6 +522,4 @@ void migration_gmail_mailbox_allocated(struct mailbox *box)
 	MODULE_CONTEXT_SET(box, migration_gmail_storage_module, gbox);
 	imapc_mailbox_register_untagged(gbox->mbox, "FETCH",
 					migration_gmail_untagged_fetch);
-	imapc_mailbox_register_untagged(gbox->mbox, "ESEARCH",
-					migration_gmail_untagged_esearch);
 }
