@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""migration_pop3 over several runs, several mailboxes, and runs that are cut
+short."""
+
+import time
+
+import pytest
+
+from lab import mailgen, places, snapshot
+from lab.latency import Fault, Link
+from lab.scripted import On, Pop3Server
+from test_pop3_uidl import (FORMATS, backup, expunge, pop3_conf, with_uidls)
+
+
+@pytest.fixture(scope="module")
+def conf(source, dest):
+    return pop3_conf(dest, source, "pop3-runs",
+                     settings={"dsync_commit_msgs_interval": 10},
+                     plugin_settings={"migration_imapc_prefetch": 20})
+
+
+def stored(dest, conf, user, mailbox):
+    """(UIDL, order) of each mail, as they are stored."""
+    out = dest.doveadm("-f", "tab", "fetch", "-u", user.name,
+                       "pop3.uidl pop3.order", "mailbox", mailbox,
+                       conf=conf).ok().out
+    return [tuple(line.split("\t")) for line in out.splitlines()[1:]]
+
+
+def wait_until_stuck(link):
+    """Nothing moves on the wire any more, so all that could be is saved."""
+    places.wait_for(lambda: link.count(r"\S+ UID FETCH .*BODY.PEEK\[\]") > 0,
+                    "texts being fetched")
+    seen = None
+    while seen != link.bytes_down:
+        seen = link.bytes_down
+        time.sleep(0.5)
+
+
+@pytest.mark.parametrize("driver", FORMATS)
+def test_killed_and_resumed(source, dest, conf, driver):
+    """SIGKILL at three points; after enough runs nothing is missing and no
+    UIDL is on another mail (stock: 199 of 678 were left)."""
+    ours = dest.user(driver=driver)
+    theirs = source.user(ours.name)
+    mails = with_uidls(mailgen.mails(200, size=900),
+                       order=lambda n: n * 7919 % 211 + 1)
+    for number in (60, 120, 180):
+        mails[number].text += b"stop here %d\r\n" % number
+    mailgen.deliver(theirs, {"INBOX": mails})
+    before = snapshot.of(theirs)
+
+    for number in (60, 120, 180):
+        with Link(0) as link:
+            stuck = link.to(source.ports["imap"], Fault(
+                "hang", at_text=b"stop here %d" % number, times=99))
+            run = dest.start_doveadm("backup", "-R", "-u", ours.name,
+                                     "imapc:", conf=conf,
+                                     o={"imapc_port": stuck})
+            try:
+                wait_until_stuck(link)
+            finally:
+                run.kill()
+                run.wait()
+    for _ in range(2):
+        backup(dest, conf, ours)
+    backup(dest, conf, ours).ok()
+    assert snapshot.of(ours) == before
+
+
+def test_order_stays_over_many_runs(source, dest, conf):
+    """Each run deletes some of the oldest and brings some new ones (R6)."""
+    ours = dest.user()
+    theirs = source.user(ours.name)
+    mailgen.deliver(theirs, {"INBOX": with_uidls(
+        mailgen.mails(20), order=lambda n: 100 - n)})
+    for number in range(5):
+        backup(dest, conf, ours).ok()
+        assert snapshot.of(ours) == snapshot.of(theirs)
+        expunge(theirs, "INBOX", range(number * 3 + 1, number * 3 + 4))
+        mailgen.append(theirs, "INBOX", mailgen.mails(4, seed=f"r{number}"))
+    backup(dest, conf, ours).ok()
+    assert snapshot.of(ours) == snapshot.of(theirs)
+
+
+def test_known_pairs_need_no_headers(source, dest, conf):
+    """The second run matches what is new only."""
+    ours = dest.user()
+    theirs = source.user(ours.name)
+    mails = with_uidls(mailgen.mails(60))
+    mailgen.deliver(theirs, {"INBOX": mails[:50]})
+    backup(dest, conf, ours).ok()
+    mailgen.append(theirs, "INBOX", mailgen.mails(3, seed="new"))
+    with Link(0) as link:
+        backup(dest, conf, ours,
+               o={"pop3c_port": link.to(source.ports["pop3"])}).ok()
+        assert 0 < link.count(r"TOP ") <= 3
+    assert snapshot.of(ours) == snapshot.of(theirs)
+
+
+def test_a_mail_delivered_between_the_listings(source, dest, conf):
+    """POP3 lists it, IMAP did not yet: no reason to leave the INBOX out."""
+    ours = dest.user()
+    theirs = source.user(ours.name)
+    mails = with_uidls(mailgen.mails(6))
+    late = mails.pop()
+    mailgen.deliver(theirs, {"INBOX": mails})
+
+    def deliver_and_list(connection, _):
+        mailgen.append(theirs, "INBOX", [late])
+        connection.send_lines("+OK", [f"{number} {server.uidl(number)}"
+                                      for number in range(1, 7)])
+
+    with Pop3Server(mails + [late],
+                    users={theirs.name: source.master_password},
+                    faults=[On("UIDL", deliver_and_list, times=1)]) as server:
+        port = {"pop3c_port": server.port}
+        backup(dest, conf, ours, o=port).ok()
+        assert len(snapshot.of(ours).pop3) == 5
+        backup(dest, conf, ours, o=port).ok()
+    assert [uidl for uidl, _ in snapshot.of(ours).pop3] == [
+        mail.uidl for mail in mails + [late]]
+
+
+# -- several mailboxes
+
+@pytest.fixture(scope="module")
+def all_conf(source, dest):
+    return pop3_conf(dest, source, "pop3-all",
+                     plugin_settings={"migration_pop3_all_mailboxes": "yes"})
+
+
+@pytest.mark.parametrize("driver", FORMATS)
+def test_maildrop_that_merges_folders(source, dest, all_conf, driver):
+    """Each UIDL goes to its mail in its folder; a copy in a second folder gets
+    none (R5); the order goes through all folders."""
+    ours = dest.user(driver=driver)
+    theirs = source.user(ours.name)
+    inbox, archive = mailgen.mails(6, seed="i"), mailgen.mails(5, seed="a")
+    copy = inbox[2]
+    mailgen.deliver(theirs, {"INBOX": inbox, "Archive": archive + [copy],
+                             "Other": mailgen.mails(2, seed="d")})
+    drop = [mail for pair in zip(archive, inbox) for mail in pair] + inbox[5:]
+    for number, mail in enumerate(drop):
+        mail.uidl = f"drop-{number}"
+    with Pop3Server(drop,
+                    users={theirs.name: source.master_password}) as server:
+        backup(dest, all_conf, ours, o={"pop3c_port": server.port}).ok()
+    assert snapshot.of(ours).mailboxes == snapshot.of(theirs).mailboxes
+
+    seen = stored(dest, all_conf, ours, "INBOX") + stored(
+        dest, all_conf, ours, "Archive")
+    by_order = sorted((int(order), uidl) for uidl, order in seen if uidl)
+    assert [uidl for _, uidl in by_order] == [mail.uidl for mail in drop]
+    assert stored(dest, all_conf, ours, "Other") == [("", "")] * 2
+    assert [uidl for uidl, _ in snapshot.of(ours).pop3] == [
+        mail.uidl for mail in drop if mail in inbox]
+
+
+def test_leftovers_of_all_mailboxes_are_reported(source, dest, folder):
+    ours = dest.user()
+    theirs = source.user(ours.name)
+    mails = with_uidls(mailgen.mails(3))
+    strange = mailgen.mails(1, seed="strange")[0]
+    strange.uidl = "strange-uidl"
+    mailgen.deliver(theirs, {"INBOX": mails})
+    conf = pop3_conf(dest, source, "pop3-all-report", plugin_settings={
+        "migration_pop3_all_mailboxes": "yes",
+        "migration_report_path": "~/report.json"})
+    with Pop3Server(mails + [strange],
+                    users={theirs.name: source.master_password}) as server:
+        backup(dest, conf, ours, o={"pop3c_port": server.port}).ok()
+    with open(f"{ours.home}/report.json", encoding="utf-8") as file:
+        assert "strange-uidl" in file.read()
+    assert snapshot.of(ours).pop3[:3] == snapshot.of(theirs).pop3
