@@ -25,7 +25,10 @@ struct gather_imap_mail {
 
 struct gather_mailbox {
 	struct mailbox *box;
-	bool opened_here;
+	/* One that is opened only while it is needed: the caller's, while box
+	   is ours. Ours is a new one each time, because imapc mixes up the
+	   UIDVALIDITY of one that is opened again. */
+	struct mailbox *closed_box;
 	uint32_t uidvalidity;
 	/* index of its first mail in the matcher */
 	unsigned int first_idx;
@@ -159,24 +162,32 @@ static int mailbox_collect_sizes(struct gather_mailbox *gbox,
 /* Open a mailbox that is not kept open. */
 static int mailbox_open_here(struct gather_mailbox *gbox, const char **error_r)
 {
+	struct mailbox *box;
+
 	if (gbox->box->opened)
 		return 0;
-	if (mailbox_open(gbox->box) < 0 ||
-	    mailbox_sync(gbox->box, MAILBOX_SYNC_FLAG_FULL_READ) < 0) {
+	box = mailbox_alloc(gbox->box->list, gbox->box->vname,
+			    MAILBOX_FLAG_READONLY);
+	if (mailbox_open(box) < 0 ||
+	    mailbox_sync(box, MAILBOX_SYNC_FLAG_FULL_READ) < 0) {
 		*error_r = t_strdup_printf("Mailbox %s cannot be opened: %s",
-			mailbox_get_vname(gbox->box),
-			mailbox_get_last_internal_error(gbox->box, NULL));
+			mailbox_get_vname(box),
+			mailbox_get_last_internal_error(box, NULL));
+		mailbox_free(&box);
 		return -1;
 	}
-	gbox->opened_here = TRUE;
+	gbox->closed_box = gbox->box;
+	gbox->box = box;
 	return 0;
 }
 
 static void mailbox_close_here(struct gather_mailbox *gbox)
 {
-	if (gbox->opened_here)
-		mailbox_close(gbox->box);
-	gbox->opened_here = FALSE;
+	if (gbox->closed_box == NULL)
+		return;
+	mailbox_free(&gbox->box);
+	gbox->box = gbox->closed_box;
+	gbox->closed_box = NULL;
 }
 
 static int gather_add(struct uidl_gather *gather, struct mailbox *box,
@@ -207,6 +218,13 @@ int uidl_gather_add_closed(struct uidl_gather *gather, struct mailbox *box,
 			   const char **error_r)
 {
 	return gather_add(gather, box, error_r);
+}
+
+uint32_t uidl_gather_last_uidvalidity(struct uidl_gather *gather)
+{
+	const struct gather_mailbox *gbox = array_back(&gather->mailboxes);
+
+	return gbox->uidvalidity;
 }
 
 void uidl_gather_add_known(struct uidl_gather *gather, uint32_t uid,

@@ -42,6 +42,8 @@ int uidl_gather_add_opened(struct uidl_gather *gather, struct mailbox *box,
 			   const char **error_r);
 int uidl_gather_add_closed(struct uidl_gather *gather, struct mailbox *box,
 			   const char **error_r);
+/* UIDVALIDITY of the mailbox that was added last. */
+uint32_t uidl_gather_last_uidvalidity(struct uidl_gather *gather);
 /* An earlier run gave this to a mail of the mailbox that was added last. To be
    called in ascending order of UIDs, for mails that still exist or not. */
 void uidl_gather_add_known(struct uidl_gather *gather, uint32_t uid,

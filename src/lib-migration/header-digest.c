@@ -296,6 +296,8 @@ static void digest_text_in_header(struct mail_digest *digest)
 	const unsigned char *line = digest->header->data;
 	const unsigned char *end = line + digest->header->used, *next;
 
+	/* empty lines after it: some POP3 servers add one to TOP */
+	digest->pending_newlines = 0;
 	for (; line < end; line = next) {
 		next = memchr(line, '\n', end - line);
 		next = next == NULL ? end : next + 1;

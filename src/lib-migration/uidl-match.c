@@ -468,6 +468,7 @@ leftover_reason(struct uidl_match *match, enum match_side side,
 	enum match_side other_side = side == MATCH_SIDE_POP3 ?
 		MATCH_SIDE_IMAP : MATCH_SIDE_POP3;
 	const char *other_name = side == MATCH_SIDE_POP3 ? "IMAP" : "POP3";
+	const char *article = side == MATCH_SIDE_POP3 ? "an" : "a";
 	const struct match_mail *other;
 	const char *likeness;
 
@@ -492,11 +493,11 @@ leftover_reason(struct uidl_match *match, enum match_side side,
 	if (mail->body != NULL && other->body != NULL &&
 	    (mail->body->sum[0] != other->body->sum[0] ||
 	     mail->body->sum[1] != other->body->sum[1])) {
-		return t_strdup_printf("an %s mail has %s, but another body",
-				       other_name, likeness);
+		return t_strdup_printf("%s %s mail has %s, but another body",
+				       article, other_name, likeness);
 	}
-	return t_strdup_printf("an %s mail has %s, which is not enough",
-			       other_name, likeness);
+	return t_strdup_printf("%s %s mail has %s, which is not enough",
+			       article, other_name, likeness);
 }
 
 const char *

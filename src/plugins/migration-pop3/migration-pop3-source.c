@@ -11,6 +11,7 @@
 
 #include "lib.h"
 #include "array.h"
+#include "str.h"
 #include "str-sanitize.h"
 #include "mail-namespace.h"
 #include "mailbox-list-iter.h"
@@ -124,9 +125,34 @@ get_client_settings(struct migration_pop3_user *muser,
 
 /* --- what the destination has already --- */
 
-/* Open the destination's INBOX, if there is one and it has the source's UIDs. */
+/* The destination's name of a mailbox: dsync keeps the name and translates the
+   separator. */
+static const char *
+get_dest_vname(struct mail_namespace *dest_ns, struct mailbox *source_box)
+{
+	struct mail_namespace *source_ns = mailbox_get_namespace(source_box);
+	const char *name = source_box->vname;
+	string_t *dest_name;
+
+	if (source_box->inbox_user)
+		return "INBOX";
+	if (strncmp(name, source_ns->prefix, source_ns->prefix_len) == 0)
+		name += source_ns->prefix_len;
+	dest_name = t_str_new(64);
+	str_append(dest_name, dest_ns->prefix);
+	for (; *name != '\0'; name++) {
+		str_append_c(dest_name,
+			     *name == mail_namespace_get_sep(source_ns) ?
+			     mail_namespace_get_sep(dest_ns) : *name);
+	}
+	return str_c(dest_name);
+}
+
+/* Open the destination's mailbox, if there is one and it has the source's
+   UIDs. */
 static struct mailbox *
-open_dest_inbox(struct migration_pop3_user *muser, uint32_t uidvalidity)
+open_dest_mailbox(struct migration_pop3_user *muser,
+		  struct mailbox *source_box, uint32_t uidvalidity)
 {
 	struct mail_user *dest = other_user(muser);
 	struct mail_namespace *ns = dest == NULL ? NULL :
@@ -136,7 +162,8 @@ open_dest_inbox(struct migration_pop3_user *muser, uint32_t uidvalidity)
 
 	if (ns == NULL)
 		return NULL;
-	box = mailbox_alloc(ns->list, "INBOX", MAILBOX_FLAG_READONLY);
+	box = mailbox_alloc(ns->list, get_dest_vname(ns, source_box),
+			    MAILBOX_FLAG_READONLY);
 	if (strcmp(box->storage->name, IMAPC_STORAGE_NAME) != 0 &&
 	    mailbox_open(box) == 0 && mailbox_sync(box, 0) == 0) {
 		mailbox_get_open_status(box, STATUS_UIDVALIDITY, &status);
@@ -165,7 +192,7 @@ dest_has_all(struct migration_pop3_user *muser, struct mailbox *source_box)
 	struct mailbox *box;
 
 	mailbox_get_open_status(source_box, STATUS_UIDVALIDITY, &source_status);
-	box = open_dest_inbox(muser, source_status.uidvalidity);
+	box = open_dest_mailbox(muser, source_box, source_status.uidvalidity);
 	if (box == NULL)
 		return FALSE;
 	mailbox_get_open_status(box, STATUS_UIDNEXT, &status);
@@ -187,19 +214,21 @@ static void add_known_mail(struct uidl_gather *gather, struct mail *mail)
 	uidl_gather_add_known(gather, mail->uid, uidl, order);
 }
 
-/* Pairs that earlier runs made: they are stored at the destination. */
+/* Pairs that earlier runs made: they are stored at the destination. source_box
+   is the mailbox that was added last. */
 static void
 add_known(struct migration_pop3_user *muser, struct mailbox *source_box)
 {
-	struct mailbox_status status;
 	struct mailbox *box;
 	struct mailbox_transaction_context *trans;
 	struct mail_search_context *ctx;
 	struct mail_search_args *args;
 	struct mail *mail;
 
-	mailbox_get_open_status(source_box, STATUS_UIDVALIDITY, &status);
-	box = open_dest_inbox(muser, status.uidvalidity);
+	if (muser->set->skip_uidl_cache)
+		return;
+	box = open_dest_mailbox(muser, source_box,
+				uidl_gather_last_uidvalidity(muser->gather));
 	if (box == NULL)
 		return;
 	args = mail_search_build_init();
@@ -277,10 +306,12 @@ add_other_mailboxes(struct migration_pop3_user *muser, struct mailbox *inbox,
 				    MAILBOX_FLAG_READONLY);
 		array_push_back(&extra->boxes, &box);
 		mailbox = uidl_gather_add_closed(muser->gather, box, error_r);
-		if (mailbox < 0)
+		if (mailbox < 0) {
 			ret = -1;
-		else
+		} else {
 			remember_mailbox(muser, box, mailbox);
+			add_known(muser, box);
+		}
 	}
 	if (mailbox_list_iter_deinit(&iter) < 0 && ret == 0) {
 		*error_r = t_strdup_printf("Listing mailboxes failed: %s",
@@ -300,8 +331,7 @@ static int gather_add_all(struct migration_pop3_user *muser,
 	if (mailbox < 0)
 		return -1;
 	remember_mailbox(muser, inbox, mailbox);
-	if (!muser->set->skip_uidl_cache)
-		add_known(muser, inbox);
+	add_known(muser, inbox);
 	return !muser->set->all_mailboxes ? 0 :
 		add_other_mailboxes(muser, inbox, extra, error_r);
 }
