@@ -323,6 +323,35 @@ def test_no_such_namespace(dest, pair):
     assert "Nowhere/" in result.err
 
 
+@pytest.mark.parametrize("location", ["nonsense:", "tcp:127.0.0.1:9"])
+def test_unknown_location(dest, pair, location):
+    _, ours, settings = pair
+    result = dest.doveadm("migration", "verify", "-u", ours.name, location,
+                          o=settings)
+    assert result.rc in (TEMPORARY, CONFIG), result
+    assert f"Source {location}: " in result.err
+    assert len(result.out.splitlines()) == 1    # the table's head
+
+
+def test_every_option_is_explained():
+    """In the usage line, in the man page and in the guide."""
+    source = os.environ["DM_SRC"]
+    with open(f"{source}/src/plugins/doveadm-migration/doveadm-verify.c"
+              ) as file:
+        text = file.read()
+    params = re.findall(r"DOVEADM_CMD_PARAM\('(\w)', \"([\w-]+)\"", text)
+    assert len(params) >= 8
+    usage = text[text.index(".usage ="):].split("DOVEADM_CMD_PARAMS")[0]
+    with open(f"{source}/doc/man/doveadm-migration.1") as file:
+        page = file.read().replace("\\-", "-")
+    with open(f"{source}/doc/verify.md") as file:
+        guide = file.read()
+    for letter, name in params:
+        assert f"-{letter}" in usage
+        assert f".BR -{letter} \", \" --{name}" in page
+        assert f"`-{letter}`, `--{name}" in guide
+
+
 def test_usage(dest):
     result = dest.doveadm("migration", "verify", "-u", "x")
     assert result.rc == USAGE, result
