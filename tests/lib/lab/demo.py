@@ -31,7 +31,8 @@ def _demo(version):
         after = snapshot.of(copy)
         print("What two mail clients see, read back over IMAP and POP3:\n")
         same = _proof(before, after)
-    print()
+    print("\nEverything that a client depends on is the same.\n" if same else
+          "\nThe two sides differ.\n")
     return 0 if same and not any(codes) else 1
 
 
@@ -69,11 +70,11 @@ def _password():
 
 def _show(dest, purpose, *words):
     """Run a command as a person would see it."""
-    shown = ["doveadm", "-c", dest.conf, *words]
+    shown = ["doveadm", "-v", "-c", dest.conf, *words]
     print(f"{purpose}\n\n  # {shlex.join(shown)}")
     sys.stdout.flush()
     begin = time.monotonic()
-    result = dest.doveadm(*words)
+    result = dest.run("/usr/bin/doveadm", *shown[1:])
     seconds = time.monotonic() - begin
     for line in (result.out + result.err).splitlines():
         print(f"  {line}")
