@@ -44,6 +44,7 @@ struct uidl_store_change {
 	/* FALSE: it is stored already and must only be shown */
 	bool write;
 };
+ARRAY_DEFINE_TYPE(uidl_store_change, struct uidl_store_change);
 
 struct uidl_store_result {
 	/* mails written anew and mails only shown */

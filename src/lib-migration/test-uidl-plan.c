@@ -92,6 +92,19 @@ static const struct row rows[] = {
 	/* the server gives two mails one UIDL: so do we */
 	{ { BARE(1, "a", 1), BARE(2, "a", 2) },
 	  { UIDL_PLAN_SET, UIDL_PLAN_SET }, { 1, 2 } },
+	/* two mailboxes: UIDs say nothing, each mail gets a number */
+	{ { BARE(1, "a", 1), { .mailbox = 1, .uid = 2, .wanted_uidl = "b",
+			       .wanted_position = 2 } },
+	  { UIDL_PLAN_SET, UIDL_PLAN_SET }, { 1, 2 } },
+	{ { HAS(1, "a", 0, "a", 1),
+	    { .mailbox = 1, .uid = 2, .stored_uidl = "b", .served_uidl = "b",
+	      .wanted_uidl = "b", .wanted_position = 2 } },
+	  { UIDL_PLAN_CHANGE, UIDL_PLAN_CHANGE }, { 1, 2 } },
+	{ { HAS(1, "a", 5, "a", 1),
+	    { .mailbox = 1, .uid = 2, .stored_uidl = "b", .stored_order = 7,
+	      .served_uidl = "b", .served_order = 7, .wanted_uidl = "b",
+	      .wanted_position = 2 } },
+	  { UIDL_PLAN_KEEP, UIDL_PLAN_KEEP }, { 1, 2 } },
 	/* cannot be stored */
 	{ { BARE(1, "", 1), BARE(2, "b c", 2), BARE(3, "d\n", 3),
 	    BARE(4, "e", 4) },

@@ -83,10 +83,25 @@ stored_order_follows(const struct uidl_plan_mail *previous,
 	return previous->uid < mail->uid;
 }
 
+/* UIDs of two mailboxes say nothing about the order. */
+static bool
+mails_are_of_one_mailbox(struct uidl_plan_mail *const *mails,
+			 unsigned int count)
+{
+	unsigned int i;
+
+	for (i = 1; i < count; i++) {
+		if (mails[i]->mailbox != mails[0]->mailbox)
+			return FALSE;
+	}
+	return TRUE;
+}
+
 /* TRUE if the mails that have a UIDL already stand in the old server's order.
    Mails without one are new to us: their number, if any, says nothing. */
 static bool
-stored_order_is_right(struct uidl_plan_mail *const *mails, unsigned int count)
+stored_order_is_right(struct uidl_plan_mail *const *mails, unsigned int count,
+		      bool one_mailbox)
 {
 	const struct uidl_plan_mail *previous = NULL;
 	unsigned int i;
@@ -94,6 +109,8 @@ stored_order_is_right(struct uidl_plan_mail *const *mails, unsigned int count)
 	for (i = 0; i < count; i++) {
 		if (mails[i]->stored_uidl == NULL)
 			continue;
+		if (!one_mailbox && mails[i]->stored_order == 0)
+			return FALSE;
 		if (previous != NULL &&
 		    !stored_order_follows(previous, mails[i]))
 			return FALSE;
@@ -106,7 +123,7 @@ stored_order_is_right(struct uidl_plan_mail *const *mails, unsigned int count)
    a mail cannot get its place between the numbers that are to stay. */
 static bool
 assign_orders(struct uidl_plan_mail *const *mails, unsigned int count,
-	      bool keep_stored)
+	      bool one_mailbox, bool keep_stored)
 {
 	struct uidl_order_mail *orders;
 	unsigned int i, lost;
@@ -115,7 +132,8 @@ assign_orders(struct uidl_plan_mail *const *mails, unsigned int count,
 		return TRUE;
 	orders = i_new(struct uidl_order_mail, count);
 	for (i = 0; i < count; i++) {
-		orders[i].uid = mails[i]->uid;
+		/* descending: each mail needs a number */
+		orders[i].uid = one_mailbox ? mails[i]->uid : UINT32_MAX - i;
 		orders[i].known = keep_stored && mails[i]->stored_uidl != NULL;
 		orders[i].order = mails[i]->stored_order;
 	}
@@ -134,7 +152,7 @@ plan_orders(struct uidl_plan_mail *mails, unsigned int count)
 	ARRAY(struct uidl_plan_mail *) wanted;
 	struct uidl_plan_mail *mail, *const *sorted;
 	unsigned int i, sorted_count;
-	bool kept;
+	bool kept, one_mailbox;
 
 	i_array_init(&wanted, count);
 	for (i = 0; i < count; i++) {
@@ -144,10 +162,11 @@ plan_orders(struct uidl_plan_mail *mails, unsigned int count)
 	}
 	array_sort(&wanted, uidl_plan_position_cmp);
 	sorted = array_get(&wanted, &sorted_count);
-	kept = stored_order_is_right(sorted, sorted_count) &&
-		assign_orders(sorted, sorted_count, TRUE);
+	one_mailbox = mails_are_of_one_mailbox(sorted, sorted_count);
+	kept = stored_order_is_right(sorted, sorted_count, one_mailbox) &&
+		assign_orders(sorted, sorted_count, one_mailbox, TRUE);
 	if (!kept)
-		(void)assign_orders(sorted, sorted_count, FALSE);
+		(void)assign_orders(sorted, sorted_count, one_mailbox, FALSE);
 	array_free(&wanted);
 	return kept;
 }

@@ -24,6 +24,8 @@ enum uidl_plan_action {
 };
 
 struct uidl_plan_mail {
+	/* any number for each mailbox */
+	unsigned int mailbox;
 	uint32_t uid;
 	/* What is written with the mail; NULL and 0 if nothing is. */
 	const char *stored_uidl;
