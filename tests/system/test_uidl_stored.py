@@ -152,6 +152,31 @@ def test_hidden_uidls_of_an_sdbox_are_only_shown(source, dest, stock, conf):
     assert snapshot.of(ours) == wanted
 
 
+@pytest.mark.parametrize("driver", FORMATS)
+def test_maildrop_that_merges_mailboxes(source, dest, plain, conf, driver):
+    """Each UIDL goes to its mail in its mailbox, each mail has a number."""
+    mails = mailgen.mails(15)
+    ours, merged = dest.user(driver=driver), source.user()
+    theirs = source.user(ours.name)
+    mailgen.deliver(theirs, {"INBOX": mails[:10], "Sent": mails[10:]})
+    mailgen.deliver(merged, {"INBOX": with_uidls(mails, "merged",
+                                                 lambda n: n * 7 % 16)})
+    backup(dest, plain, ours)
+    together = {"pop3c_user": merged.name, _setting(
+        dest, "migration_pop3_all_mailboxes"): True}
+    uidl(dest, conf, ours, o=together).ok()
+    listed = dest.doveadm("-f", "tab", "fetch", "-u", ours.name,
+                          "pop3.order pop3.uidl", "all").ok()
+    stored = [line.split("\t") for line in listed.out.splitlines()[1:]]
+    assert [uidl for _, uidl in sorted(stored, key=lambda row: int(row[0]))
+            ] == [uidl for uidl, _ in snapshot.of(merged).pop3]
+    assert rows(uidl(dest, conf, ours, "--dry-run", o=together).ok()) == []
+
+
+def _setting(dest, name):
+    return f"plugin/{name}" if dest.version == "2.3" else name
+
+
 def test_nothing_is_downloaded_again(source, dest, plain, conf):
     ours = dest.user(driver="mdbox")
     theirs = source.user(ours.name)
