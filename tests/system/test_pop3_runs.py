@@ -173,3 +173,23 @@ def test_leftovers_of_all_mailboxes_are_reported(source, dest, folder):
     with open(f"{ours.home}/report.json", encoding="utf-8") as file:
         assert "strange-uidl" in file.read()
     assert snapshot.of(ours).pop3[:3] == snapshot.of(theirs).pop3
+
+
+@pytest.mark.parametrize("driver", FORMATS)
+def test_import_keeps_uidls(source, dest, driver):
+    """doveadm import asks for one mail at a time; the maildrop is matched once
+    all the same."""
+    conf = pop3_conf(dest, source, f"import-{driver}", words=[
+        "migration_imapc", "migration_import", "migration_pop3"])
+    ours = dest.user(driver=driver)
+    theirs = source.user(ours.name)
+    mailgen.deliver(theirs, {"INBOX": with_uidls(
+        mailgen.mails(30), order=lambda n: 100 - n), "Sent": mailgen.mails(3)})
+    with Link(0) as link:
+        port = {"pop3c_port": link.to(source.ports["pop3"])}
+        for _ in range(2):
+            dest.doveadm("import", "-u", ours.name, "imapc:", "", "ALL",
+                         conf=conf, o=port).ok()
+        assert link.connections <= 2
+        assert link.count(r"TOP ") <= 60
+    assert snapshot.of(ours).pop3 == snapshot.of(theirs).pop3
