@@ -110,7 +110,8 @@ static bool reply_is_temporary(const char *line)
 	return line_has_word(line, words);
 }
 
-/* Worth waiting a few seconds for: another session has the maildrop. */
+/* pop3-in-use: another session has the maildrop, perhaps one of ours that the
+   server has not noticed the end of. Worth waiting a few seconds for. */
 static bool reply_is_busy(const char *line)
 {
 	static const char *const words[] = { "[in-use]", "lock", NULL };
@@ -418,8 +419,8 @@ static int client_refused(struct pop3_client *client, const char *line)
 		t_strdup_printf("%s (as %s)", client->set.master_user,
 				client->set.username);
 
-	/* Gmail also says [AUTH] when it only is too busy, so look at the text
-	   first */
+	/* gmail-pop3-auth: Gmail also says [AUTH] when it only is too busy, so
+	   look at the text first */
 	if (reply_is_temporary(line)) {
 		return client_fail(client, POP3_CLIENT_ERROR_TEMP,
 			"The login of %s has to wait: %s", who,
@@ -478,7 +479,7 @@ int pop3_client_login(struct pop3_client *client)
 	}
 	if (ret < 0)
 		return -1;
-	/* many servers tell some capabilities only after login */
+	/* pop3-capa-after-login: some capabilities are told only then */
 	if ((client->capabilities & POP3_CAPABILITY_CAPA) != 0 &&
 	    (client->capabilities & POP3_CAPABILITY_PIPELINING) == 0) {
 		client_send_capa(client);
@@ -590,8 +591,8 @@ static int client_list_refused(struct pop3_client *client)
 		"leave out migration_pop3", str_sanitize(line, 200));
 }
 
-/* Some servers leave out mails that are marked as deleted: close the gaps, the
-   numbers stay in the mails. */
+/* pop3-list-gaps: some servers leave out mails that are marked as deleted. Close
+   the gaps, the numbers stay in the mails. */
 static void client_list_compact(struct pop3_client *client)
 {
 	struct pop3_client_mail *mails;

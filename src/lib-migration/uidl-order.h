@@ -4,8 +4,9 @@
 
 /* The numbers by which Dovecot's POP3 server sorts: mails with a number first,
    by number, then those without one, by UID. Numbers that were stored once stay,
-   so new ones must fit between them (real servers delete mails between two runs,
-   and POP3 message numbers of two sessions mean nothing to each other). */
+   so new ones must fit between them (pop3-order-of-its-own: mails are deleted
+   between two runs, and POP3 message numbers of two sessions mean nothing to
+   each other). */
 
 struct uidl_order_mail {
 	uint32_t uid;

@@ -269,6 +269,7 @@ def test_lost_while_reading_headers(source, dest, conf, account):
 
 
 def test_maildrop_in_use(source, dest, conf, account):
+    """pop3-in-use"""
     ours, theirs = account
     mails = with_uidls(mailgen.mails(3))
     with scripted_user(mails, source, theirs, faults=[
@@ -279,11 +280,14 @@ def test_maildrop_in_use(source, dest, conf, account):
     assert snapshot.of(ours) == snapshot.of(theirs)
 
 
-def test_login_that_has_to_wait(source, dest, conf, account):
+@pytest.mark.parametrize("reply", [
+    "-ERR [LOGIN-DELAY] Logins must be at least 15 minutes apart",
+    # gmail-pop3-auth
+    "-ERR [AUTH] You have exceeded pop command or bandwidth limits."])
+def test_login_that_has_to_wait(source, dest, conf, account, reply):
     ours, theirs = account
-    with scripted_user([], source, theirs, faults=[
-            On("PASS", "-ERR [LOGIN-DELAY] Logins must be at least 15 minutes "
-               "apart")]) as server:
+    with scripted_user([], source, theirs,
+                       faults=[On("PASS", reply)]) as server:
         run = backup(dest, conf, ours, o={"pop3c_port": server.port})
     assert run.rc == 75, run
     errors_naming(run.err.splitlines(), "has to wait")
@@ -435,3 +439,99 @@ def test_the_source_is_not_changed(source, dest, conf):
     backup(dest, conf, ours).ok()
     assert snapshot.of(theirs) == before
     assert snapshot.of(ours) == before
+
+
+# -- quirks
+
+def test_courier_utf8(source, dest, conf, account):
+    """courier-utf8: without UTF8 the headers are a stand-in's."""
+    ours, theirs = account
+    mails = with_uidls(mailgen.mails(3))
+    with scripted_user(
+            mails, source, theirs,
+            capabilities=["USER", "UIDL", "TOP", "PIPELINING", "UTF8"],
+            text=lambda mail: b"Subject: cannot display\r\n\r\nsorry\r\n",
+            size=lambda mail: len(mail.text),
+            utf8_text=lambda mail: mail.text) as server:
+        backup(dest, conf, ours, o={"pop3c_port": server.port}).ok()
+        assert server.count("UTF8") == 1
+    assert snapshot.of(ours) == snapshot.of(theirs)
+
+
+def test_pop3_list_gaps(source, dest, conf, account):
+    """pop3-list-gaps: numbers of deleted mails are left out of the lists."""
+    ours, theirs = account
+    mails = with_uidls(mailgen.mails(3))
+    gone = mailgen.mails(1, seed="gone")[0]
+    drop = [mails[0], gone, mails[1], mails[2]]
+
+    def without(number, what):
+        def listing(session, _):
+            session.send_lines("+OK", [
+                f"{n} {what(n)}" for n in range(1, 5) if n != number])
+        return listing
+
+    with scripted_user(drop, source, theirs) as server:
+        server.faults += [
+            On("UIDL", without(2, server.uidl)),
+            On("LIST", without(2, lambda n: len(drop[n - 1].text)))]
+        backup(dest, conf, ours, o={"pop3c_port": server.port}).ok()
+        assert server.count("TOP 2 ") == 0
+    assert snapshot.of(ours) == snapshot.of(theirs)
+
+
+def test_yahoo_state(source, dest, conf, account):
+    """yahoo-state: no header is asked for after a text."""
+    ours, theirs = account
+    with Link(0) as link:
+        backup(dest, conf, ours, o={
+            "imapc_port": link.to(source.ports["imap"])}).ok()
+        sent = b"".join(link.sent()).upper()
+        assert 0 < sent.rindex(b"BODY.PEEK[HEADER]") < sent.index(
+            b"BODY.PEEK[]")
+
+
+def test_pop3_capa_after_login(source, dest, conf, account):
+    """pop3-capa-after-login: PIPELINING is told only then."""
+    ours, theirs = account
+    mails = with_uidls(mailgen.mails(3))
+
+    def poor(session, _):
+        session.send_lines("+OK", ["USER"])
+
+    with scripted_user(mails, source, theirs,
+                       faults=[On("CAPA", poor, times=1)]) as server:
+        run = backup(dest, conf, ours, debug=True,
+                     o={"pop3c_port": server.port}).ok()
+        assert "commands are pipelined" in run.err
+    assert snapshot.of(ours) == snapshot.of(theirs)
+
+
+def test_long_and_odd_uidls(source, dest, conf, account):
+    """UIDLs beyond RFC 1939 are kept as they are, an empty one is reported."""
+    ours, theirs = account
+    mails = with_uidls(mailgen.mails(3))
+    uidls = ["x" * 400, "with blanks inside", "~!"]
+    with scripted_user(mails, source, theirs, uidls=uidls) as server:
+        backup(dest, conf, ours, o={"pop3c_port": server.port}).ok()
+    seen = dest.doveadm("-f", "tab", "fetch", "-u", ours.name, "pop3.uidl",
+                        "mailbox", "INBOX").ok().out.splitlines()[1:]
+    assert seen == uidls
+
+
+def test_retr_marks(source, dest, conf, account):
+    """retr-marks: texts of duplicates are compared without RETR."""
+    ours, theirs = account
+    mails = mailgen.mails(2, flags=False)
+    twins = [mails[0], mailgen.Mail(mails[0].text), mails[1]]
+    with_uidls(twins)
+    other = source.user()
+    mailgen.deliver(other, {"INBOX": twins})
+    with scripted_user(twins, source, other) as server:
+        backup(dest, conf, ours, o={
+            "pop3c_port": server.port, "imapc_user": other.name,
+            "pop3c_user": other.name}).ok()
+        assert server.count("RETR") == 0
+        assert server.count(r"TOP \d+ \d\d\d") == 2
+    assert [uidl for uidl, _ in snapshot.of(ours).pop3] == [
+        mail.uidl for mail in twins]

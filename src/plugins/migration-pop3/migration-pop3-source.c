@@ -251,9 +251,15 @@ static void
 fail(struct migration_pop3_user *muser, enum mail_error mail_error,
      const char *error)
 {
+	struct event_passthrough *e;
+
 	muser->state = MIGRATION_POP3_STATE_FAILED;
 	muser->error = p_strdup(muser->user->pool, error);
 	muser->mail_error = mail_error;
+	e = event_create_passthrough(muser->event)->
+		set_name("migration_pop3_match_finished")->
+		add_str("error", error);
+	e_debug(e->event(), "UIDLs cannot be matched: %s", error);
 }
 
 static enum mail_error get_mail_error(enum pop3_client_error type)
@@ -360,6 +366,7 @@ static void judge_leftovers(struct migration_pop3_user *muser,
 {
 	struct uidl_match_result result;
 	const char *first_uidl, *reason, *remedy;
+	struct event_passthrough *e;
 	unsigned int missing, extra;
 	bool only_extra;
 
@@ -373,8 +380,16 @@ static void judge_leftovers(struct migration_pop3_user *muser,
 		!muser->set->ignore_missing_uidls &&
 		!(only_extra && muser->set->ignore_extra_uidls);
 	uidl_gather_report(muser->gather, muser->inbox_refused);
-	e_debug(muser->event, "%s: %u of %u POP3 mails matched, %u IMAP mails "
-		"have none; %u TOPs and %u texts read",
+	e = event_create_passthrough(muser->event)->
+		set_name("migration_pop3_match_finished")->
+		add_int("pop3_mails", result.pop3_count)->
+		add_int("matched", result.pop3_count - missing)->
+		add_int("pop3_unmatched", missing)->
+		add_int("imap_unmatched", extra)->
+		add_int("headers", result.pop3_headers)->
+		add_int("texts", result.pop3_bodies);
+	e_debug(e->event(), "%s: %u of %u POP3 mails matched, %u IMAP mails "
+		"have none; %u headers and %u texts read over POP3",
 		inbox->vname, result.pop3_count - missing, result.pop3_count,
 		extra, result.pop3_headers, result.pop3_bodies);
 	if (!muser->inbox_refused)
@@ -524,7 +539,8 @@ source_search_init(struct mailbox_transaction_context *t,
 	struct migration_pop3_user *muser =
 		MIGRATION_POP3_USER_CONTEXT(t->box->storage->user);
 
-	/* before texts are on their way (yahoo-state) */
+	/* yahoo-state: Yahoo's IMAP loses its state when headers are asked for
+	   after texts */
 	if ((wanted_fields & (MAIL_FETCH_UIDL_BACKEND |
 			      MAIL_FETCH_POP3_ORDER)) != 0 &&
 	    !search_is_empty(args) && mailbox_is_wanted(muser, t->box))
