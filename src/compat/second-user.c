@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "lib.h"
+#include "ioloop.h"
 #include "mail-namespace.h"
 #include "mail-storage-service.h"
 #include "mail-storage-settings.h"
@@ -48,6 +49,12 @@ int second_user_init(struct mail_storage_service_ctx *storage_service,
 					error_r);
 	mail_storage_service_user_unref(&service_user2);
 	return ret;
+}
+
+void second_user_restore_context(struct mail_storage_service_user *service_user
+				 ATTR_UNUSED)
+{
+	/* 2.4 makes its second user of a copy */
 }
 
 bool second_user_want_namespace(const struct mail_namespace *ns)
@@ -134,6 +141,12 @@ int second_user_init(struct mail_storage_service_ctx *storage_service,
 	}
 	return mail_storage_service_next(storage_service, service_user, user_r,
 					 error_r);
+}
+
+void second_user_restore_context(struct mail_storage_service_user *service_user)
+{
+	if (io_loop_get_current_context(current_ioloop) == NULL)
+		mail_storage_service_io_activate_user(service_user);
 }
 
 bool second_user_want_namespace(const struct mail_namespace *ns)

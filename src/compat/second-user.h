@@ -23,6 +23,12 @@ int second_user_init(struct mail_storage_service_ctx *storage_service,
 		     const char *location, const char *const *options,
 		     struct mail_user **user_r, const char **error_r);
 
+/* To be called when a command's run() has ended. If a second user could not be
+   made (quirk second-user-panic: stock has it too), the first user's context (log prefix,
+   events) was left deactivated, and doveadm 2.3 panics when it wants to end the
+   command: "event_pop_global: assertion failed". */
+void second_user_restore_context(struct mail_storage_service_user *service_user);
+
 /* TRUE if dsync, without -n, syncs this namespace. */
 bool second_user_want_namespace(const struct mail_namespace *ns);
 

@@ -185,14 +185,22 @@ def test_path_must_be_absolute(source, dest, theirs):
 
 def test_failed_run_has_a_report(source, dest, theirs):
     ours = dest.user()
-    features = {"imapc_features": "rfc822.size fetch-headers delay-login"}
     result = run(dest, source, theirs, ours, "~/report.json", "backup", "-R",
-                 imapc_password="wrong-one",
-                 **(features if dest.version == "2.3" else {}))
+                 imapc_password="wrong-one")
     assert result.rc in (75, 77), result
     text, report = read(f"{ours.home}/report.json")
     assert report["exit_code"] == result.rc
     assert "wrong-one" not in text
+
+
+@pytest.mark.parametrize("command", [("backup", "-R"), ("sync", "-1R")],
+                         ids=lambda words: words[0])
+def test_no_crash_when_the_source_cannot_be_opened(dest, command):
+    """Stock 2.3 panics after the error."""
+    ours = dest.user()
+    result = dest.doveadm(*command, "-u", ours.name, "nonsense:")
+    assert result.rc in (75, 78), result
+    assert "nonsense" in result.err and "Panic" not in result.err
 
 
 def test_each_user_starts_from_zero(source, dest, folder):

@@ -5,6 +5,7 @@
 #include "mail-user.h"
 #include "doveadm-mail.h"
 #include "doveadm-cmd.h"
+#include "second-user.h"
 #include "settings-loader.h"
 #include "exit-code.h"
 #include "migration-run.h"
@@ -126,6 +127,7 @@ int doveadm_migration_run_user(struct doveadm_mail_cmd_context *ctx,
 				     command_location(ctx));
 	ctx->exit_code = 0;
 	ret = run(ctx, user);
+	second_user_restore_context(ctx->cur_service_user);
 	run_finish(ctx, user, record, report_path);
 	ctx->exit_code = migration_exit_code_worse(earlier_exit_code,
 						   ctx->exit_code);
