@@ -26,8 +26,8 @@ struct gather_imap_mail {
 struct gather_mailbox {
 	struct mailbox *box;
 	/* One that is opened only while it is needed: the caller's, while box
-	   is ours. Ours is a new one each time, because imapc mixes up the
-	   UIDVALIDITY of one that is opened again. */
+	   is ours. imapc-reopened-mailbox: ours is a new one each time, because
+	   imapc mixes up the UIDVALIDITY of one that is opened again. */
 	struct mailbox *closed_box;
 	uint32_t uidvalidity;
 	/* index of its first mail in the matcher */
