@@ -355,6 +355,25 @@ def test_limit_of_messages_is_reported(dest, report):
             ("gmail-folder-limit", "[Gmail]/All Mail")} <= findings(report)
 
 
+@pytest.mark.parametrize("count", [20, 40])
+def test_maildir_has_room_for_26_keywords(dest, report, count):
+    account, user = Account(), dest.user(driver="maildir")
+    account.add_many([({"\\Inbox", f"Label{number}"}, mail) for number, mail in
+                      enumerate(gmail.mailgen.mails(count, size=50))])
+    for _ in range(2):
+        with GmailServer(account) as server:
+            backup(dest, user, server, policy="keywords", report=report).ok()
+        # nothing is lost as long as the index lives, but it is said
+        assert found(user) == expected(account, "keywords")
+    many = {("maildir-keywords", "INBOX"),
+            ("maildir-keywords", "[Gmail]/All Mail")}
+    # the second run changed nothing, so it has nothing to say
+    with GmailServer(account) as server:
+        account.label(account.messages[0], "+Label1", "+\\Starred")
+        backup(dest, user, server, policy="keywords", report=report).ok()
+    assert findings(report) == (many if count > 26 else set())
+
+
 # -- trouble
 
 def test_labels_that_cannot_be_read_are_not_taken_for_none(dest):

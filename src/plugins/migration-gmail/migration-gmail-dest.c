@@ -10,8 +10,12 @@
 #include "index-storage.h"
 #include "index-pop3-uidl.h"
 #include "gmail-copy.h"
+#include "migration-run.h"
 #include "migration-gmail-local.h"
 #include "migration-gmail-private.h"
+
+/* letters from a to z */
+#define MAILDIR_MAX_KEYWORDS 26
 
 struct migration_gmail_saved {
 	const char *msgid;
@@ -25,6 +29,7 @@ struct migration_gmail_dest {
 	ARRAY(struct migration_gmail_saved) saved;
 	/* highest UID that has a POP3 UIDL */
 	uint32_t pop3_uidl_uid;
+	bool keywords_reported:1;
 };
 
 static MODULE_CONTEXT_DEFINE_INIT(migration_gmail_dest_module,
@@ -238,6 +243,30 @@ migration_gmail_dest_raise_uidl_max(struct mailbox_transaction_context *t,
 	index_pop3_uidl_set_max_uid(t->box, t->itrans, uid);
 }
 
+/* maildir-keywords: file names have letters for 26 keywords */
+static void migration_gmail_dest_check_keywords(struct migration_gmail_dest *dest,
+						struct mailbox *box)
+{
+	struct migration_gmail_user *muser =
+		MIGRATION_GMAIL_USER_CONTEXT(box->storage->user);
+	unsigned int count;
+
+	if (dest->keywords_reported || !box->storage->user->dsyncing ||
+	    muser->policy == GMAIL_LABELS_FOLDERS ||
+	    strcmp(box->storage->name, "maildir") != 0)
+		return;
+	count = array_count(mail_index_get_keywords(box->index));
+	if (count <= MAILDIR_MAX_KEYWORDS)
+		return;
+	dest->keywords_reported = TRUE;
+	migration_run_finding(migration_run_find(box->storage->user),
+		MIGRATION_SEVERITY_WARNING, box->vname, 0, "maildir-keywords",
+		"the mailbox has %u keywords, and Maildir has room for %u: the "
+		"others are in Dovecot's index only and go when the index is "
+		"lost. Use sdbox or mdbox, or migration_gmail_labels=folders.",
+		count, MAILDIR_MAX_KEYWORDS);
+}
+
 static int
 migration_gmail_dest_transaction_commit(struct mailbox_transaction_context *t,
 			struct mail_transaction_commit_changes *changes_r)
@@ -250,13 +279,12 @@ migration_gmail_dest_transaction_commit(struct mailbox_transaction_context *t,
 	const struct migration_gmail_saved *saved;
 	int ret;
 
-	if (dest->pool == NULL)
-		return dest->module_ctx.super.transaction_commit(t, changes_r);
-
 	if (dest->pop3_uidl_uid != 0)
 		migration_gmail_dest_raise_uidl_max(t, dest->pop3_uidl_uid);
 	ret = dest->module_ctx.super.transaction_commit(t, changes_r);
-	if (ret == 0 && muser->local != NULL) {
+	if (ret == 0)
+		migration_gmail_dest_check_keywords(dest, box);
+	if (ret == 0 && dest->pool != NULL && muser->local != NULL) {
 		array_foreach(&dest->saved, saved) {
 			if (seq_range_exists(&changes_r->saved_uids, saved->uid)) {
 				migration_gmail_local_learn(muser->local, box,

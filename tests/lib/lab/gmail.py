@@ -227,9 +227,8 @@ class Account:
                  if self.shows(folder, message)]
         if self.limit:
             shown = shown[-self.limit:]
-        for message in list(uids):
-            if message not in shown:
-                del uids[message]
+        for message in set(uids) - set(shown):
+            del uids[message]
         for message in shown:
             if message not in uids:
                 uids[message] = self._next_uid[folder]
