@@ -265,6 +265,72 @@ def test_killed_and_run_again(dest, driver):
     assert snapshot.of(user).pop3 == snapshot.of(undisturbed).pop3
 
 
+# -- beside other plugins
+
+def test_with_a_virtual_mailbox_of_all_mails(version):
+    """What Dovecot's guide does about copies still works."""
+    virtual = lab.Namespace("virtual", "virtual/", "virtual", "~/virtual",
+                            settings={"hidden": True, "list": False})
+    with lab.Dovecot(version, driver="mdbox", namespaces=[virtual],
+                     plugins=("virtual", "migration_imapc",
+                              "migration_gmail")) as dest:
+        account, user = gmail.sample(60), dest.user()
+        folder = places.mail_folder(f"{user.home}/virtual/All")
+        with open(f"{folder}/dovecot-virtual", "w") as file:
+            file.write("*\n-virtual/*\n  all\n")
+        with GmailServer(account) as server:
+            for _ in range(2):
+                backup(dest, user, server,
+                       words=("-R", "-a", "virtual/All")).ok()
+                assert server.bodies == len(account.messages)
+        assert {name: set(box.mails) for name, box in
+                snapshot.of(user).mailboxes.items()} == {
+            name: {mail.uid for mail in mails}
+            for name, mails in account.folders.items()}
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_every_copy_counts_in_the_quota(version, driver):
+    with lab.Dovecot(
+            version, driver=driver,
+            plugins=("quota", "migration_imapc", "migration_gmail"),
+            plugin_settings={"quota": "count:User quota",
+                             "quota_vsizes": True}
+            if version == "2.3" else None,
+            extra="" if version == "2.3" else 'quota "User quota" {\n}\n'
+            ) as dest:
+        account, user = gmail.sample(40), dest.user()
+        with GmailServer(account) as server:
+            backup(dest, user, server).ok()
+            assert server.bodies == len(account.messages)
+        result = dest.doveadm("-f", "tab", "quota", "get", "-u",
+                              user.name).ok()
+    values = {line.split("\t")[1]: int(line.split("\t")[2])
+              for line in result.out.splitlines()[1:]}
+    shown = [mail for mails in account.folders.values() for mail in mails]
+    assert values["MESSAGE"] == len(shown)
+    # in KiB, rounded up
+    assert values["STORAGE"] == -(-sum(len(mail.text) for mail in shown)
+                                  // 1024)
+
+
+def test_each_user_of_a_list_has_his_own_copies(dest):
+    account, users = gmail.sample(30), [dest.user(), dest.user()]
+    names = {user.name: "secret" for user in users}
+    with GmailServer(account, users=names) as server:
+        # a %-variable is expanded in a file only
+        conf = dest.write_conf(
+            f"{dest.dir}/gmail.conf",
+            plugins=("migration_imapc", "migration_gmail"),
+            settings=dest.imapc(server, password="secret"))
+        dest.doveadm("backup", "-R", "-F", dest.users_file(*users), "imapc:",
+                     conf=conf).ok()
+        assert server.bodies == 2 * len(account.messages)
+    first, second = map(snapshot.of, users)
+    assert first == second
+    assert first.count() == sum(map(len, account.folders.values()))
+
+
 # -- many folders
 
 def test_more_folders_than_descriptors_allow(dest):
