@@ -22,29 +22,11 @@ static enum pop3_client_ssl_mode ssl_mode(const char *word)
 	return POP3_CLIENT_SSL_NONE;
 }
 
-int pop3_source_get_settings(struct mail_user *user, const char *mailbox,
-			     unsigned int timeout_secs, struct event *event,
-			     struct pop3_client_settings *set_r,
-			     const char **error_r)
+void pop3_source_fill_settings(const struct pop3c_settings *set,
+			       struct mail_user *user,
+			       unsigned int timeout_secs, struct event *event,
+			       struct pop3_client_settings *set_r)
 {
-	struct mail_namespace *ns =
-		mail_namespace_find(user->namespaces, mailbox);
-	struct mail_storage *storage = mail_namespace_get_default_storage(ns);
-	const struct pop3c_storage *pop3c_storage;
-	const struct pop3c_settings *set;
-
-	if (storage == NULL || strcmp(storage->name, POP3C_STORAGE_NAME) != 0) {
-		*error_r = t_strdup_printf("migration_pop3_mailbox = %s: there "
-			"is no namespace with a pop3c location at this name "
-			"(it lies in the namespace with prefix \"%s\", which "
-			"is %s): add the namespace for the POP3 server, or "
-			"name its mailbox", str_sanitize(mailbox, 80),
-			ns->prefix, storage == NULL ? "empty" : storage->name);
-		return -1;
-	}
-	pop3c_storage = POP3C_STORAGE(storage);
-	set = pop3c_storage->set;
-
 	i_zero(set_r);
 	set_r->host = set->pop3c_host;
 	set_r->port = set->pop3c_port;
@@ -59,5 +41,29 @@ int pop3_source_get_settings(struct mail_user *user, const char *mailbox,
 	set_r->busy_retries = BUSY_RETRIES;
 	set_r->user = user;
 	set_r->event = event;
+}
+
+int pop3_source_get_settings(struct mail_user *user, const char *mailbox,
+			     unsigned int timeout_secs, struct event *event,
+			     struct pop3_client_settings *set_r,
+			     const char **error_r)
+{
+	struct mail_namespace *ns =
+		mail_namespace_find(user->namespaces, mailbox);
+	struct mail_storage *storage = mail_namespace_get_default_storage(ns);
+	const struct pop3c_storage *pop3c_storage;
+
+	if (storage == NULL || strcmp(storage->name, POP3C_STORAGE_NAME) != 0) {
+		*error_r = t_strdup_printf("migration_pop3_mailbox = %s: there "
+			"is no namespace with a pop3c location at this name "
+			"(it lies in the namespace with prefix \"%s\", which "
+			"is %s): add the namespace for the POP3 server, or "
+			"name its mailbox", str_sanitize(mailbox, 80),
+			ns->prefix, storage == NULL ? "empty" : storage->name);
+		return -1;
+	}
+	pop3c_storage = POP3C_STORAGE(storage);
+	pop3_source_fill_settings(pop3c_storage->set, user, timeout_secs, event,
+				  set_r);
 	return 0;
 }

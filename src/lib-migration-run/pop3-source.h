@@ -6,6 +6,14 @@
 
 struct mail_user;
 struct event;
+struct pop3c_settings;
+
+/* Stock pop3c's settings as settings of our own client. The strings are not
+   copied. */
+void pop3_source_fill_settings(const struct pop3c_settings *set,
+			       struct mail_user *user,
+			       unsigned int timeout_secs, struct event *event,
+			       struct pop3_client_settings *set_r);
 
 /* How to reach the POP3 server that a mailbox of a pop3c namespace names: the
    pop3c_* settings of that namespace, as stock pop3c would use them. mailbox is

@@ -21,6 +21,7 @@
 #include "doveadm-cmd-compat.h"
 #include "settings-loader.h"
 #include "migration-run.h"
+#include "pop3-source.h"
 #include "migration-pop3-settings.h"
 #include "uidl-gather.h"
 #include "uidl-plan.h"
@@ -29,9 +30,6 @@
 #include "doveadm-uidl.h"
 
 #include <sysexits.h>
-
-/* Attempts while another session has the maildrop: half a minute in all. */
-#define BUSY_RETRIES 5
 
 struct uidl_cmd_context {
 	struct doveadm_mail_cmd_context ctx;
@@ -103,7 +101,6 @@ static int uidl_gather_begin(struct uidl_context *uctx)
 {
 	struct uidl_gather_settings gather_set;
 	struct pop3c_storage *storage = uidl_find_pop3c(uctx);
-	const struct pop3c_settings *set;
 
 	if (storage == NULL) {
 		return uidl_failed(uctx, NULL, EX_CONFIG, t_strdup_printf(
@@ -112,24 +109,10 @@ static int uidl_gather_begin(struct uidl_context *uctx)
 			"the old POP3 server, or name its mailbox",
 			uctx->set->mailbox));
 	}
-	set = storage->set;
 	i_zero(&gather_set);
-	gather_set.pop3.host = set->pop3c_host;
-	gather_set.pop3.port = set->pop3c_port;
-	if (strcmp(set->pop3c_ssl, "pop3s") == 0)
-		gather_set.pop3.ssl_mode = POP3_CLIENT_SSL_POP3S;
-	else if (strcmp(set->pop3c_ssl, "starttls") == 0)
-		gather_set.pop3.ssl_mode = POP3_CLIENT_SSL_STARTTLS;
-	gather_set.pop3.allow_invalid_cert = !set->pop3c_ssl_verify;
-	gather_set.pop3.username = set->pop3c_user;
-	gather_set.pop3.master_user = set->pop3c_master_user;
-	gather_set.pop3.password = set->pop3c_password;
-	gather_set.pop3.no_pipelining =
-		(set->parsed_features & POP3C_FEATURE_NO_PIPELINING) != 0;
-	gather_set.pop3.timeout_secs = uctx->set->timeout;
-	gather_set.pop3.busy_retries = BUSY_RETRIES;
-	gather_set.pop3.user = uctx->user;
-	gather_set.pop3.event = uctx->run->event;
+	pop3_source_fill_settings(storage->set, uctx->user,
+				  uctx->set->timeout, uctx->run->event,
+				  &gather_set.pop3);
 	gather_set.skip_sizes = uctx->set->skip_size_check;
 	gather_set.max_body_bytes = uctx->set->body_limit;
 	gather_set.user = uctx->user;

@@ -21,6 +21,7 @@
 #include "pop3c-settings.h"
 #include "pop3c-storage.h"
 #include "migration-run.h"
+#include "pop3-source.h"
 #include "migration-pop3-private.h"
 
 #define MIGRATION_POP3_CONTEXT(obj) \
@@ -29,9 +30,6 @@
 	MODULE_CONTEXT_REQUIRE(obj, migration_pop3_storage_module)
 #define MIGRATION_POP3_MAIL_CONTEXT_REQUIRE(obj) \
 	MODULE_CONTEXT_REQUIRE(obj, migration_pop3_mail_module)
-
-/* Attempts while another session has the maildrop: half a minute in all. */
-#define BUSY_RETRIES 5
 
 static MODULE_CONTEXT_DEFINE_INIT(migration_pop3_storage_module,
 				  &mail_storage_module_register);
@@ -97,30 +95,6 @@ find_pop3c_settings(struct migration_pop3_user *muser, const char **error_r)
 	pop3c_storage =
 		POP3C_STORAGE(mail_namespace_get_default_storage(ns));
 	return pop3c_storage->set;
-}
-
-static void
-get_client_settings(struct migration_pop3_user *muser,
-		    const struct pop3c_settings *set,
-		    struct pop3_client_settings *client_set_r)
-{
-	i_zero(client_set_r);
-	client_set_r->host = set->pop3c_host;
-	client_set_r->port = set->pop3c_port;
-	if (strcmp(set->pop3c_ssl, "pop3s") == 0)
-		client_set_r->ssl_mode = POP3_CLIENT_SSL_POP3S;
-	else if (strcmp(set->pop3c_ssl, "starttls") == 0)
-		client_set_r->ssl_mode = POP3_CLIENT_SSL_STARTTLS;
-	client_set_r->allow_invalid_cert = !set->pop3c_ssl_verify;
-	client_set_r->username = set->pop3c_user;
-	client_set_r->master_user = set->pop3c_master_user;
-	client_set_r->password = set->pop3c_password;
-	client_set_r->no_pipelining =
-		(set->parsed_features & POP3C_FEATURE_NO_PIPELINING) != 0;
-	client_set_r->timeout_secs = muser->set->timeout;
-	client_set_r->busy_retries = BUSY_RETRIES;
-	client_set_r->user = muser->user;
-	client_set_r->event = muser->event;
 }
 
 /* --- what the destination has already --- */
@@ -419,7 +393,8 @@ ask_pop3(struct migration_pop3_user *muser, struct mailbox *inbox)
 		return;
 	}
 	i_zero(&gather_set);
-	get_client_settings(muser, set, &gather_set.pop3);
+	pop3_source_fill_settings(set, muser->user, muser->set->timeout,
+				  muser->event, &gather_set.pop3);
 	gather_set.skip_sizes = muser->set->skip_size_check;
 	gather_set.max_body_bytes = muser->set->body_limit;
 	gather_set.user = muser->user;
