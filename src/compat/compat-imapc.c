@@ -4,10 +4,13 @@
 #include "str.h"
 #include "mail-user.h"
 #include "mail-storage-settings.h"
+#include "mailbox-list-private.h"
 #include "imapc-client-private.h"
 #include "imapc-settings.h"
 #include "imapc-storage.h"
 #include "compat-imapc.h"
+
+#include <ctype.h>
 
 #if DOVECOT_PREREQ(2, 4, 0)
 
@@ -46,6 +49,22 @@ compat_imapc_settings_with_search(const struct imapc_settings *set,
 {
 	/* off means that the administrator turned it off */
 	return set;
+}
+
+char compat_imapc_list_get_escape_char(const struct mailbox_list *list)
+{
+	return list->mail_set->mailbox_list_visible_escape_char[0];
+}
+
+bool compat_imapc_name_misread(const char *vname)
+{
+	const char *p;
+
+	for (p = strchr(vname, '%'); p != NULL; p = strchr(p + 1, '%')) {
+		if (i_isxdigit(p[1]) && i_isxdigit(p[2]))
+			return TRUE;
+	}
+	return FALSE;
 }
 
 void compat_imapc_client_set_retry_count(struct imapc_client *client,
@@ -137,6 +156,16 @@ compat_imapc_settings_with_search(const struct imapc_settings *set, pool_t pool)
 	*copy = *set;
 	copy->parsed_features |= IMAPC_FEATURE_SEARCH;
 	return copy;
+}
+
+char compat_imapc_list_get_escape_char(const struct mailbox_list *list)
+{
+	return list->set.vname_escape_char;
+}
+
+bool compat_imapc_name_misread(const char *vname)
+{
+	return strchr(vname, '%') != NULL;
 }
 
 void compat_imapc_client_set_retry_count(struct imapc_client *client,

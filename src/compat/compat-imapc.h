@@ -5,6 +5,7 @@
 struct mail_user;
 struct imapc_client;
 struct imapc_settings;
+struct mailbox_list;
 
 /* What differs in imapc. 2.3 has most features off unless imapc_features names
    them; 2.4 has them on unless imapc_features says no-…, with the same bits
@@ -33,6 +34,14 @@ const char *compat_imapc_user_enable_features(struct mail_user *user);
    already so, else a copy of them from the pool. */
 const struct imapc_settings *
 compat_imapc_settings_with_search(const struct imapc_settings *set, pool_t pool);
+
+/* The character with which the list escapes what a mailbox's visible name
+   cannot hold. */
+char compat_imapc_list_get_escape_char(const struct mailbox_list *list);
+
+/* TRUE if dsync takes the name for another one because of a % in it: any % on
+   2.3, one with two hex digits on 2.4. */
+bool compat_imapc_name_misread(const char *vname);
 
 /* How many times connecting may be tried again. */
 void compat_imapc_client_set_retry_count(struct imapc_client *client,

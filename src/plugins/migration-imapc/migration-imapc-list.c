@@ -2,6 +2,7 @@
 
 #include "lib.h"
 #include "array.h"
+#include "str.h"
 #include "mailbox-tree.h"
 #include "imapc-client-private.h"
 #include "imapc-connection.h"
@@ -78,6 +79,94 @@ migration_imapc_list_check_prefix(struct migration_imapc_list *mlist)
 	migration_imapc_list_set_prefix(mlist, written);
 }
 
+/* ---- names ---- */
+
+/* imapc-percent: dsync takes a % in the name of any mailbox for the beginning
+   of an escape sequence, but imapc does not write its names that way: "%41"
+   becomes "A", and "50%" is renamed to itself at each run, which then asks for
+   another one. */
+static bool migration_imapc_list_escapes_percent(struct mailbox_list *list)
+{
+	return list->ns->user->dsyncing &&
+		compat_imapc_list_get_escape_char(list) != '%';
+}
+
+/* A mailbox that this list cannot show under a name of its own. */
+static void
+migration_imapc_list_tell(struct migration_imapc_list *mlist,
+			  enum migration_severity severity,
+			  const char *storage_name, const char *what,
+			  const char *why)
+{
+	struct mailbox_list *list = &mlist->list->list;
+	const char *name;
+
+	if (!array_is_created(&mlist->told))
+		p_array_init(&mlist->told, list->pool, 4);
+	array_foreach_elem(&mlist->told, name) {
+		if (strcmp(name, storage_name) == 0)
+			return;
+	}
+	name = p_strdup(list->pool, storage_name);
+	array_push_back(&mlist->told, &name);
+	migration_run_finding(migration_run_find(list->ns->user), severity,
+			      storage_name, 0, what, "%s", why);
+}
+
+/* With imapc_list_prefix the server's "INBOX*" also matches names that only
+   begin with the same letters, and imapc panics (imapc-prefix-neighbour). And
+   INBOX.INBOX would be called INBOX, which is another mailbox: imapc leaves it
+   out and says nothing (imapc-inbox-inbox). Returns FALSE if the name is
+   outside of the prefix. */
+static bool
+migration_imapc_list_check_name(struct migration_imapc_list *mlist,
+				const char *storage_name)
+{
+	const char *rest, *prefix = mlist->list->set->imapc_list_prefix;
+	size_t len = strlen(prefix);
+
+	if (len == 0 || storage_name[0] == '\0' ||
+	    strcasecmp(storage_name, "INBOX") == 0)
+		return TRUE;
+	rest = storage_name + len;
+	if (strncmp(storage_name, prefix, len) != 0 || (rest[0] != '\0' &&
+	    rest[0] != mailbox_list_get_hierarchy_sep(&mlist->list->list))) {
+		migration_imapc_list_tell(mlist, MIGRATION_SEVERITY_INFO,
+			storage_name, "mailbox-outside-prefix",
+			"it is not below imapc_list_prefix and is left out");
+		return FALSE;
+	}
+	if (rest[0] != '\0' && strcasecmp(rest + 1, "INBOX") == 0) {
+		migration_imapc_list_tell(mlist, MIGRATION_SEVERITY_ERROR,
+			storage_name, "mailbox-name-taken",
+			"without imapc_list_prefix its name is INBOX, which is "
+			"another mailbox: it is left out. Rename it at the "
+			"source.");
+	}
+	return TRUE;
+}
+
+static const char *
+migration_imapc_list_get_vname(struct mailbox_list *_list,
+			       const char *storage_name)
+{
+	struct migration_imapc_list *mlist =
+		MIGRATION_IMAPC_LIST_CONTEXT(_list);
+	const char *vname;
+	string_t *str;
+
+	/* the prefix itself is a name that is never used */
+	if (!migration_imapc_list_check_name(mlist, storage_name))
+		storage_name = mlist->list->set->imapc_list_prefix;
+	vname = mlist->module_ctx.super.get_vname(_list, storage_name);
+	if (!migration_imapc_list_escapes_percent(_list) ||
+	    !compat_imapc_name_misread(vname))
+		return vname;
+	str = t_str_new(64);
+	mailbox_list_name_escape(vname, "%", str);
+	return str_c(str);
+}
+
 static const char *
 migration_imapc_list_get_storage_name(struct mailbox_list *_list,
 				      const char *vname)
@@ -86,6 +175,8 @@ migration_imapc_list_get_storage_name(struct mailbox_list *_list,
 		MIGRATION_IMAPC_LIST_CONTEXT(_list);
 
 	migration_imapc_list_check_prefix(mlist);
+	if (migration_imapc_list_escapes_percent(_list))
+		mailbox_list_name_unescape(&vname, '%');
 	return mlist->module_ctx.super.get_storage_name(_list, vname);
 }
 
@@ -352,6 +443,7 @@ void migration_imapc_list_created(struct mailbox_list *_list)
 	v->iter_deinit = migration_imapc_list_iter_deinit;
 	v->subscriptions_refresh = migration_imapc_list_subscriptions_refresh;
 	v->get_storage_name = migration_imapc_list_get_storage_name;
+	v->get_vname = migration_imapc_list_get_vname;
 	MODULE_CONTEXT_SET(_list, migration_imapc_list_module, mlist);
 
 	if (mlist->list->set->imapc_host[0] == '\0')

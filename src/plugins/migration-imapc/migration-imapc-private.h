@@ -30,6 +30,8 @@ struct migration_imapc_list {
 	/* imapc_list_prefix as it was written, if it was cut because it ended
 	   with what looks like the hierarchy separator; else NULL */
 	const char *written_prefix;
+	/* mailboxes of which something was told */
+	ARRAY_TYPE(const_string) told;
 	/* patterns of the latest listing */
 	const char *const *patterns;
 	pool_t patterns_pool;
