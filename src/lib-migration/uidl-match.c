@@ -409,6 +409,8 @@ uidl_match_get_imap(struct uidl_match *match, unsigned int imap_idx,
 	return mail->evidence;
 }
 
+static const char likeness_size[] = "the same size, but another header";
+
 /* How near a mail comes to a leftover, 0 = not at all. One that is free itself
    is nearer than one that has its partner. */
 static unsigned int
@@ -430,7 +432,7 @@ get_nearness(const struct match_mail *mail, const struct match_mail *other,
 		}
 	}
 	if (other->size == mail->size && is_free) {
-		*likeness_r = "the same size, but another header";
+		*likeness_r = likeness_size;
 		return 1;
 	}
 	return 0;
@@ -493,8 +495,10 @@ leftover_reason(struct uidl_match *match, enum match_side side,
 	if (mail->body != NULL && other->body != NULL &&
 	    (mail->body->sum[0] != other->body->sum[0] ||
 	     mail->body->sum[1] != other->body->sum[1])) {
-		return t_strdup_printf("%s %s mail has %s, but another body",
-				       article, other_name, likeness);
+		return t_strdup_printf("%s %s mail has %s%s another body",
+				       article, other_name, likeness,
+				       likeness == likeness_size ?
+				       " and" : ", but");
 	}
 	return t_strdup_printf("%s %s mail has %s, which is not enough",
 			       article, other_name, likeness);
