@@ -478,7 +478,7 @@ def test_namespace_asked_for(dest, pair):
 # -- a source that breaks
 
 @pytest.mark.parametrize("times", [1, 1000], ids=["once", "always"])
-@pytest.mark.parametrize("after_bytes", [0, 350, 600, 1500, 3000, 9000])
+@pytest.mark.parametrize("after_bytes", [0, 100, 350, 600, 1500, 3000, 9000])
 @pytest.mark.parametrize("action", ["cut", "close"])
 def test_connection_breaks(source, dest, pair, action, after_bytes, times):
     """Equal after all, or one clear error: never a crash, and never a
