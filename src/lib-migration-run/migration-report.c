@@ -318,6 +318,22 @@ append_count(string_t *dest, const struct migration_run *run,
 	str_printfa(dest, ", %"PRIu64" %s", run->counters[counter], unit);
 }
 
+/* "474 kB": a person wants to know how much it was */
+static void append_bytes(string_t *dest, const struct migration_run *run)
+{
+	static const char *const units[] = { "bytes", "kB", "MB", "GB", "TB" };
+	uint64_t amount = run->counters[MIGRATION_COUNTER_BYTES_FETCHED];
+	unsigned int unit = 0;
+
+	if (amount == 0)
+		return;
+	while (amount >= 10000 && unit + 1 < N_ELEMENTS(units)) {
+		amount = amount / 1000 + (amount % 1000 >= 500 ? 1 : 0);
+		unit++;
+	}
+	str_printfa(dest, ", %"PRIu64" %s", amount, units[unit]);
+}
+
 void migration_report_append_summary(string_t *dest,
 				     const struct migration_run *run)
 {
@@ -335,7 +351,7 @@ void migration_report_append_summary(string_t *dest,
 	append_count(dest, run, MIGRATION_COUNTER_MAILBOXES, "mailboxes");
 	append_count(dest, run, MIGRATION_COUNTER_MAILS_SEEN, "mails");
 	append_count(dest, run, MIGRATION_COUNTER_MAILS_FETCHED, "fetched");
-	append_count(dest, run, MIGRATION_COUNTER_BYTES_FETCHED, "bytes");
+	append_bytes(dest, run);
 	append_count(dest, run, MIGRATION_COUNTER_MAILS_SAVED, "saved");
 	append_count(dest, run, MIGRATION_COUNTER_MAILS_SKIPPED, "skipped");
 	append_count(dest, run, MIGRATION_COUNTER_MAILS_EXPUNGED, "expunged");

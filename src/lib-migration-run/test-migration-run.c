@@ -139,6 +139,35 @@ START_TEST(test_summary)
 END_TEST
 
 static const struct {
+	uint64_t bytes;
+	const char *text;
+} sizes[] = {
+	{ 0, ": 0.0 s, 0 findings\n" },
+	{ 1, ": 0.0 s, 1 bytes, 0 findings\n" },
+	{ 9999, ": 0.0 s, 9999 bytes, 0 findings\n" },
+	{ 474128, ": 0.0 s, 474 kB, 0 findings\n" },
+	{ 12345678, ": 0.0 s, 12 MB, 0 findings\n" },
+	{ 2500000000, ": 0.0 s, 2500 MB, 0 findings\n" },
+	{ UINT64_MAX, ": 0.0 s, 18446744 TB, 0 findings\n" },
+};
+
+START_TEST(test_summary_bytes)
+{
+	struct migration_run *run;
+	string_t *str = t_str_new(256);
+
+	run = migration_run_begin(&user_1, "backup", "");
+	migration_run_count(run, MIGRATION_COUNTER_BYTES_FETCHED,
+			    sizes[_i].bytes);
+	migration_run_finish(run, 0);
+	run->end_time = run->start_time;
+	migration_report_append_summary(str, run);
+	ck_assert_str_eq(str_c(str) + strlen("backup of u1"), sizes[_i].text);
+	migration_run_forget();
+}
+END_TEST
+
+static const struct {
 	const char *text, *json;
 } strings[] = {
 	{ "", "\"\"" },
@@ -216,6 +245,7 @@ int main(void)
 	tcase_add_test(tc, test_reset_between_users);
 	tcase_add_test(tc, test_findings_bounded);
 	tcase_add_test(tc, test_summary);
+	tcase_add_loop_test(tc, test_summary_bytes, 0, N_ELEMENTS(sizes));
 	tcase_add_loop_test(tc, test_string, 0, N_ELEMENTS(strings));
 	tcase_add_test(tc, test_save);
 	suite_add_tcase(s, tc);

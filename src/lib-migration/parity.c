@@ -41,6 +41,53 @@ static const char *const kind_names[] = {
 _Static_assert(N_ELEMENTS(kind_names) == PARITY_KIND_COUNT,
 	       "each kind of difference has a name");
 
+static const char *const kind_hints[] = {
+	[PARITY_MAILBOX_MISSING] =
+		"run the migration again, without leaving mailboxes out",
+	[PARITY_MAILBOX_EXTRA] =
+		"made by users or by the configuration at the destination; "
+		"--allow-extra expects it",
+	[PARITY_SUBSCRIPTION] =
+		"changed after the migration, or the source lists them below "
+		"another prefix (imapc_list_prefix)",
+	[PARITY_UIDVALIDITY] =
+		"the mailbox existed before the migration, or was filled by "
+		"import: only backup and sync into a new mailbox keep it",
+	[PARITY_UIDNEXT] =
+		"run the migration again",
+	[PARITY_MAIL_MISSING] =
+		"new at the source, or deleted at the destination: run the "
+		"migration again",
+	[PARITY_MAIL_EXTRA] =
+		"new at the destination, or deleted at the source: "
+		"--allow-extra expects it, backup would delete it",
+	[PARITY_FLAGS] =
+		"users read mail after the last run: run it again before they "
+		"move, with sync -1R if they have moved",
+	[PARITY_KEYWORDS] =
+		"users set them after the last run, or the destination's "
+		"format has no room (maildir: 26 names)",
+	[PARITY_DATE] =
+		"the mails did not come by this migration: other tools and "
+		"copied files lose INTERNALDATE",
+	[PARITY_SIZE] =
+		"see the texts; if they are the same, doveadm force-resync "
+		"corrects the destination's index",
+	[PARITY_TEXT] =
+		"something changed the mail on its way or at the destination: "
+		"compare it by hand before the source is switched off",
+	[PARITY_UIDL] =
+		"enable migration_pop3; for mail that is here already run "
+		"doveadm migration uidl",
+	[PARITY_UIDL_OTHER_MAIL] =
+		"the UIDLs were given by order or size alone: run "
+		"doveadm migration uidl",
+	[PARITY_POP3_ORDER] =
+		"run doveadm migration uidl",
+};
+_Static_assert(N_ELEMENTS(kind_hints) == PARITY_KIND_COUNT,
+	       "each kind of difference has a hint");
+
 static const struct {
 	enum mail_flags flag;
 	const char *name;
@@ -60,6 +107,12 @@ const char *parity_kind_name(enum parity_kind kind)
 {
 	i_assert(kind < PARITY_KIND_COUNT);
 	return kind_names[kind];
+}
+
+const char *parity_kind_hint(enum parity_kind kind)
+{
+	i_assert(kind < PARITY_KIND_COUNT);
+	return kind_hints[kind];
 }
 
 /*

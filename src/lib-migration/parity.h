@@ -107,6 +107,9 @@ struct parity_policy {
 /* A stable word: "mail-missing". */
 const char *parity_kind_name(enum parity_kind kind);
 
+/* The likeliest cause of such differences, and what to do about them. */
+const char *parity_kind_hint(enum parity_kind kind);
+
 /* Digest of one text, fed in pieces of any size. */
 struct parity_digest_ctx {
 	struct sha256_ctx sha;

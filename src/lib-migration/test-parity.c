@@ -134,6 +134,21 @@ START_TEST(test_digest_pieces)
 }
 END_TEST
 
+START_TEST(test_kinds)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < PARITY_KIND_COUNT; i++) {
+		ck_assert_ptr_nonnull(parity_kind_name(i));
+		ck_assert_ptr_nonnull(parity_kind_hint(i));
+		for (j = 0; j < i; j++) {
+			ck_assert_str_ne(parity_kind_name(i),
+					 parity_kind_name(j));
+		}
+	}
+}
+END_TEST
+
 /*
  * Sample
  */
@@ -647,6 +662,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, test_digest, 0, N_ELEMENTS(digests));
 	tcase_add_test(tc, test_digest_pieces);
+	tcase_add_test(tc, test_kinds);
 	tcase_add_loop_test(tc, test_sample_size, 0, N_ELEMENTS(samples));
 	tcase_add_test(tc, test_sample_grows);
 	tcase_add_test(tc, test_sample_asks_about_sizes);

@@ -106,7 +106,12 @@ def test_verify_section(source, dest, theirs):
     assert report["counters"]["mails_compared"] == 6
 
     section = report["verify"]
+    assert list(section) == ["equal", "sample_percent", "allow_extra", "hints",
+                             "mailboxes"]
     assert section["equal"] is False
+    assert list(section["hints"]) == ["mail-missing"]
+    assert section["hints"]["mail-missing"] in result.err
+    assert "NOT equal: 1 of 2" in result.err
     boxes = {box["mailbox"]: box for box in section["mailboxes"]}
     assert list(boxes["INBOX"]) == documented("verify.md", "## In the report")
     assert boxes["INBOX"]["differences"] == {"mail-missing": 1}

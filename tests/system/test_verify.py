@@ -71,6 +71,7 @@ def test_a_migrated_user_is_equal(dest, pair):
             for name, row in rows(result).items()} == {
         name: (count, count, "equal") for name, count in FOLDERS.items()}
     assert "15 compared" in result.err and "0 findings" in result.err
+    assert "Everything that was compared is equal" in result.err
 
 
 def test_sample_and_full(dest, source):

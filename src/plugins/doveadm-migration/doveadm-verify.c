@@ -10,6 +10,7 @@
 #include "doveadm-print.h"
 #include "doveadm-cmd-compat.h"
 #include "second-user.h"
+#include "migration-report.h"
 #include "migration-run.h"
 #include "doveadm-migration-run.h"
 #include "verify-pop3.h"
@@ -45,6 +46,8 @@ struct verify_context {
 	ARRAY_TYPE(verify_name) source_names, dest_names;
 	string_t *results_json;
 	unsigned int equal_count, different_count;
+	/* differences of all mailboxes */
+	unsigned int kind_counts[PARITY_KIND_COUNT];
 };
 
 static const char *const no_words[] = { NULL };
@@ -106,6 +109,8 @@ static void
 verify_finish_result(struct verify_context *vctx, struct verify_result *result,
 		     const ARRAY_TYPE(parity_difference) *differences)
 {
+	unsigned int i;
+
 	verify_result_add(result, vctx->run, differences);
 	if (vctx->cmd->details)
 		verify_print_differences(result, differences);
@@ -119,6 +124,10 @@ verify_finish_result(struct verify_context *vctx, struct verify_result *result,
 		vctx->equal_count++;
 	else
 		vctx->different_count++;
+	for (i = 0; i < PARITY_KIND_COUNT; i++) {
+		vctx->kind_counts[i] +=
+			result->counts[PARITY_WEIGHT_DIFFERENT][i];
+	}
 	e_debug(vctx->run->event, "Mailbox %s: %u mails at the source, %u at "
 		"the destination, %u texts compared: %s", result->name,
 		result->source_count, result->dest_count, result->text_count,
@@ -480,17 +489,61 @@ static void verify_pop3(struct verify_context *vctx)
 /*
  * One user
  */
+static bool verify_is_equal(const struct verify_context *vctx)
+{
+	return vctx->different_count == 0 && vctx->cmd->ctx.exit_code == 0;
+}
+
+static void verify_append_hints(struct verify_context *vctx, string_t *dest)
+{
+	bool first = TRUE;
+	unsigned int i;
+
+	for (i = 0; i < PARITY_KIND_COUNT; i++) {
+		if (vctx->kind_counts[i] == 0)
+			continue;
+		str_printfa(dest, "%s\"%s\": ", first ? "" : ", ",
+			    parity_kind_name(i));
+		migration_report_append_string(dest, parity_kind_hint(i));
+		first = FALSE;
+	}
+}
+
 static void verify_add_section(struct verify_context *vctx)
 {
 	const struct verify_cmd_context *cmd = vctx->cmd;
+	string_t *json = t_str_new(1024);
 
-	migration_run_add_section(vctx->run, "verify", t_strdup_printf(
-		"{\n   \"equal\": %s,\n   \"sample_percent\": %u,\n"
-		"   \"allow_extra\": %s,\n   \"mailboxes\": [%s\n   ]\n  }",
-		vctx->different_count == 0 && cmd->ctx.exit_code == 0 ?
-		"true" : "false", cmd->sample_percent,
-		cmd->policy.allow_extra ? "true" : "false",
-		str_c(vctx->results_json)));
+	str_printfa(json, "{\n   \"equal\": %s,\n   \"sample_percent\": %u,\n"
+		    "   \"allow_extra\": %s,\n   \"hints\": {",
+		    verify_is_equal(vctx) ? "true" : "false",
+		    cmd->sample_percent,
+		    cmd->policy.allow_extra ? "true" : "false");
+	verify_append_hints(vctx, json);
+	str_printfa(json, "},\n   \"mailboxes\": [%s\n   ]\n  }",
+		    str_c(vctx->results_json));
+	migration_run_add_section(vctx->run, "verify", str_c(json));
+}
+
+/* One line that says it, and what to do about each kind of difference. */
+static void verify_show_verdict(struct verify_context *vctx)
+{
+	unsigned int i, rows = vctx->equal_count + vctx->different_count;
+
+	if (verify_is_equal(vctx)) {
+		e_info(vctx->run->event, "Everything that was compared is equal");
+		return;
+	}
+	if (vctx->different_count > 0) {
+		e_info(vctx->run->event, "NOT equal: %u of %u",
+		       vctx->different_count, rows);
+	}
+	for (i = 0; i < PARITY_KIND_COUNT; i++) {
+		if (vctx->kind_counts[i] == 0)
+			continue;
+		e_info(vctx->run->event, "%s (%u): %s", parity_kind_name(i),
+		       vctx->kind_counts[i], parity_kind_hint(i));
+	}
 }
 
 static int verify_both_users(struct verify_context *vctx, pool_t pool)
@@ -552,6 +605,7 @@ verify_run_user(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	vctx.results_json = str_new(default_pool, 1024);
 	ret = verify_both_users(&vctx, pool);
 	verify_add_section(&vctx);
+	verify_show_verdict(&vctx);
 	str_free(&vctx.results_json);
 	pool_unref(&pool);
 	mail_user_deinit(&vctx.source_user);
