@@ -680,6 +680,12 @@ mdbox_write_all(struct mdbox_work *work, ARRAY_TYPE(mdbox_target) *todo,
 		if (round > 0) {
 			i_sleep_msecs(MDBOX_BUSY_WAIT_MSECS);
 			ret = mdbox_resync(work, error_r);
+			/* a lookup refreshes it only for mails that it does
+			   not know, not for mails that a purge has moved */
+			if (ret == 0 && mdbox_map_refresh(work->map) < 0) {
+				*error_r = storage_error(work);
+				ret = -1;
+			}
 		}
 		if (ret == 0)
 			ret = mdbox_find_targets(work, todo, &targets, error_r);

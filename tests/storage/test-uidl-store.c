@@ -704,6 +704,128 @@ static void test_killed(void)
 	}
 }
 
+/*
+ * Other processes go on meanwhile
+ */
+
+#define TRAFFIC_ROUNDS 25
+
+static unsigned int traffic_errors;
+
+static void
+traffic_error_handler(const struct failure_context *ctx, const char *format,
+		      va_list args)
+{
+	traffic_errors++;
+	default_error_handler(ctx, format, args);
+}
+
+/* deliveries, expunges and purges */
+static void account_traffic(struct account *account, string_t *dest)
+{
+	struct mailbox *box = box_open(account, "INBOX");
+	struct mailbox_status status;
+	unsigned int i;
+
+	i_set_error_handler(traffic_error_handler);
+	for (i = 0; i < TRAFFIC_ROUNDS; i++) T_BEGIN {
+		mail_save(box, 50 + i, NULL, 0);
+		if (mailbox_sync(box, 0) < 0)
+			str_append(dest, "sync failed ");
+		mailbox_get_open_status(box, STATUS_UIDNEXT, &status);
+		mail_expunge_uid(box, status.uidnext - 1);
+		if (i % 5 == 0)
+			account_purge(account, dest);
+	} T_END;
+	mailbox_free(&box);
+	if (traffic_errors > 0)
+		str_printfa(dest, "%u errors", traffic_errors);
+}
+
+/* all UIDLs changed again and again, and at last what is wanted */
+static void account_change_often(struct account *account, string_t *dest)
+{
+	struct uidl_store_change others[N_ELEMENTS(changes)];
+	struct uidl_store_result result;
+	struct mailbox *box = box_open(account, "INBOX");
+	const char *error;
+	unsigned int i, j;
+	int ret;
+
+	i_set_error_handler(traffic_error_handler);
+	for (i = 0; i <= 8; i++) T_BEGIN {
+		memcpy(others, changes, sizeof(others));
+		for (j = 0; j < N_ELEMENTS(others) && i < 8; j++)
+			others[j].uidl = t_strdup_printf("round-%u-%u", i, j);
+		ret = uidl_store_write(box, others, N_ELEMENTS(others),
+				       &result, &error);
+		if (ret < 0 || result.vanished > 0)
+			str_printfa(dest, "%s ", ret < 0 ? error : "vanished");
+	} T_END;
+	mailbox_free(&box);
+	if (traffic_errors > 0)
+		str_printfa(dest, "%u errors", traffic_errors);
+}
+
+/* one process makes traffic while this one's other child changes UIDLs */
+static const char *change_in_traffic(struct account *account)
+{
+	const char *said;
+	int status;
+	pid_t pid;
+
+	if ((pid = fork()) == -1)
+		i_fatal("Can't make a child: %m");
+	if (pid == 0) {
+		string_t *result = str_new(default_pool, 128);
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		hostpid_init();
+		account_traffic(account, result);
+		_exit(str_len(result) == 0 ? 0 : 1);
+	}
+	said = in_child(account, account_change_often);
+	if (waitpid(pid, &status, 0) != pid)
+		i_fatal("waitpid() failed: %m");
+	test_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	return said;
+}
+
+static void test_in_traffic(void)
+{
+	struct test_mail_storage_ctx *ctx;
+	struct account account;
+	string_t *expected;
+	const char *described;
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(drivers); i++) T_BEGIN {
+		test_begin(t_strdup_printf("deliveries, expunges and purges "
+			"meanwhile (%s%s)", drivers[i].driver,
+			drivers[i].option == NULL ? "" : ", small files"));
+		ctx = test_mail_storage_init();
+		account_init(ctx, i, account_fill_old, FALSE, &account);
+		described = in_child(&account, account_describe);
+		test_assert_strcmp_idx(change_in_traffic(&account), "", i);
+		test_assert_strcmp_idx(in_child(&account, account_list),
+				       changed_list, i);
+		test_assert_strcmp_idx(in_child(&account, account_resync),
+				       "", i);
+		/* only the UIDs of the mails that came and went are used up */
+		expected = t_str_new(1024);
+		str_printfa(expected, "INBOX 6 messages, next %u,%s",
+			    8 + TRAFFIC_ROUNDS,
+			    strstr(described, " 8,") + strlen(" 8,"));
+		test_assert_strcmp_idx(in_child(&account, account_describe),
+				       str_c(expected), i);
+		test_assert_strcmp_idx(in_child(&account, account_list),
+				       changed_list, i);
+		test_mail_storage_deinit_user(ctx);
+		test_mail_storage_deinit(&ctx);
+		test_end();
+	} T_END;
+}
+
 int main(int argc, char **argv)
 {
 	const enum master_service_flags flags =
@@ -714,6 +836,7 @@ int main(int argc, char **argv)
 	static void (*const tests[])(void) = {
 		test_change_bare,
 		test_change_old,
+		test_in_traffic,
 		test_killed,
 		NULL
 	};
