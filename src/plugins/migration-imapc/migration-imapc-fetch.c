@@ -45,6 +45,9 @@
    before they are needed, few enough that a server which has to look into each
    mail for its size does not keep us waiting. */
 #define MIGRATION_IMAPC_SIZES_CHUNK 2000
+/* ... and in how many parts their set may fall: servers refuse long lines, some
+   of them from 8 kB on */
+#define MIGRATION_IMAPC_SIZES_MAX_RANGES 300
 /* There is nothing to limit in fewer mails than these */
 #define MIGRATION_IMAPC_SIZES_MIN_MAILS 32
 
@@ -68,8 +71,8 @@ struct migration_imapc_search {
 
 	/* mails whose sizes are still to be asked for */
 	ARRAY_TYPE(seq_range) size_seqs;
-	/* the last mail whose size was asked for */
-	uint32_t sizes_asked_seq;
+	/* the last mail whose size was asked for, and how far it was ahead */
+	uint32_t sizes_asked_seq, sizes_ahead;
 	/* it is dsync's list of all mails */
 	bool dsync_list;
 };
@@ -79,6 +82,8 @@ struct migration_imapc_mail {
 	/* the search in whose window the mail is, or NULL */
 	struct migration_imapc_search *search;
 	uint64_t taken_size;
+	/* the mail that the server refused to give, or 0 */
+	uint32_t refused_uid;
 };
 
 /* ---- what to ask for ---- */
@@ -276,7 +281,8 @@ migration_imapc_search_next_uids(struct migration_imapc_search *search,
 
 	seq_range_array_iter_init(&iter, &search->size_seqs);
 	for (n = 0; n < MIGRATION_IMAPC_SIZES_CHUNK; n++) {
-		if (!seq_range_array_iter_nth(&iter, n, &seq))
+		if (!seq_range_array_iter_nth(&iter, n, &seq) ||
+		    array_count(uids) >= MIGRATION_IMAPC_SIZES_MAX_RANGES)
 			break;
 		mail_index_lookup_uid(view, seq, &uid);
 		seq_range_array_add(uids, uid);
@@ -298,7 +304,7 @@ migration_imapc_search_ask_sizes(struct migration_imapc_search *search,
 	string_t *str;
 
 	if (array_is_empty(&search->size_seqs) || !mmbox->mbox->selected ||
-	    seq + MIGRATION_IMAPC_SIZES_CHUNK / 2 <= search->sizes_asked_seq)
+	    seq + search->sizes_ahead / 2 <= search->sizes_asked_seq)
 		return;
 	/* what the search left out is not wanted */
 	if (seq > 1)
@@ -308,6 +314,7 @@ migration_imapc_search_ask_sizes(struct migration_imapc_search *search,
 
 	t_array_init(&uids, 64);
 	migration_imapc_search_next_uids(search, &uids);
+	search->sizes_ahead = search->sizes_asked_seq - seq;
 
 	str = t_str_new(256);
 	str_append(str, "UID FETCH ");
@@ -649,6 +656,57 @@ migration_imapc_mail_count(struct migration_imapc_mailbox *mmbox,
 		migration_run_count(run, MIGRATION_COUNTER_BYTES_FETCHED, size);
 }
 
+/* TRUE if it is the server that does not give this mail. A lost connection is
+   no fault of the mail, and a mail that is gone is no fault at all. */
+static bool migration_imapc_mail_is_refused(struct mail *mail)
+{
+	struct imapc_mail *imail = IMAPC_MAIL(mail);
+	struct imapc_mailbox *mbox = IMAPC_MAILBOX(mail->box);
+
+	return !mail->expunged && imail->last_fetch_reply != NULL &&
+		mail->lookup_abort == MAIL_LOOKUP_ABORT_NEVER &&
+		mbox->client_box != NULL &&
+		imapc_client_mailbox_is_opened(mbox->client_box);
+}
+
+static int
+migration_imapc_mail_get_stream(struct mail *mail, bool get_body,
+				struct message_size *hdr_size,
+				struct message_size *body_size,
+				struct istream **stream_r)
+{
+	struct mail_private *pmail = (struct mail_private *)mail;
+	struct migration_imapc_mail *mmail =
+		MIGRATION_IMAPC_MAIL_CONTEXT_REQUIRE(pmail);
+	struct imapc_mail *imail = IMAPC_MAIL(mail);
+	struct migration_run *run;
+
+	if (mmail->module_ctx.super.get_stream(mail, get_body, hdr_size,
+					       body_size, stream_r) == 0)
+		return 0;
+	if (mail->uid == mmail->refused_uid ||
+	    !migration_imapc_mail_is_refused(mail))
+		return -1;
+
+	/* The refusal may have been meant for another mail of the same
+	   command: ask for this one alone. */
+	mmail->refused_uid = mail->uid;
+	run = migration_run_find(mail->box->storage->user);
+	migration_run_count(run, MIGRATION_COUNTER_RETRIES, 1);
+	if (mmail->module_ctx.super.get_stream(mail, get_body, hdr_size,
+					       body_size, stream_r) == 0)
+		return 0;
+	/* dsync ends the run here: say which mail it was */
+	if (migration_imapc_mail_is_refused(mail)) {
+		migration_run_finding(run, MIGRATION_SEVERITY_ERROR,
+			mail->box->vname, mail->uid, "mail-unreadable",
+			"The source answers: %s. Run again; if it stays like "
+			"this, remove or repair the mail at the source.",
+			imail->last_fetch_reply);
+	}
+	return -1;
+}
+
 static void migration_imapc_mail_close(struct mail *mail)
 {
 	struct mail_private *pmail = (struct mail_private *)mail;
@@ -680,6 +738,7 @@ void migration_imapc_mail_allocated(struct mail *mail)
 	pmail->vlast = &mmail->module_ctx.super;
 	v->prefetch = migration_imapc_mail_prefetch;
 	v->add_temp_wanted_fields = migration_imapc_mail_add_temp_wanted_fields;
+	v->get_stream = migration_imapc_mail_get_stream;
 	v->close = migration_imapc_mail_close;
 	MODULE_CONTEXT_SET(pmail, migration_imapc_mail_module, mmail);
 }
