@@ -383,11 +383,25 @@ import_target_set_metadata(struct import_target *target,
 	}
 }
 
+/* sdbox puts a GUID into the cache file only when it is asked for it, and has
+   to open the mail's file then. So the next run need not open all files. */
+static void import_target_cache_guid(struct mail *mail, struct mail *dest_mail)
+{
+	const char *guid;
+
+	if (mail_get_special(mail, MAIL_FETCH_GUID, &guid) == 0 &&
+	    *guid != '\0') {
+		index_mail_cache_add(INDEX_MAIL(dest_mail), MAIL_CACHE_GUID,
+				     guid, strlen(guid));
+	}
+}
+
 static int
 import_target_copy(struct import_target *target, struct mail *mail,
 		   bool keep_uid)
 {
 	struct mail_save_context *ctx;
+	struct mail *dest_mail;
 
 	if (import_target_open_mail(target, mail) < 0 ||
 	    import_target_begin_save(target) < 0)
@@ -397,7 +411,12 @@ import_target_copy(struct import_target *target, struct mail *mail,
 	import_target_set_metadata(target, ctx, mail);
 	if (keep_uid)
 		mailbox_save_set_uid(ctx, mail->uid);
-	return mailbox_copy(&ctx, mail);
+	dest_mail = ctx->dest_mail;
+	if (mailbox_copy(&ctx, mail) < 0)
+		return -1;
+	if (is_sdbox(target->box))
+		import_target_cache_guid(mail, dest_mail);
+	return 0;
 }
 
 static int
