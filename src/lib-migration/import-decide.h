@@ -38,6 +38,13 @@ struct import_identity {
 	uoff_t size;
 	uint64_t header[2];
 	struct body_digest body;
+
+	/* They do not tell one mail from another, but among equal mails those
+	   with equal flags are partners: otherwise the flags of twins would
+	   spread from one to the other with each run. */
+	enum mail_flags flags;
+	/* see import_index_keywords() */
+	uint64_t keywords;
 };
 
 enum import_match {

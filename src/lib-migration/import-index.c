@@ -15,11 +15,21 @@ struct import_entry {
 	guid_128_t guid;
 	uint64_t key;
 	uoff_t size;
+	uint64_t keywords;
 	uint32_t uid;
 	/* 1 + position in digests, 0: none */
 	uint32_t digests_pos;
 	uint8_t known, unreadable;
+	uint8_t flags;
 	bool paired;
+};
+
+/* How well the flags of two equal mails fit. */
+enum import_fit {
+	IMPORT_FIT_EQUAL,
+	/* joining them changes nothing at the destination */
+	IMPORT_FIT_UNCHANGED,
+	IMPORT_FIT_OTHER,
 };
 
 struct import_index {
@@ -30,6 +40,10 @@ struct import_index {
 	/* those that had no partner when the keys were asked for, sorted by
 	   key, then size, then UID */
 	ARRAY_TYPE(uint32_t) by_key;
+	/* bit numbers of keywords, see import_index_keywords() */
+	ARRAY_TYPE(const_string) keyword_names;
+	pool_t keyword_pool;
+
 	unsigned int paired_count;
 	bool guids_sorted, keys_known;
 };
@@ -42,6 +56,8 @@ struct import_index *import_index_init(void)
 	i_array_init(&index->digests, 8);
 	i_array_init(&index->by_guid, 128);
 	i_array_init(&index->by_key, 8);
+	i_array_init(&index->keyword_names, 8);
+	index->keyword_pool = pool_alloconly_create("import keywords", 512);
 	return index;
 }
 
@@ -54,12 +70,42 @@ void import_index_deinit(struct import_index **_index)
 	array_free(&index->digests);
 	array_free(&index->by_guid);
 	array_free(&index->by_key);
+	array_free(&index->keyword_names);
+	pool_unref(&index->keyword_pool);
 	i_free(index);
 }
 
 unsigned int import_index_count(const struct import_index *index)
 {
 	return array_count(&index->entries);
+}
+
+static unsigned int
+import_index_keyword_number(struct import_index *index, const char *keyword)
+{
+	const char *const *names;
+	unsigned int i, count;
+
+	names = array_get(&index->keyword_names, &count);
+	for (i = 0; i < count; i++) {
+		if (strcasecmp(names[i], keyword) == 0)
+			return i;
+	}
+	keyword = p_strdup(index->keyword_pool, keyword);
+	array_push_back(&index->keyword_names, &keyword);
+	return count;
+}
+
+uint64_t import_index_keywords(struct import_index *index,
+			       const char *const *keywords)
+{
+	uint64_t set = 0;
+
+	for (; keywords != NULL && *keywords != NULL; keywords++) {
+		set |= (uint64_t)1 <<
+			(import_index_keyword_number(index, *keywords) % 64);
+	}
+	return set;
 }
 
 static bool entry_needs_digests(const struct import_identity *identity)
@@ -97,6 +143,10 @@ entry_set(struct import_index *index, struct import_entry *entry,
 		entry->key = identity->key;
 	if ((identity->known & IMPORT_EVIDENCE_SIZE) != 0)
 		entry->size = identity->size;
+	if ((identity->known & IMPORT_EVIDENCE_KEY) != 0) {
+		entry->flags = identity->flags & MAIL_FLAGS_NONRECENT;
+		entry->keywords = identity->keywords;
+	}
 	if (entry_needs_digests(identity))
 		entry_set_digests(index, entry, identity);
 	entry->known |= identity->known;
@@ -350,12 +400,26 @@ import_index_try(struct import_index *index, const struct import_identity *src,
 	return -1;
 }
 
-/* Candidates have the source mail's key. Those of the very same size come
-   first, because the others need not be read if one of them is the mail. */
+static enum import_fit
+flags_fit(const struct import_identity *src, const struct import_entry *entry)
+{
+	enum mail_flags flags = src->flags & MAIL_FLAGS_NONRECENT;
+
+	if (flags == entry->flags && src->keywords == entry->keywords)
+		return IMPORT_FIT_EQUAL;
+	if ((flags & ~entry->flags & ENUM_NEGATE(MAIL_DELETED)) == 0 &&
+	    (entry->flags & ~flags & MAIL_DELETED) == 0 &&
+	    (src->keywords & ~entry->keywords) == 0)
+		return IMPORT_FIT_UNCHANGED;
+	return IMPORT_FIT_OTHER;
+}
+
+/* Candidates have the source mail's key. */
 static int
 import_index_try_candidates(struct import_index *index,
 			    const struct import_identity *src,
-			    bool same_size, uint32_t *uid_r,
+			    bool same_size, enum import_fit fit,
+			    uint32_t *uid_r,
 			    struct import_question *question_r,
 			    const char **reason_r)
 {
@@ -371,7 +435,8 @@ import_index_try_candidates(struct import_index *index,
 
 		if (entry->key != src->key)
 			break;
-		if (entry->paired || (entry->size == src->size) != same_size)
+		if (entry->paired || (entry->size == src->size) != same_size ||
+		    flags_fit(src, entry) != fit)
 			continue;
 		ret = import_index_try(index, src, entry, question_r, &reason);
 		if (ret < 0)
@@ -379,6 +444,38 @@ import_index_try_candidates(struct import_index *index,
 		*reason_r = reason;
 		if (ret > 0)
 			return import_index_take(index, entry, uid_r);
+	}
+	return 0;
+}
+
+/* Candidates of the very same size come first, because the others need not be
+   read if one of them is the mail. */
+static int
+import_index_find_text(struct import_index *index,
+		       const struct import_identity *src, uint32_t *uid_r,
+		       struct import_question *question_r,
+		       const char **reason_r)
+{
+	static const struct {
+		bool same_size;
+		enum import_fit fit;
+	} passes[] = {
+		{ TRUE, IMPORT_FIT_EQUAL },
+		{ TRUE, IMPORT_FIT_UNCHANGED },
+		{ TRUE, IMPORT_FIT_OTHER },
+		{ FALSE, IMPORT_FIT_EQUAL },
+		{ FALSE, IMPORT_FIT_UNCHANGED },
+		{ FALSE, IMPORT_FIT_OTHER },
+	};
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < N_ELEMENTS(passes); i++) {
+		ret = import_index_try_candidates(index, src,
+			passes[i].same_size, passes[i].fit, uid_r,
+			question_r, reason_r);
+		if (ret != 0)
+			return ret;
 	}
 	return 0;
 }
@@ -391,7 +488,6 @@ int import_index_pair(struct import_index *index,
 	const enum import_evidence cheap =
 		IMPORT_EVIDENCE_KEY | IMPORT_EVIDENCE_SIZE;
 	struct import_entry *entry;
-	int ret;
 
 	*reason_r = "no mail with this GUID, Message-ID, Date and From";
 	if (index->paired_count == array_count(&index->entries)) {
@@ -422,11 +518,5 @@ int import_index_pair(struct import_index *index,
 		import_ask(question_r, IMPORT_NEED_ALL_DEST, cheap, 0);
 		return -1;
 	}
-	ret = import_index_try_candidates(index, src, TRUE, uid_r,
-					  question_r, reason_r);
-	if (ret == 0) {
-		ret = import_index_try_candidates(index, src, FALSE, uid_r,
-						  question_r, reason_r);
-	}
-	return ret;
+	return import_index_find_text(index, src, uid_r, question_r, reason_r);
 }

@@ -19,8 +19,8 @@ enum import_need {
 	IMPORT_NEED_SOURCE,
 	/* evidence on the mail dest_uid of the index */
 	IMPORT_NEED_DEST,
-	/* evidence on all mails of the index without a partner. Asked for once
-	   and for KEY and SIZE only. */
+	/* evidence on all mails of the index without a partner, and their
+	   flags. Asked for once and for KEY and SIZE only. */
 	IMPORT_NEED_ALL_DEST,
 };
 
@@ -45,6 +45,11 @@ void import_index_set(struct import_index *index, uint32_t uid,
 		      const struct import_identity *identity);
 /* IMPORT_NEED_ALL_DEST has been answered for all mails. */
 void import_index_set_finished(struct import_index *index);
+
+/* Keywords as a set of bits, for struct import_identity. Two sets beyond 64
+   keywords may look the same. */
+uint64_t import_index_keywords(struct import_index *index,
+			       const char *const *keywords);
 
 /* UIDs of the mails that have no partner yet. */
 void import_index_get_unpaired(const struct import_index *index,

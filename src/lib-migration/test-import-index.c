@@ -147,6 +147,102 @@ START_TEST(test_pair)
 }
 END_TEST
 
+/* Among equal mails those with equal flags are partners, then those whose
+   flags would not be changed, then the first one. */
+static const struct {
+	/* flags of the destination's mails, UIDs 1, 2, ...: S, F, D(eleted) and
+	   lower case letters as keywords */
+	const char *dest, *src;
+	const char *partners;
+} twins[] = {
+	{ "- S", "S -", "2 1" },
+	{ "- S", "- S", "1 2" },
+	{ "a b", "b a", "2 1" },
+	{ "SF S", "- S", "1 2" },
+	{ "F SF", "S F", "2 1" },
+	{ "F -", "S", "1" },
+	/* \Deleted would be taken away from the first one */
+	{ "SD SF", "S", "2" },
+	{ "S S", "SD", "1" },
+	{ "a Sab", "Sb", "2" },
+};
+
+static void set_flags(struct import_index *index, const char *letters,
+		      struct import_identity *id)
+{
+	char keyword[2] = "";
+	const char *keywords[2] = { keyword, NULL };
+
+	for (; *letters != '\0'; letters++) {
+		switch (*letters) {
+		case '-':
+			break;
+		case 'S':
+			id->flags |= MAIL_SEEN;
+			break;
+		case 'F':
+			id->flags |= MAIL_FLAGGED;
+			break;
+		case 'D':
+			id->flags |= MAIL_DELETED;
+			break;
+		default:
+			keyword[0] = *letters;
+			id->keywords |= import_index_keywords(index, keywords);
+			break;
+		}
+	}
+}
+
+START_TEST(test_twins)
+{
+	const char *const *dest = t_strsplit(twins[_i].dest, " ");
+	const char *const *src = t_strsplit(twins[_i].src, " ");
+	struct import_index *index = import_index_init();
+	struct import_question question;
+	struct import_identity id;
+	string_t *partners = t_str_new(64);
+	const char *reason;
+	uint32_t uid;
+	unsigned int i;
+
+	for (i = 0; dest[i] != NULL; i++) {
+		get_identity("-aaa", IMPORT_EVIDENCE_GUID |
+			     IMPORT_EVIDENCE_KEY | IMPORT_EVIDENCE_HEADER |
+			     IMPORT_EVIDENCE_BODY, &id);
+		set_flags(index, dest[i], &id);
+		import_index_add(index, i + 1, &id);
+	}
+	import_index_set_finished(index);
+	for (i = 0; src[i] != NULL; i++) {
+		get_identity("-aaa", IMPORT_EVIDENCE_GUID |
+			     IMPORT_EVIDENCE_KEY | IMPORT_EVIDENCE_HEADER |
+			     IMPORT_EVIDENCE_BODY, &id);
+		set_flags(index, src[i], &id);
+		ck_assert_int_eq(import_index_pair(index, &id, &uid, &question,
+						   &reason), 1);
+		str_printfa(partners, "%s%u", i == 0 ? "" : " ", uid);
+	}
+	ck_assert_str_eq(str_c(partners), twins[_i].partners);
+	import_index_deinit(&index);
+}
+END_TEST
+
+START_TEST(test_keywords)
+{
+	static const char *const many[] = { "a", "B", NULL };
+	static const char *const same[] = { "b", "A", NULL };
+	static const char *const one[] = { "c", NULL };
+	struct import_index *index = import_index_init();
+	uint64_t set = import_index_keywords(index, many);
+
+	ck_assert_uint_eq(import_index_keywords(index, NULL), 0);
+	ck_assert_uint_eq(import_index_keywords(index, same), set);
+	ck_assert_uint_eq(import_index_keywords(index, one) & set, 0);
+	import_index_deinit(&index);
+}
+END_TEST
+
 START_TEST(test_unpaired)
 {
 	struct import_index *index = import_index_init();
@@ -217,6 +313,8 @@ int main(void)
 
 	lib_init();
 	tcase_add_loop_test(tc, test_pair, 0, N_ELEMENTS(tests));
+	tcase_add_loop_test(tc, test_twins, 0, N_ELEMENTS(twins));
+	tcase_add_test(tc, test_keywords);
 	tcase_add_test(tc, test_unpaired);
 	tcase_add_test(tc, test_many);
 	suite_add_tcase(s, tc);

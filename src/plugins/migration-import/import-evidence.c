@@ -3,6 +3,7 @@
 #include "lib.h"
 #include "istream.h"
 #include "mail-storage-private.h"
+#include "imapc-storage.h"
 #include "import-evidence.h"
 
 const char *const import_evidence_key_headers[] = {
@@ -16,10 +17,27 @@ static bool is_remote(struct mail *mail)
 	return strcmp(name, "imapc") == 0 || strcmp(name, "pop3c") == 0;
 }
 
+bool import_evidence_has_guid(struct mail *mail)
+{
+	const char *name = mail->box->storage->name;
+	const struct imapc_mailbox *imapc_box;
+
+	if (strcmp(name, "mbox") == 0 || strcmp(name, "pop3c") == 0)
+		return FALSE;
+	if (strcmp(name, "imapc") != 0)
+		return TRUE;
+	imapc_box = IMAPC_MAILBOX(mail->box);
+	return imapc_box->guid_fetch_field_name != NULL;
+}
+
 static int read_guid(struct mail *mail, struct import_identity *identity)
 {
 	const char *guid;
 
+	if (!import_evidence_has_guid(mail)) {
+		guid_128_empty(identity->guid);
+		return 0;
+	}
 	if (mail_get_special(mail, MAIL_FETCH_GUID, &guid) < 0)
 		return -1;
 	/* dbox keeps 128 bits of a longer GUID, and gives them in hex */

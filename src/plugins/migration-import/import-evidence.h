@@ -9,6 +9,12 @@ struct mail;
 /* Fields of IMPORT_EVIDENCE_KEY, NULL-terminated. */
 extern const char *const import_evidence_key_headers[];
 
+/* FALSE if what the storage calls a mail's GUID is none. mbox and imapc's
+   guid-forced give a hash of the header, which other mails can have as well;
+   pop3c gives the UIDL, which other accounts can have (QUIRKS.md,
+   "guids-that-are-none"). */
+bool import_evidence_has_guid(struct mail *mail);
+
 /* Finds out the wanted evidence on a mail and adds it to what identity has.
    What cannot be found out is marked as unreadable. The body is read for
    IMPORT_EVIDENCE_BODY only, and nothing is read for the size. */

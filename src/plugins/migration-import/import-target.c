@@ -7,12 +7,15 @@
 #include "index-mail.h"
 #include "index-pop3-uidl.h"
 #include "dbox-save.h"
+#include "sdbox-storage.h"
 #include "mail-search-build.h"
 #include "mail-storage-private.h"
 #include "migration-run.h"
 #include "import-index.h"
 #include "import-evidence.h"
 #include "import-target.h"
+
+#include <dirent.h>
 
 /* Shows in logs as the reason of our transactions. */
 #define IMPORT_TARGET_REASON "migration_import"
@@ -44,6 +47,10 @@ struct import_target {
 	   take the UIDs of those that come after them. */
 	struct mailbox_transaction_context *source_trans;
 	ARRAY_TYPE(seq_range) deferred_uids;
+
+	/* mails that were found without their flags, see
+	   import_target_repair_sdbox() */
+	ARRAY_TYPE(seq_range) repaired_uids;
 
 	unsigned int uids_changed;
 	uint32_t first_uid_changed;
@@ -103,6 +110,15 @@ static bool import_target_set_mail(struct import_target *target, uint32_t uid)
 	return mail_set_uid(target->dest_mail, uid);
 }
 
+static void
+import_target_set_flags(struct import_target *target, struct mail *mail,
+			struct import_identity *identity)
+{
+	identity->flags = mail_get_flags(mail);
+	identity->keywords = import_index_keywords(target->index,
+						   mail_get_keywords(mail));
+}
+
 static int
 import_target_search(struct import_target *target,
 		     const ARRAY_TYPE(seq_range) *uids,
@@ -132,6 +148,8 @@ import_target_search(struct import_target *target,
 	while (mailbox_search_next(ctx, &mail)) {
 		i_zero(&identity);
 		import_evidence_read(mail, evidence, &identity);
+		if ((evidence & IMPORT_EVIDENCE_KEY) != 0)
+			import_target_set_flags(target, mail, &identity);
 		if (uids == NULL)
 			import_index_add(target->index, mail->uid, &identity);
 		else
@@ -194,6 +212,7 @@ import_target_find(struct import_target *target, struct mail *mail,
 		return 0;
 	}
 	i_zero(&identity);
+	import_target_set_flags(target, mail, &identity);
 	while ((ret = import_index_pair(target->index, &identity, dest_uid_r,
 					&question, reason_r)) < 0) {
 		switch (question.need) {
@@ -358,6 +377,14 @@ import_target_open_mail(struct import_target *target, struct mail *mail)
 	return -1;
 }
 
+static void import_target_set_new_guid(struct mail_save_context *ctx)
+{
+	guid_128_t guid;
+
+	guid_128_generate(guid);
+	mailbox_save_set_guid(ctx, guid_128_to_string(guid));
+}
+
 /* What stock's import does not carry over. It does flags, keywords, received
    date, GUID and the mbox envelope sender. */
 static void
@@ -368,6 +395,8 @@ import_target_set_metadata(struct import_target *target,
 	unsigned int order;
 	time_t save_date;
 
+	if (!import_evidence_has_guid(mail))
+		import_target_set_new_guid(ctx);
 	/* 0 is a date that stands in for an unknown one */
 	if (mail_get_save_date(mail, &save_date) > 0)
 		mailbox_save_set_save_date(ctx, save_date);
@@ -389,7 +418,8 @@ static void import_target_cache_guid(struct mail *mail, struct mail *dest_mail)
 {
 	const char *guid;
 
-	if (mail_get_special(mail, MAIL_FETCH_GUID, &guid) == 0 &&
+	if (import_evidence_has_guid(mail) &&
+	    mail_get_special(mail, MAIL_FETCH_GUID, &guid) == 0 &&
 	    *guid != '\0') {
 		index_mail_cache_add(INDEX_MAIL(dest_mail), MAIL_CACHE_GUID,
 				     guid, strlen(guid));
@@ -513,6 +543,7 @@ import_target_change_flags(struct import_target *target,
 
 int import_target_add(struct import_target *target, struct mail *mail)
 {
+	enum import_duplicates policy = target->set.duplicates;
 	struct import_flags src, dest;
 	struct import_flags_change change;
 	const char *reason, *match_reason;
@@ -528,8 +559,10 @@ int import_target_add(struct import_target *target, struct mail *mail)
 	import_target_get_flags(mail, &src);
 	if (ret > 0)
 		import_target_get_flags(target->dest_mail, &dest);
-	switch (import_decide(target->set.duplicates, &src,
-			      ret > 0 ? &dest : NULL, &change, &reason)) {
+	if (seq_range_exists(&target->repaired_uids, dest_uid))
+		policy = IMPORT_DUPLICATES_MERGE_FLAGS;
+	switch (import_decide(policy, &src, ret > 0 ? &dest : NULL,
+			      &change, &reason)) {
 	case IMPORT_ACTION_SAVE:
 		e_debug(target->box->event, "Import of UID %u: saving: %s (%s)",
 			mail->uid, reason, match_reason);
@@ -563,13 +596,60 @@ static void import_target_init_uids(struct import_target *target)
 	}
 }
 
+/* UIDs of mails in an sdbox mailbox's folder that its index does not have. */
+static void
+import_target_find_sdbox_orphans(struct import_target *target,
+				 const char *path, uint32_t next_uid)
+{
+	struct dirent *entry;
+	const char *number;
+	uint32_t uid;
+	DIR *dir;
+
+	dir = opendir(path);
+	if (dir == NULL)
+		return;
+	while ((entry = readdir(dir)) != NULL) {
+		number = entry->d_name + strlen(SDBOX_MAIL_FILE_PREFIX);
+		if (strncmp(entry->d_name, SDBOX_MAIL_FILE_PREFIX,
+			    strlen(SDBOX_MAIL_FILE_PREFIX)) == 0 &&
+		    str_to_uint32(number, &uid) == 0 && uid >= next_uid)
+			seq_range_array_add(&target->repaired_uids, uid);
+	}
+	(void)closedir(dir);
+}
+
+/* A process that is killed while it commits to sdbox leaves mails behind that
+   are not in the index yet, and the next commit of a mail with such a UID fails
+   (QUIRKS.md, "sdbox-killed-commit"). They are added to the index now; their
+   flags are lost. */
+static int import_target_repair_sdbox(struct import_target *target)
+{
+	struct mailbox_status status;
+	const char *path;
+
+	if (!is_sdbox(target->box) ||
+	    mailbox_get_path_to(target->box, MAILBOX_LIST_PATH_TYPE_MAILBOX,
+				&path) <= 0)
+		return 0;
+	mailbox_get_open_status(target->box, STATUS_UIDNEXT, &status);
+	import_target_find_sdbox_orphans(target, path, status.uidnext);
+	if (array_count(&target->repaired_uids) == 0)
+		return 0;
+	e_debug(target->box->event, "Import: %u mails are not in the index, "
+		"it is rebuilt", seq_range_count(&target->repaired_uids));
+	return mailbox_sync(target->box, MAILBOX_SYNC_FLAG_FORCE_RESYNC |
+			    MAILBOX_SYNC_FLAG_FIX_INCONSISTENT);
+}
+
 static int import_target_open(struct import_target *target)
 {
 	/* A hard link would show the time of the import as the save date,
 	   in the source's mailbox too, and could not take a UIDL. */
 	target->box->disable_reflink_copy_to = TRUE;
 
-	if (mailbox_sync(target->box, MAILBOX_SYNC_FLAG_FULL_READ) < 0)
+	if (mailbox_sync(target->box, MAILBOX_SYNC_FLAG_FULL_READ) < 0 ||
+	    import_target_repair_sdbox(target) < 0)
 		return -1;
 	import_target_init_uids(target);
 	return import_target_read_guids(target);
@@ -590,6 +670,7 @@ int import_target_init(struct mailbox_transaction_context *t,
 	target->index = import_index_init();
 	i_array_init(&target->saved_uids, 128);
 	i_array_init(&target->deferred_uids, 8);
+	i_array_init(&target->repaired_uids, 8);
 	target->box = mailbox_alloc(t->box->list, t->box->vname,
 				    t->box->flags & MAILBOX_FLAG_IGNORE_ACLS);
 	if (import_target_open(target) < 0) {
@@ -653,6 +734,7 @@ static void import_target_free(struct import_target *target)
 	import_index_deinit(&target->index);
 	array_free(&target->saved_uids);
 	array_free(&target->deferred_uids);
+	array_free(&target->repaired_uids);
 	i_free(target->error);
 	i_free(target);
 }

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""An import that is killed and run again ends like one that was not. And many
+random mailboxes, overlaps and interruptions against a simple model."""
+
+import collections
+import dataclasses
+import hashlib
+import os
+import random
+import time
+
+import pytest
+
+from lab import Dovecot, mailgen, places, snapshot
+from lab.mailgen import Mail
+from test_import import account, location, run_import, texts_of
+
+LONG = os.environ.get("DM_LONG") == "1"
+
+
+@pytest.fixture(scope="module")
+def server(version):
+    with Dovecot(version, plugins=["migration_import"],
+                 driver="sdbox") as dovecot:
+        yield dovecot
+        assert " Panic: " not in dovecot.log()
+
+
+def files_below(path):
+    return sum(len(files) for _, _, files in os.walk(path))
+
+
+def kill_when(process, condition):
+    """TRUE if it was killed, FALSE if it had ended before."""
+    while process.poll() is None:
+        if condition():
+            process.kill()
+            return process.wait() == -9
+        time.sleep(0.001)
+    return False
+
+
+# -- killed
+
+@pytest.mark.parametrize("driver", ("sdbox", "mdbox", "maildir"))
+@pytest.mark.parametrize("policy", ("merge-flags", "skip"))
+def test_killed_and_run_again(server, driver, policy):
+    theirs, ours = server.user(driver="maildir"), server.user(driver=driver)
+    mailgen.deliver(theirs, {"INBOX": mailgen.mails(400, size=300),
+                             **{name: box for name, box in account().items()
+                                if name != "INBOX"}})
+    before = snapshot.of(theirs)
+    options = server.plugin_options({"migration_import_commit_mails": 20,
+                                     "migration_import_duplicates": policy})
+    killed = 0
+    for step in range(60, 600, 60):
+        process = server.start_doveadm("import", "-u", ours.name,
+                                       location(theirs), "", "all", o=options)
+        killed += kill_when(process, lambda step=step: files_below(
+            ours.mail_path) > step)
+    if driver != "mdbox":
+        # mdbox has many mails in a file
+        assert killed > 2
+
+    run_import(ours, location(theirs), o=options).ok()
+    after = snapshot.of(ours)
+    if driver == "maildir":
+        # what was moved to cur/ and not yet written into the list of UIDs
+        # gets new ones
+        assert texts_of(ours) == texts_of(theirs)
+        assert after.count() == before.count()
+    elif (driver, policy) == ("sdbox", "skip"):
+        # whoever is killed between the repair of sdbox's index and the flags
+        # of those mails has lost the flags: they count as ours then
+        for name, box in before.mailboxes.items():
+            assert digests_by_uid(after.mailboxes[name]) == digests_by_uid(box)
+    else:
+        assert after.mailboxes == before.mailboxes
+    result = run_import(ours, location(theirs), o=options).ok()
+    assert result.err == ""
+    assert snapshot.of(ours) == after
+
+
+def digests_by_uid(box):
+    return {uid: mail.sha256 for uid, mail in box.mails.items()}
+
+
+def index_files(ours):
+    """{name: content} of all but the mails."""
+    folder = f"{ours.mail_path}/mailboxes/INBOX/dbox-Mails"
+    files = {}
+    for name in os.listdir(folder):
+        if not name.startswith("u."):
+            with open(f"{folder}/{name}", "rb") as file:
+                files[f"{folder}/{name}"] = file.read()
+    return files
+
+
+@pytest.mark.parametrize("policy", ("merge-flags", "skip"))
+def test_sdbox_killed_in_a_commit(server, policy):
+    """QUIRKS: sdbox-killed-commit. The mails' files are there, the index is
+    older."""
+    sources = [server.user(driver="maildir") for _ in range(3)]
+    for number, user in enumerate(sources, 1):
+        mailgen.deliver(user, {"INBOX": mailgen.mails(10 * number, seed="k")})
+    ours = server.user()
+    run_import(ours, location(sources[0])).ok()
+    older = index_files(ours)
+    run_import(ours, location(sources[1])).ok()
+    for path in index_files(ours):
+        os.unlink(path)
+    for path, content in older.items():
+        with open(path, "wb") as file:
+            file.write(content)
+            os.fchown(file.fileno(), places.MAIL_UID, places.MAIL_UID)
+
+    run_import(ours, location(sources[2]), o=server.plugin_options(
+        {"migration_import_duplicates": policy})).ok()
+    assert (snapshot.of(ours).mailboxes ==
+            snapshot.of(sources[2]).mailboxes)
+
+
+# -- random mailboxes against a model
+
+def pool(rnd):
+    """Different mails, some of which look alike."""
+    mails = [mail.text for mail in mailgen.mails(
+        10, seed=rnd.random(), size=(50, 400), flags=False)]
+    header, body = mails[0].split(b"\r\n\r\n", 1)
+    return mails + [
+        header + b"\r\n\r\n" + body.swapcase(),           # one size
+        header + b"\r\n\r\nshort\r\n",
+        header + b"\r\nX-Other: yes\r\n\r\n" + body,
+        b"Subject: no message-id\r\n\r\none\r\n",
+        b"Subject: no message-id\r\n\r\ntwo\r\n",
+        b"X-Nothing: a\r\n\r\n",
+    ]
+
+
+def pick(rnd, texts, count):
+    flags = ("\\Seen", "\\Flagged", "\\Answered", "\\Deleted")
+    keywords = ("red", "green")
+    return [Mail(rnd.choice(texts),
+                 flags=tuple(f for f in flags if rnd.random() < 0.4),
+                 keywords=tuple(k for k in keywords if rnd.random() < 0.3))
+            for _ in range(count)]
+
+
+def digest(text):
+    return hashlib.sha256(text).hexdigest()
+
+
+def write_mbox(path, mails):
+    """A plain mbox as other programs write it, without any of Dovecot's
+    headers, therefore without keywords."""
+    letters = {"\\Seen": "R", "\\Flagged": "F", "\\Answered": "A",
+               "\\Deleted": "D"}
+    places.mail_folder(path)
+    with open(f"{path}/inbox", "wb") as file:
+        for mail in mails:
+            header, body = mail.text.split(b"\r\n\r\n", 1)
+            status = "".join(letters[flag] for flag in mail.flags)
+            lines = [b"From a@example.org Fri Mar  1 10:00:00 2019", header]
+            lines.append(b"Status: O" + (b"R" if "R" in status else b""))
+            lines.append(b"X-Status: " +
+                         status.replace("R", "").encode())
+            file.write(b"\n".join(lines).replace(b"\r\n", b"\n") + b"\n\n" +
+                       body.replace(b"\r\n", b"\n") + b"\n")
+    os.chown(f"{path}/inbox", places.MAIL_UID, places.MAIL_UID)
+
+
+def make_source(server, rnd, mails):
+    driver = rnd.choice(("maildir", "mbox"))
+    theirs = server.user(driver=driver)
+    if driver == "maildir":
+        mailgen.deliver(theirs, {"INBOX": mails})
+        return location(theirs)
+    for mail in mails:
+        mail.keywords = ()
+    write_mbox(theirs.mail_path, mails)
+    words = f"mbox:{theirs.mail_path}"
+    if server.version == "2.3":
+        words += f":INBOX={theirs.mail_path}/inbox"
+    return words
+
+
+def flags_by_text(box):
+    result = collections.defaultdict(list)
+    for mail in box.mails.values():
+        result[mail.sha256].append(set(mail.flags + mail.keywords))
+    return result
+
+
+def without_flags_of_twins(box):
+    """Which of two equal mails is which, only their flags can tell. If those
+    were joined with others', a further run may pair them in another way."""
+    count = collections.Counter(mail.sha256 for mail in box.mails.values())
+    return {uid: mail if count[mail.sha256] == 1 else
+            dataclasses.replace(mail, flags=(), keywords=())
+            for uid, mail in box.mails.items()}
+
+
+def joined(first, second):
+    return (first | second) - ({"\\Deleted"} - (first & second))
+
+
+@pytest.mark.parametrize("seed", range(1000 if LONG else 12))
+def test_model(server, seed):
+    """A mail is there as often as in the mailbox that has more of it; a mail
+    that is once in both has the flags of both; no mail of ours moves."""
+    rnd = random.Random(f"import {seed}")
+    texts = pool(rnd)
+    mine = pick(rnd, texts, rnd.randrange(12))
+    other = pick(rnd, texts, rnd.randrange(25))
+    ours = server.user(driver=rnd.choice(("sdbox", "mdbox", "maildir")))
+    mailgen.append(ours, "INBOX", mine)
+    source = make_source(server, rnd, other)
+    before = snapshot.of(ours, pop3=False).mailboxes["INBOX"]
+    options = server.plugin_options({"migration_import_commit_mails":
+                                     rnd.choice((1, 3, 500))})
+
+    for _ in range(rnd.randrange(3)):
+        wanted = files_below(ours.mail_path) + rnd.randrange(1, 8)
+        kill_when(server.start_doveadm("import", "-u", ours.name, source, "",
+                                       "all", o=options),
+                  lambda wanted=wanted: files_below(ours.mail_path) > wanted)
+    run_import(ours, source, o=options).ok()
+    after = snapshot.of(ours, pop3=False).mailboxes["INBOX"]
+    run_import(ours, source, o=options).ok()
+    again = snapshot.of(ours, pop3=False).mailboxes["INBOX"]
+
+    count_mine = collections.Counter(digest(mail.text) for mail in mine)
+    count_other = collections.Counter(digest(mail.text) for mail in other)
+    assert collections.Counter(
+        mail.sha256 for mail in after.mails.values()) == (
+            count_mine | count_other)
+    assert without_flags_of_twins(again) == without_flags_of_twins(after)
+    assert (again.uidvalidity, again.uidnext) == (after.uidvalidity,
+                                                  after.uidnext)
+    for uid, mail in before.mails.items():
+        assert after.mails[uid].sha256 == mail.sha256
+        assert after.mails[uid].date == mail.date
+    flags = flags_by_text(after)
+    for text in texts:
+        here = [set(m.flags + m.keywords) for m in mine if m.text == text]
+        there = [set(m.flags + m.keywords) for m in other if m.text == text]
+        if len(here) == len(there) == 1:
+            assert flags[digest(text)] == [joined(here[0], there[0])]
