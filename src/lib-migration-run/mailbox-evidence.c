@@ -2,6 +2,7 @@
 
 #include "lib.h"
 #include "array.h"
+#include "buffer.h"
 #include "str.h"
 #include "istream.h"
 #include "imap-arg.h"
@@ -43,7 +44,14 @@ evidence_give(struct evidence_read *read, uint32_t uid,
 		.uid = uid, .size = UOFF_T_MAX, .header = &header,
 		.body = read->type == MAILBOX_EVIDENCE_TEXT ? &body : NULL,
 	};
+	buffer_t *text;
 
+	evidence.header_text = mail_digest_get_header_text(*digest,
+						&evidence.header_text_size);
+	text = buffer_create_dynamic(pool_datastack_create(),
+				     evidence.header_text_size + 1);
+	buffer_append(text, evidence.header_text, evidence.header_text_size);
+	evidence.header_text = text->data;
 	mail_digest_deinit(digest, &header, &body);
 	read->callback(read->context, &evidence);
 }
@@ -97,7 +105,9 @@ fetch_text(struct evidence_read *read, uint32_t uid,
 		mail_digest_more(digest, (const unsigned char *)value,
 				 arg->str_len);
 	}
-	evidence_give(read, uid, &digest);
+	T_BEGIN {
+		evidence_give(read, uid, &digest);
+	} T_END;
 }
 
 /* All FETCH replies of the mailbox come here, also those that others asked

@@ -23,6 +23,9 @@ struct mailbox_evidence {
 	/* only what was asked for is set */
 	uoff_t size;
 	const struct header_digest *header;
+	/* as it came, valid during the callback */
+	const unsigned char *header_text;
+	size_t header_text_size;
 	const struct body_digest *body;
 };
 

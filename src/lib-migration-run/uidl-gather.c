@@ -1,61 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "lib.h"
-#include "array.h"
-#include "hash.h"
-#include "str-sanitize.h"
 #include "mail-user.h"
 #include "mail-storage-private.h"
-#include "uidl-format.h"
 #include "uidl-order.h"
 #include "mailbox-evidence.h"
 #include "migration-run.h"
-#include "uidl-gather.h"
-
-/* How often a lost POP3 connection is made again. */
-#define MAX_RECONNECTS 3
-
-struct gather_imap_mail {
-	uint32_t uid;
-	uoff_t size;
-	/* of an earlier run */
-	const char *known_uidl;
-	uint32_t known_order;
-};
-
-struct gather_mailbox {
-	struct mailbox *box;
-	/* One that is opened only while it is needed: the caller's, while box
-	   is ours. imapc-reopened-mailbox: ours is a new one each time, because
-	   imapc mixes up the UIDVALIDITY of one that is opened again. */
-	struct mailbox *closed_box;
-	uint32_t uidvalidity;
-	/* index of its first mail in the matcher */
-	unsigned int first_idx;
-	ARRAY(struct gather_imap_mail) mails;
-	ARRAY_TYPE(uidl_gather_mail) results;
-};
-
-/* A mail of the maildrop. Its number changes when the connection is lost and
-   another session deleted mails. */
-struct gather_pop3_mail {
-	uint32_t number;
-	const char *uidl;
-	uoff_t size;
-	/* delivered after the mailbox was listed */
-	bool late;
-};
-
-struct uidl_gather {
-	pool_t pool;
-	struct uidl_gather_settings set;
-	struct pop3_client *pop3;
-	struct uidl_match *match;
-	ARRAY(struct gather_mailbox) mailboxes;
-	ARRAY(struct gather_pop3_mail) pop3_mails;
-	/* TOP is known to be missing */
-	bool no_top;
-};
+#include "uidl-gather-private.h"
 
 struct uidl_gather *uidl_gather_init(const struct uidl_gather_settings *set)
 {
@@ -159,8 +110,7 @@ static int mailbox_collect_sizes(struct gather_mailbox *gbox,
 	return 0;
 }
 
-/* Open a mailbox that is not kept open. */
-static int mailbox_open_here(struct gather_mailbox *gbox, const char **error_r)
+int gather_mailbox_open(struct gather_mailbox *gbox, const char **error_r)
 {
 	struct mailbox *box;
 
@@ -181,7 +131,7 @@ static int mailbox_open_here(struct gather_mailbox *gbox, const char **error_r)
 	return 0;
 }
 
-static void mailbox_close_here(struct gather_mailbox *gbox)
+void gather_mailbox_close(struct gather_mailbox *gbox)
 {
 	if (gbox->closed_box == NULL)
 		return;
@@ -199,11 +149,11 @@ static int gather_add(struct uidl_gather *gather, struct mailbox *box,
 	gbox->box = box;
 	i_array_init(&gbox->mails, 128);
 	i_array_init(&gbox->results, 128);
-	if (mailbox_open_here(gbox, error_r) == 0) {
+	if (gather_mailbox_open(gbox, error_r) == 0) {
 		mailbox_collect_uids(gbox);
 		ret = mailbox_collect_sizes(gbox, error_r);
 	}
-	mailbox_close_here(gbox);
+	gather_mailbox_close(gbox);
 	return ret < 0 ? -1 : (int)array_count(&gather->mailboxes) - 1;
 }
 
@@ -238,198 +188,6 @@ void uidl_gather_add_known(struct uidl_gather *gather, uint32_t uid,
 		mail->known_uidl = p_strdup(gather->pool, uidl);
 		mail->known_order = order;
 	}
-}
-
-/* --- POP3 --- */
-
-static int gather_pop3_error(struct uidl_gather *gather, const char **error_r,
-			     enum pop3_client_error *type_r)
-{
-	*error_r = t_strdup(pop3_client_get_error(gather->pop3, type_r));
-	return -1;
-}
-
-static int gather_pop3_open(struct uidl_gather *gather,
-			    const ARRAY_TYPE(pop3_client_mail) **mails_r,
-			    const char **error_r,
-			    enum pop3_client_error *type_r)
-{
-	if (pop3_client_login(gather->pop3) < 0 ||
-	    pop3_client_list(gather->pop3, mails_r) < 0)
-		return gather_pop3_error(gather, error_r, type_r);
-	return 0;
-}
-
-static int gather_pop3_list(struct uidl_gather *gather, const char **error_r,
-			    enum pop3_client_error *type_r)
-{
-	const ARRAY_TYPE(pop3_client_mail) *mails;
-	const struct pop3_client_mail *mail;
-	unsigned int tries = 0;
-
-	while (gather_pop3_open(gather, &mails, error_r, type_r) < 0) {
-		/* once more if it was only the list that was cut off */
-		struct pop3_client_stats stats;
-
-		pop3_client_get_stats(gather->pop3, &stats);
-		if (*type_r != POP3_CLIENT_ERROR_TEMP || tries++ > 0 ||
-		    stats.waits < 3)
-			return -1;
-		e_debug(gather->set.event, "POP3: %s, trying again", *error_r);
-	}
-	array_foreach(mails, mail) {
-		struct gather_pop3_mail *gmail =
-			array_append_space(&gather->pop3_mails);
-
-		gmail->number = mail->number;
-		gmail->uidl = p_strdup(gather->pool, mail->uidl);
-		gmail->size = mail->size;
-	}
-	return 0;
-}
-
-/* After a reconnect: find the mails again by their UIDLs. A UIDL that the
-   server repeats is found in order. */
-static void
-gather_pop3_renumber(struct uidl_gather *gather,
-		     const ARRAY_TYPE(pop3_client_mail) *mails)
-{
-	const struct pop3_client_mail *mail;
-	struct gather_pop3_mail *gmails;
-	unsigned int i = 0, count;
-
-	gmails = array_get_modifiable(&gather->pop3_mails, &count);
-	array_foreach(mails, mail) {
-		unsigned int n = i;
-
-		/* servers keep the order: what is skipped was deleted */
-		while (n < count && strcmp(gmails[n].uidl, mail->uidl) != 0)
-			n++;
-		if (n == count)
-			continue;
-		for (; i < n; i++)
-			gmails[i].number = 0;
-		gmails[i++].number = mail->number;
-	}
-	for (; i < count; i++)
-		gmails[i].number = 0;
-}
-
-static int gather_pop3_reconnect(struct uidl_gather *gather,
-				 const char **error_r,
-				 enum pop3_client_error *type_r)
-{
-	const ARRAY_TYPE(pop3_client_mail) *mails;
-	struct migration_run *run = migration_run_find(gather->set.user);
-
-	e_debug(gather->set.event, "POP3: %s, connecting again", *error_r);
-	migration_run_count(run, MIGRATION_COUNTER_RECONNECTS, 1);
-	if (gather_pop3_open(gather, &mails, error_r, type_r) < 0)
-		return -1;
-	gather_pop3_renumber(gather, mails);
-	return 0;
-}
-
-/* Mails being read, in the order of their replies. */
-struct gather_reading {
-	struct uidl_gather *gather;
-	/* those that have no reply yet, begin with finished */
-	ARRAY_TYPE(uint32_t) asked;
-	unsigned int finished;
-	bool texts;
-	struct mail_digest *digest;
-};
-
-static void
-reading_mail(void *context, uint32_t number ATTR_UNUSED,
-	     const unsigned char *data, size_t size, bool ok)
-{
-	struct gather_reading *reading = context;
-	struct uidl_match *match = reading->gather->match;
-	struct header_digest header;
-	struct body_digest body;
-	uint32_t idx;
-
-	if (ok && reading->digest == NULL)
-		reading->digest = mail_digest_init();
-	if (data != NULL) {
-		mail_digest_more(reading->digest, data, size);
-		return;
-	}
-	idx = *array_idx(&reading->asked, reading->finished);
-	reading->finished++;
-	if (!ok)
-		return;
-	mail_digest_deinit(&reading->digest, &header, &body);
-	uidl_match_add_pop3_header(match, idx, &header);
-	if (reading->texts)
-		uidl_match_add_pop3_body(match, idx, &body);
-}
-
-/* Read what is left of the reading. */
-static int
-gather_pop3_read_more(struct uidl_gather *gather,
-		      struct gather_reading *reading)
-{
-	ARRAY_TYPE(uint32_t) numbers;
-	unsigned int i;
-	uint32_t idx;
-	int ret;
-
-	array_delete(&reading->asked, 0, reading->finished);
-	reading->finished = 0;
-	i_array_init(&numbers, array_count(&reading->asked));
-	for (i = array_count(&reading->asked); i > 0; i--) {
-		const struct gather_pop3_mail *mail;
-
-		idx = *array_idx(&reading->asked, i - 1);
-		mail = array_idx(&gather->pop3_mails, idx);
-		if (mail->number == 0)
-			array_delete(&reading->asked, i - 1, 1);
-	}
-	array_foreach_elem(&reading->asked, idx) {
-		const struct gather_pop3_mail *mail =
-			array_idx(&gather->pop3_mails, idx);
-
-		array_push_back(&numbers, &mail->number);
-	}
-	ret = array_count(&numbers) == 0 ? 0 :
-		pop3_client_read(gather->pop3, array_front(&numbers),
-				 array_count(&numbers), reading->texts,
-				 reading_mail, reading);
-	array_free(&numbers);
-	/* the reply that was cut off */
-	if (reading->digest != NULL)
-		mail_digest_deinit(&reading->digest, NULL, NULL);
-	return ret;
-}
-
-static int
-gather_pop3_read(struct uidl_gather *gather, const uint32_t *indexes,
-		 unsigned int count, bool texts, const char **error_r,
-		 enum pop3_client_error *type_r)
-{
-	struct gather_reading reading = { .gather = gather, .texts = texts };
-	unsigned int tries = 0;
-	int ret = 0;
-
-	if (count == 0 || gather->no_top)
-		return 0;
-	i_array_init(&reading.asked, count);
-	array_append(&reading.asked, indexes, count);
-	while (gather_pop3_read_more(gather, &reading) < 0) {
-		(void)gather_pop3_error(gather, error_r, type_r);
-		if (tries++ == MAX_RECONNECTS ||
-		    *type_r != POP3_CLIENT_ERROR_TEMP ||
-		    gather_pop3_reconnect(gather, error_r, type_r) < 0) {
-			ret = -1;
-			break;
-		}
-	}
-	array_free(&reading.asked);
-	if (pop3_client_has_no_top(gather->pop3))
-		gather->no_top = TRUE;
-	return ret;
 }
 
 /* --- matching --- */
@@ -516,7 +274,7 @@ gather_imap_read(struct uidl_gather *gather, struct gather_mailbox *gbox,
 	}
 	if (array_count(&uids) == 0)
 		return 0;
-	if (mailbox_open_here(gbox, error_r) < 0)
+	if (gather_mailbox_open(gbox, error_r) < 0)
 		return -1;
 	ret = mailbox_evidence_read(gbox->box, &uids, type, imap_evidence,
 				    &reading, &error);
@@ -546,15 +304,17 @@ gather_request(struct uidl_gather *gather,
 				     request->imap_bodies_count,
 				     MAILBOX_EVIDENCE_TEXT, error_r) < 0)
 			ret = -1;
-		mailbox_close_here(gbox);
+		gather_mailbox_close(gbox);
 		if (ret < 0)
 			return -1;
 	}
 	if (gather_pop3_read(gather, request->pop3_headers,
-			     request->pop3_headers_count, FALSE,
+			     request->pop3_headers_count,
+			     GATHER_POP3_READ_HEADERS,
 			     error_r, type_r) < 0 ||
 	    gather_pop3_read(gather, request->pop3_bodies,
-			     request->pop3_bodies_count, TRUE,
+			     request->pop3_bodies_count,
+			     GATHER_POP3_READ_TEXTS,
 			     error_r, type_r) < 0)
 		return -1;
 	return 0;
@@ -591,6 +351,17 @@ static int gather_match(struct uidl_gather *gather, const char **error_r,
 
 /* --- mails delivered meanwhile --- */
 
+bool gather_is_leftover(struct uidl_gather *gather, unsigned int pop3_idx)
+{
+	const struct gather_pop3_mail *mail =
+		array_idx(&gather->pop3_mails, pop3_idx);
+	unsigned int partner;
+
+	return !mail->late &&
+		uidl_match_get_pop3(gather->match, pop3_idx, &partner) ==
+		UIDL_MATCH_NONE;
+}
+
 struct gather_late {
 	struct uidl_gather *gather;
 };
@@ -600,14 +371,12 @@ static void late_evidence(void *context, const struct mailbox_evidence *evidence
 	struct gather_late *late = context;
 	struct gather_pop3_mail *mails;
 	const struct header_digest *header;
-	unsigned int i, count, partner;
+	unsigned int i, count;
 
 	mails = array_get_modifiable(&late->gather->pop3_mails, &count);
 	for (i = 0; i < count; i++) {
 		header = uidl_match_get_pop3_header(late->gather->match, i);
-		if (header == NULL || mails[i].late ||
-		    uidl_match_get_pop3(late->gather->match, i, &partner) !=
-		    UIDL_MATCH_NONE)
+		if (header == NULL || !gather_is_leftover(late->gather, i))
 			continue;
 		if (header_digest_compare(header, evidence->header) !=
 		    HEADER_LIKENESS_OTHER) {
@@ -659,8 +428,7 @@ static void gather_find_late(struct uidl_gather *gather)
 
 /* --- results --- */
 
-/* Which mailbox has the matcher's IMAP index. */
-static unsigned int
+unsigned int
 gather_find_mailbox(struct uidl_gather *gather, unsigned int imap_idx)
 {
 	const struct gather_mailbox *gboxes;
@@ -674,7 +442,7 @@ gather_find_mailbox(struct uidl_gather *gather, unsigned int imap_idx)
 	return i - 1;
 }
 
-static struct gather_imap_mail *
+struct gather_imap_mail *
 gather_find_imap(struct uidl_gather *gather, unsigned int imap_idx,
 		 unsigned int *mailbox_r)
 {
@@ -803,6 +571,7 @@ int uidl_gather_run(struct uidl_gather *gather, const char **error_r,
 		ret = gather_match(gather, error_r, error_type_r);
 	if (ret == 0) {
 		gather_find_late(gather);
+		gather_explain(gather);
 		gather_finish(gather);
 		gather_count(gather);
 	}
@@ -837,14 +606,12 @@ unsigned int uidl_gather_unmatched_pop3(struct uidl_gather *gather,
 					const char **reason_r)
 {
 	const struct gather_pop3_mail *mails;
-	unsigned int i, partner, count, unmatched = 0, nearest;
+	unsigned int i, count, unmatched = 0, nearest;
 
 	*first_uidl_r = *reason_r = NULL;
 	mails = array_get(&gather->pop3_mails, &count);
 	for (i = 0; i < count; i++) {
-		if (mails[i].late ||
-		    uidl_match_get_pop3(gather->match, i, &partner) !=
-		    UIDL_MATCH_NONE)
+		if (!gather_is_leftover(gather, i))
 			continue;
 		if (unmatched++ == 0) {
 			*first_uidl_r = mails[i].uidl;
@@ -862,102 +629,6 @@ unsigned int uidl_gather_unmatched_imap(struct uidl_gather *gather)
 	uidl_match_get_result(gather->match, &result);
 	return result.imap_count -
 		(result.pop3_count - result.pairs[UIDL_MATCH_NONE]);
-}
-
-static void
-gather_report_pop3(struct uidl_gather *gather, struct migration_run *run,
-		   unsigned int idx, enum migration_severity severity)
-{
-	const struct gather_mailbox *inbox = array_front(&gather->mailboxes);
-	const struct gather_pop3_mail *mail =
-		array_idx(&gather->pop3_mails, idx);
-	unsigned int nearest, mailbox;
-	const char *reason, *where = "";
-	uint32_t uid = 0;
-
-	if (mail->late) {
-		migration_run_finding(run, MIGRATION_SEVERITY_INFO,
-			inbox->box->vname, 0, "uidl-late",
-			"POP3 mail %u (UIDL %s) was delivered during the run; "
-			"the next run brings it", mail->number,
-			str_sanitize(mail->uidl, 80));
-		return;
-	}
-	reason = uidl_match_leftover_pop3(gather->match, idx, &nearest);
-	if (nearest != UINT_MAX) {
-		uid = gather_find_imap(gather, nearest, &mailbox)->uid;
-		where = t_strdup_printf(" (UID %u)", uid);
-	}
-	migration_run_finding(run, severity, inbox->box->vname, uid,
-		"uidl-unmatched",
-		"POP3 mail %u (UIDL %s, %"PRIuUOFF_T" bytes) has no IMAP mail: "
-		"%s%s", mail->number, str_sanitize(mail->uidl, 80), mail->size,
-		reason, where);
-}
-
-static void
-gather_report_imap(struct uidl_gather *gather, struct migration_run *run,
-		   unsigned int idx)
-{
-	unsigned int nearest, mailbox;
-	const struct gather_imap_mail *mail =
-		gather_find_imap(gather, idx, &mailbox);
-	const struct gather_mailbox *gbox =
-		array_idx(&gather->mailboxes, mailbox);
-
-	migration_run_finding(run, MIGRATION_SEVERITY_INFO, gbox->box->vname,
-		mail->uid, "uidl-none",
-		"The POP3 server does not list this mail, so it has no UIDL: "
-		"%s", uidl_match_leftover_imap(gather->match, idx, &nearest));
-}
-
-static void gather_report_odd(struct uidl_gather *gather,
-			      struct migration_run *run,
-			      const struct uidl_match_result *result)
-{
-	const struct gather_mailbox *inbox = array_front(&gather->mailboxes);
-
-	if (result->repeated_uidls > 0) {
-		migration_run_finding(run, MIGRATION_SEVERITY_WARNING,
-			inbox->box->vname, 0, "uidl-repeated",
-			"%u mails have a UIDL that the POP3 server gives to "
-			"another mail as well; they stay as they are",
-			result->repeated_uidls);
-	}
-	if (result->format != NULL && result->format->dovecot_23 != NULL) {
-		migration_run_finding(run, MIGRATION_SEVERITY_INFO,
-			inbox->box->vname, 0, "uidl-format",
-			"The UIDLs follow a format (%s, confirmed by %u mails) "
-			"that Dovecot can make itself: pop3_uidl_format = %s "
-			"on 2.3, %s on 2.4", result->format->name,
-			result->format_sample, result->format->dovecot_23,
-			result->format->dovecot_24);
-	}
-}
-
-void uidl_gather_report(struct uidl_gather *gather, bool pop3_is_error)
-{
-	struct migration_run *run = migration_run_find(gather->set.user);
-	struct uidl_match_result result;
-	unsigned int i, partner;
-
-	uidl_match_get_result(gather->match, &result);
-	gather_report_odd(gather, run, &result);
-	for (i = 0; i < result.pop3_count; i++) T_BEGIN {
-		if (uidl_match_get_pop3(gather->match, i, &partner) ==
-		    UIDL_MATCH_NONE) {
-			gather_report_pop3(gather, run, i, pop3_is_error ?
-				MIGRATION_SEVERITY_ERROR :
-				MIGRATION_SEVERITY_WARNING);
-		}
-	} T_END;
-	/* folders that merely are not part of the maildrop say nothing */
-	for (i = 0; i < result.imap_count; i++) T_BEGIN {
-		if (gather_find_mailbox(gather, i) == 0 &&
-		    uidl_match_get_imap(gather->match, i, &partner) ==
-		    UIDL_MATCH_NONE)
-			gather_report_imap(gather, run, i);
-	} T_END;
 }
 
 unsigned int uidl_gather_pop3_count(struct uidl_gather *gather)

@@ -289,6 +289,13 @@ void mail_digest_more(struct mail_digest *digest,
 		body_digest_more(digest, data + used, size - used);
 }
 
+const unsigned char *
+mail_digest_get_header_text(struct mail_digest *digest, size_t *size_r)
+{
+	*size_r = digest->header->used;
+	return digest->header->data;
+}
+
 /* A text without header fields is no header: its lines are told apart as those
    of a body are. (Yahoo adds fields to it, which do not count.) */
 static void digest_text_in_header(struct mail_digest *digest)

@@ -58,6 +58,9 @@ struct mail_digest;
 struct mail_digest *mail_digest_init(void);
 void mail_digest_more(struct mail_digest *digest,
 		      const unsigned char *data, size_t size);
+/* The header so far, as it was added. Valid until more is added. */
+const unsigned char *
+mail_digest_get_header_text(struct mail_digest *digest, size_t *size_r);
 /* Gives both digests of what was added and frees. Either may be NULL. */
 void mail_digest_deinit(struct mail_digest **digest,
 			struct header_digest *header_r,

@@ -418,15 +418,23 @@ def test_report_names_each_leftover(source, dest, account):
         "migration_report_path": "~/report.json"})
     strange = mailgen.mails(1, seed="strange")[0]
     strange.uidl = "strange-uidl"
-    with scripted_user([strange], source, theirs) as server:
+    strange.text = b"Message-ID: <strange@example.org>\r\n" + strange.text
+    # the same but for a field, and for the body
+    changed = mailgen.Mail(b"X-Foo: 1\r\n" + mailgen.mails(3)[1].text +
+                           b"another end\r\n", uidl="changed-uidl")
+    with scripted_user([strange, changed], source, theirs) as server:
         backup(dest, conf, ours, o={"pop3c_port": server.port})
     with open(f"{ours.home}/report.json", encoding="utf-8") as file:
         report = json.load(file)
     findings = [f for f in report["findings"] if f["what"] == "uidl-unmatched"]
-    assert len(findings) == 1
+    assert len(findings) == 2
     assert "strange-uidl" in findings[0]["why"]
+    assert "<strange@example.org>" in findings[0]["why"]
     assert "no IMAP mail is like it" in findings[0]["why"]
     assert findings[0]["mailbox"] == "INBOX"
+    assert "an IMAP mail has the same Message-ID, Date and From, but another "\
+        "body (UID 2: X-Foo only over POP3)" in findings[1]["why"]
+    assert findings[1]["uid"] == 2
 
 
 def test_the_source_is_not_changed(source, dest, conf):
