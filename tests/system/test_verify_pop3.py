@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+import lab
 from lab import mailgen, snapshot
 from lab.scripted import Pop3Server
 
@@ -219,3 +220,42 @@ def test_namespace_is_not_pop3c(make):
     assert result.rc not in (EQUAL, DIFFERENT), result
     assert "migration_pop3_mailbox" in result.err
     assert "pop3c" in result.err
+
+
+@pytest.fixture(scope="module")
+def formula_source(version):
+    """A source whose UIDLs the destination would not make up."""
+    formula = "x%u" if version == "2.3" else "x%{uid}"
+    with lab.Dovecot(version, master_password="one-for-all",
+                     settings={"pop3_uidl_format": formula}) as server:
+        yield server
+
+
+@pytest.mark.parametrize("driver", ["sdbox", "mdbox"])
+def test_uidls_on_disk_that_pop3_does_not_serve(formula_source, dest, folder,
+                                                driver):
+    """Quirk sdbox-uidl-max: after stock's second run the new mails' UIDLs are
+    stored, and POP3 gives others. verify tells what POP3 gives."""
+    theirs = formula_source.user()
+    ours = dest.user(theirs.name, driver=driver)
+    mailgen.deliver(theirs, {"INBOX": mails([None] * 5)})
+
+    def conf(name, **settings):
+        return dest.write_conf(
+            f"{folder}/{name}.conf", namespaces=[dest.pop3c_namespace()],
+            settings={**dest.imapc(formula_source),
+                      **dest.pop3c(formula_source)}, **settings)
+    stock = conf("stock", plugins=["pop3_migration"], plugin_settings={
+        "pop3_migration_mailbox": "POP3-SOURCE/INBOX"})
+    proof = conf("proof", plugin_settings={
+        "migration_pop3_mailbox": "POP3-SOURCE/INBOX"})
+
+    for number in range(2):
+        dest.doveadm("backup", "-R", "-u", ours.name, "imapc:",
+                     conf=stock).ok()
+        equal = served(ours) == served(theirs)
+        result = dest.doveadm("migration", "verify", "-u", ours.name,
+                              "imapc:", conf=proof)
+        assert result.rc == (EQUAL if equal else DIFFERENT), result
+        assert equal == (number == 0 or driver == "mdbox")
+        mailgen.append(theirs, "INBOX", mailgen.mails(1, seed="late"))
