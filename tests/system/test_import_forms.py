@@ -185,3 +185,40 @@ def test_from_pop3c(dest, source):
     # POP3 clients see no other UIDLs than before
     assert ([uidl for uidl, _ in snapshot.of(ours).pop3] ==
             [uidl for uidl, _ in snapshot.of(theirs).pop3])
+
+
+# -- with the other plugins
+
+@pytest.fixture(scope="module")
+def whole_suite(version):
+    with Dovecot(version, driver="sdbox", plugins=[
+            "migration_imapc", "migration_pop3", "migration_gmail",
+            "migration_import"]) as dovecot:
+        yield dovecot
+        assert " Panic: " not in dovecot.log()
+
+
+def test_with_uidls_of_a_pop3_server(whole_suite, source):
+    """migration_pop3 gives the UIDLs, migration_import saves them."""
+    theirs, ours = source.user(), whole_suite.user()
+    mails = mailgen.mails(12, flags=False)
+    for number, mail in enumerate(mails):
+        mail.uidl = f"old-{number}"
+        mail.pop3_order = (number * 5) % 12 + 1
+    mailgen.deliver(theirs, {"INBOX": mails, "Sent": mailgen.mails(3)})
+    conf = whole_suite.write_conf(
+        f"{whole_suite.dir}/pop3.conf",
+        namespaces=[whole_suite.pop3c_namespace()],
+        plugins=["migration_imapc", "migration_pop3", "migration_gmail",
+                 "migration_import"],
+        plugin_settings={"migration_pop3_mailbox": "POP3-SOURCE/INBOX",
+                         "migration_report_path": "~/report.json"})
+    options = (whole_suite.imapc(source, user=theirs.name) |
+               whole_suite.pop3c(source, user=theirs.name))
+
+    run_import(ours, "imapc:", words=["-s"], o=options, conf=conf).ok()
+    assert report_counts(f"{ours.home}/report.json") == (15, 0)
+    assert snapshot.of(ours) == snapshot.of(theirs)
+    run_import(ours, "imapc:", words=["-s"], o=options, conf=conf).ok()
+    assert report_counts(f"{ours.home}/report.json") == (0, 15)
+    assert snapshot.of(ours).pop3 == snapshot.of(theirs).pop3
