@@ -2,6 +2,7 @@
 """Every form of Dovecot's import guide, each run twice: from another user, a
 path, a remote server; into the root and a parent; with queries."""
 
+import json
 import os
 import subprocess
 
@@ -222,3 +223,56 @@ def test_with_uidls_of_a_pop3_server(whole_suite, source):
     run_import(ours, "imapc:", words=["-s"], o=options, conf=conf).ok()
     assert report_counts(f"{ours.home}/report.json") == (0, 15)
     assert snapshot.of(ours).pop3 == snapshot.of(theirs).pop3
+
+
+@pytest.fixture(scope="module")
+def quota(version):
+    """Ten mails for everybody."""
+    if version == "2.3":
+        settings = {}
+        plugin_settings = {"quota": "count:User quota", "quota_vsizes": True,
+                           "quota_rule": "*:messages=10"}
+    else:
+        settings = {"quota user": {"quota_message_count": 10}}
+        plugin_settings = {}
+    with Dovecot(version, driver="sdbox", settings=settings,
+                 plugins=["quota", "migration_import"],
+                 plugin_settings=plugin_settings) as dovecot:
+        yield dovecot
+        assert " Panic: " not in dovecot.log()
+
+
+def test_quota(quota):
+    """What is there does not count again; what does not fit is listed, and
+    not tried one by one."""
+    theirs = quota.user(driver="maildir")
+    ours = quota.user()
+    mailgen.deliver(theirs, {"INBOX": mailgen.mails(10)})
+    assert twice(ours, location(theirs)) == 10
+
+    more = quota.user(driver="maildir")
+    mailgen.deliver(more, {"INBOX": mailgen.mails(14)})
+    before = snapshot.of(ours)
+    options = quota.plugin_options(
+        {"migration_report_path": f"{ours.home}/report.json"})
+    result = run_import(ours, location(more), o=options)
+    assert result.rc not in (0, 3)
+    assert result.err.count("Copying") == 1
+    with open(f"{ours.home}/report.json") as file:
+        findings = json.load(file)["findings"]
+    assert [(row["what"], row["uid"]) for row in findings] == [
+        ("mail-not-imported", uid) for uid in range(11, 15)]
+    assert snapshot.of(ours) == before
+
+
+def test_names_that_become_one(version, server):
+    """"x.y" becomes "x_y" where the dot is the separator."""
+    theirs = server.user(driver="sdbox")
+    for name in ("x.y", "x_y"):
+        mailgen.append(theirs, name, mailgen.mails(2, seed=name), create=True)
+    with Dovecot(version, driver="maildir", separator=".",
+                 plugins=["migration_import"]) as dest:
+        ours = dest.user()
+        result = run_import(ours, location(theirs)).ok()
+        assert "names-collide" in result.err
+        assert snapshot.of(ours).mailboxes["x_y"].mails.keys() == {1, 2, 3, 4}

@@ -5,7 +5,6 @@
 #include "mail-storage-private.h"
 #include "mail-storage-hooks.h"
 #include "doveadm-mail.h"
-#include "doveadm-cmd.h"
 #include "doveadm-import-source.h"
 
 #include <unistd.h>
@@ -38,14 +37,6 @@ static struct mail_storage_hooks doveadm_import_mail_storage_hooks = {
 	.mail_user_created = doveadm_import_mail_user_created,
 };
 
-/* With -U it is the same for all of them. */
-static bool source_is_each_users_own(struct doveadm_mail_cmd_context *ctx)
-{
-	const char *source_user;
-
-	return !doveadm_cmd_param_str(ctx->cctx, "source-user", &source_user);
-}
-
 static int doveadm_import_run(struct doveadm_mail_cmd_context *ctx,
 			      struct mail_user *user)
 {
@@ -58,9 +49,8 @@ static int doveadm_import_run(struct doveadm_mail_cmd_context *ctx,
 	ret = icmd->module_ctx.super.run(ctx, user);
 	mail_storage_hooks_remove_internal(&doveadm_import_mail_storage_hooks);
 	/* stock's deinit() forgets the source, and does nothing if it is
-	   called again */
-	if (source_is_each_users_own(ctx))
-		icmd->module_ctx.super.deinit(ctx);
+	   called again; with -U the next source is the same one */
+	icmd->module_ctx.super.deinit(ctx);
 	return ret;
 }
 

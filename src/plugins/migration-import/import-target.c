@@ -55,6 +55,9 @@ struct import_target {
 	unsigned int uids_changed;
 	uint32_t first_uid_changed;
 	bool flags_changed;
+	/* nothing more is saved: the text of what follows need not be fetched
+	   to be told that again */
+	bool quota_full;
 
 	/* the first one; NULL: all is well */
 	char *error;
@@ -453,13 +456,19 @@ static int
 import_target_save(struct import_target *target, struct mail *mail,
 		   bool keep_uid)
 {
+	enum mail_error error;
+	const char *errstr;
 	uint32_t uid = mail->uid;
 
+	if (target->quota_full) {
+		import_target_not_saved(target, uid, "the quota is full");
+		return 0;
+	}
 	if (import_target_copy(target, mail, keep_uid) < 0) {
-		(void)import_target_fail(target);
-		import_target_not_saved(target, uid,
-			mailbox_get_last_internal_error(target->box, NULL));
-		return -1;
+		errstr = mailbox_get_last_internal_error(target->box, &error);
+		target->quota_full = error == MAIL_ERROR_NOQUOTA;
+		import_target_not_saved(target, uid, errstr);
+		return import_target_fail(target);
 	}
 	array_push_back(&target->saved_uids, &uid);
 	if (keep_uid)

@@ -30,6 +30,10 @@
 #define IMPORT_SOURCE_REASON "import"
 #define IMPORT_DEST_REASON "cmd_import_box_contents"
 
+struct migration_import_pair {
+	const char *source_vname, *dest_vname;
+};
+
 struct migration_import_user {
 	union mail_user_module_context module_ctx;
 	struct migration_import_user *prev, *next;
@@ -42,6 +46,8 @@ struct migration_import_user {
 	const char *created_for;
 	/* mailboxes that stock's import has looked into */
 	unsigned int source_boxes_count;
+	/* what was imported into this user's mailboxes */
+	ARRAY(struct migration_import_pair) pairs;
 };
 
 struct migration_import_mailbox {
@@ -220,6 +226,32 @@ migration_import_transaction_begin(struct mailbox *box,
 	return mbox->module_ctx.super.transaction_begin(box, flags, reason);
 }
 
+/* Stock changes a separator of the destination in a source's name to '_', so
+   that two mailboxes can come to have one name. */
+static void
+migration_import_note_pair(struct migration_import_user *muser,
+			   const struct mailbox *source_box,
+			   const struct mailbox *dest_box)
+{
+	struct migration_import_pair *pair;
+
+	array_foreach_modifiable(&muser->pairs, pair) {
+		if (strcmp(pair->dest_vname, dest_box->vname) != 0 ||
+		    strcmp(pair->source_vname, source_box->vname) == 0)
+			continue;
+		migration_run_finding(migration_run_find(muser->user),
+			MIGRATION_SEVERITY_WARNING, dest_box->vname, 0,
+			"names-collide", "The source's mailboxes %s and %s are "
+			"both imported into this one, because the separators "
+			"differ. Import one of them into a parent of its own",
+			pair->source_vname, source_box->vname);
+		return;
+	}
+	pair = array_append_space(&muser->pairs);
+	pair->source_vname = p_strdup(muser->user->pool, source_box->vname);
+	pair->dest_vname = p_strdup(muser->user->pool, dest_box->vname);
+}
+
 /* The source is only known if both are read by this plugin and the mail is
    not one that a virtual mailbox shows. */
 static struct mailbox *migration_import_source_of(const struct mail *mail)
@@ -237,10 +269,12 @@ migration_import_take(struct mailbox_transaction_context *t, struct mail *mail)
 
 	if (migration_import_refuse_foreign_source(t->box) < 0)
 		return -1;
-	if (mbox->target == NULL &&
-	    import_target_init(t, migration_import_source_of(mail),
-			       &muser->target_set, &mbox->target) < 0)
-		return -1;
+	if (mbox->target == NULL) {
+		migration_import_note_pair(muser, mail->box, t->box);
+		if (import_target_init(t, migration_import_source_of(mail),
+				       &muser->target_set, &mbox->target) < 0)
+			return -1;
+	}
 	return import_target_add(mbox->target, mail);
 }
 
@@ -387,6 +421,7 @@ static void migration_import_mail_user_created(struct mail_user *user)
 	muser = p_new(user->pool, struct migration_import_user, 1);
 	muser->user = user;
 	muser->set = set;
+	p_array_init(&muser->pairs, user->pool, 16);
 	muser->target_set.duplicates = get_duplicates(muser->set->duplicates);
 	muser->target_set.commit_mails = muser->set->commit_mails;
 	if (import_users != NULL) {
