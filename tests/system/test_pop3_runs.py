@@ -2,6 +2,7 @@
 """migration_pop3 over several runs, several mailboxes, and runs that are cut
 short."""
 
+import json
 import time
 
 import pytest
@@ -192,4 +193,55 @@ def test_import_keeps_uidls(source, dest, driver):
                          conf=conf, o=port).ok()
         assert link.connections <= 2
         assert link.count(r"TOP ") <= 60
+    assert snapshot.of(ours).pop3 == snapshot.of(theirs).pop3
+
+
+# -- what earlier runs left
+
+def test_uidls_that_stock_hid_are_shown(source, dest, conf):
+    """sdbox-uidl-max: stock's second run stores UIDLs that POP3 never shows."""
+    stock = pop3_conf(dest, source, "stock", words=["pop3_migration"],
+                      plugin_settings={
+                          "pop3_migration_mailbox": "POP3-SOURCE/INBOX"})
+    ours = dest.user(driver="sdbox")
+    theirs = source.user(ours.name)
+    mails = with_uidls(mailgen.mails(12))
+    uidls = [mail.uidl for mail in mails]
+
+    def served():
+        return [uidl for uidl, _ in snapshot.of(ours).pop3]
+
+    mailgen.deliver(theirs, {"INBOX": mails[:5]})
+    with Pop3Server(mails[:5],
+                    users={theirs.name: source.master_password}) as server:
+        port = {"pop3c_port": server.port}
+        backup(dest, stock, ours, o=port).ok()
+        assert served() == uidls[:5]
+        mailgen.append(theirs, "INBOX", mails[5:11])
+        server.mails = mails[:11]
+        backup(dest, stock, ours, o=port)
+        assert served() != uidls[:11]
+        mailgen.append(theirs, "INBOX", mails[11:])
+        server.mails = mails
+        backup(dest, conf, ours, o=port).ok()
+    assert served() == uidls
+
+
+def test_mails_that_came_without_uidl_are_named(source, dest):
+    """Migrated before the plugin was configured: another command's work."""
+    conf = pop3_conf(dest, source, "late-plugin", plugin_settings={
+        "migration_report_path": "~/report.json"})
+    ours = dest.user()
+    theirs = source.user(ours.name)
+    mailgen.deliver(theirs, {"INBOX": with_uidls(mailgen.mails(4))})
+    dest.doveadm("backup", "-R", "-u", ours.name, "imapc:",
+                 o=dest.imapc(source, user=theirs.name)).ok()
+    mailgen.append(theirs, "INBOX", mailgen.mails(1, seed="new"))
+    backup(dest, conf, ours).ok()
+    with open(f"{ours.home}/report.json", encoding="utf-8") as file:
+        findings = json.load(file)["findings"]
+    (found,) = [f for f in findings if f["what"] == "uidl-not-stored"]
+    assert found["why"].startswith("4 mails were migrated earlier without")
+    assert "doveadm migration uidl" in found["why"]
+    dest.doveadm("migration", "uidl", "-u", ours.name, conf=conf).ok()
     assert snapshot.of(ours).pop3 == snapshot.of(theirs).pop3

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The destination, if it is sdbox. Its index header says up to which UID mails
-   may have a stored UIDL, so that others need not be opened for it. Stock raises
-   it only when the mailbox was empty at the beginning of the transaction (it
-   compares a sequence of the mailbox with an index inside the transaction), so
-   that each UIDL which is saved later is on disk but never seen. Raise it
-   ourselves, and never lower it. */
+/* sdbox-uidl-max: the destination, if it is sdbox. Its index header says up to
+   which UID mails may have a stored UIDL, so that others need not be opened for
+   it. Stock raises it only when the mailbox was empty at the beginning of the
+   transaction (it compares a sequence of the mailbox with an index inside the
+   transaction), so that each UIDL which is saved later is on disk but never
+   seen. Raise it ourselves, and never lower it. */
 
 #include "lib.h"
 #include "index-storage.h"
@@ -65,8 +65,9 @@ static int dest_copy(struct mail_save_context *ctx, struct mail *mail)
 	return dest->module_ctx.super.copy(ctx, mail);
 }
 
-/* A missing header means that any mail may have a UIDL: leave it so. */
-static void raise_max_uid(struct mailbox *box, struct mail_index_view *view,
+/* A missing header means that any mail may have a UIDL: leave it so. Returns
+   TRUE if there was something to raise. */
+static bool raise_max_uid(struct mailbox *box, struct mail_index_view *view,
 			  struct mail_index_transaction *trans, uint32_t uid)
 {
 	struct mailbox_index_pop3_uidl uidl;
@@ -76,29 +77,34 @@ static void raise_max_uid(struct mailbox *box, struct mail_index_view *view,
 	mail_index_get_header_ext(view, box->pop3_uidl_hdr_ext_id,
 				  &data, &size);
 	if (size < sizeof(uidl))
-		return;
+		return FALSE;
 	memcpy(&uidl, data, sizeof(uidl));
 	if (uidl.max_uid_with_pop3_uidl >= uid)
-		return;
+		return FALSE;
 	e_debug(box->event, "migration_pop3: POP3 UIDLs exist up to UID %u, "
 		"not %u", uid, uidl.max_uid_with_pop3_uidl);
 	index_pop3_uidl_set_max_uid(box, trans, uid);
+	return TRUE;
 }
 
-/* UIDs that the commit decided. */
-static void raise_to_last_uid(struct mailbox *box)
+bool migration_pop3_dest_show_uidls(struct mailbox *box)
 {
 	struct mail_index_view *view;
 	struct mail_index_transaction *trans;
+	bool raised;
 
-	if (mail_index_refresh(box->index) < 0)
-		return;
+	if (strcmp(box->storage->name, "sdbox") != 0 ||
+	    mail_index_refresh(box->index) < 0)
+		return FALSE;
 	view = mail_index_view_open(box->index);
 	trans = mail_index_transaction_begin(view,
 				MAIL_INDEX_TRANSACTION_FLAG_EXTERNAL);
-	raise_max_uid(box, view, trans, mail_index_get_header(view)->next_uid - 1);
-	(void)mail_index_transaction_commit(&trans);
+	raised = raise_max_uid(box, view, trans,
+			       mail_index_get_header(view)->next_uid - 1);
+	if (mail_index_transaction_commit(&trans) < 0)
+		raised = FALSE;
 	mail_index_view_close(&view);
+	return raised;
 }
 
 static int
@@ -113,12 +119,15 @@ dest_transaction_commit(struct mailbox_transaction_context *t,
 
 	if (ours) {
 		dest->trans = NULL;
-		if (dest->max_uid != 0)
-			raise_max_uid(box, t->view, t->itrans, dest->max_uid);
+		if (dest->max_uid != 0) {
+			(void)raise_max_uid(box, t->view, t->itrans,
+					    dest->max_uid);
+		}
 	}
 	ret = dest->module_ctx.super.transaction_commit(t, changes_r);
+	/* the commit decided the UIDs */
 	if (ret == 0 && ours && uid_unknown)
-		raise_to_last_uid(box);
+		(void)migration_pop3_dest_show_uidls(box);
 	return ret;
 }
 

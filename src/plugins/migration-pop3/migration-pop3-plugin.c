@@ -27,6 +27,7 @@ static void migration_pop3_user_deinit(struct mail_user *user)
 	if (muser->gather != NULL)
 		uidl_gather_deinit(&muser->gather);
 	array_free(&muser->mailboxes);
+	array_free(&muser->dest_uids_without_uidl);
 	migration_settings_free(muser->set);
 	muser->module_ctx.super.deinit(user);
 	event_unref(&muser->event);
@@ -64,6 +65,7 @@ static void migration_pop3_mail_user_created(struct mail_user *user)
 	muser->event = event_create(user->event);
 	event_set_append_log_prefix(muser->event, "migration_pop3: ");
 	i_array_init(&muser->mailboxes, 4);
+	i_array_init(&muser->dest_uids_without_uidl, 4);
 	DLLIST_PREPEND(&migration_pop3_users, muser);
 	muser->module_ctx.super = *v;
 	user->vlast = &muser->module_ctx.super;

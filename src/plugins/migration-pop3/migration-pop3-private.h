@@ -3,6 +3,7 @@
 #define MIGRATION_POP3_PRIVATE_H
 
 #include "mail-user.h"
+#include "seq-range-array.h"
 #include "mail-storage-private.h"
 #include "uidl-gather.h"
 #include "migration-pop3-settings.h"
@@ -37,6 +38,8 @@ struct migration_pop3_user {
 	enum migration_pop3_state state;
 	struct uidl_gather *gather;
 	ARRAY(struct migration_pop3_uidls) mailboxes;
+	/* mails of the destination's INBOX that show no UIDL */
+	ARRAY_TYPE(seq_range) dest_uids_without_uidl;
 	/* POP3 mails have no partner, so that the INBOX must be left out */
 	bool inbox_refused;
 	/* why, if failed */
@@ -59,10 +62,31 @@ int migration_pop3_find_namespace(struct mail_user *user,
 				  const struct migration_pop3_settings *set,
 				  struct mail_namespace **ns_r,
 				  const char **error_r);
+/* The other user of the same run, or NULL: the destination. */
+struct mail_user *
+migration_pop3_other_user(struct migration_pop3_user *muser);
 void migration_pop3_source_mailbox_allocated(struct mailbox *box);
 void migration_pop3_source_mail_allocated(struct mail *mail);
 
+/* migration-pop3-known.c */
+
+/* TRUE if all mails up to last_uid were brought by earlier runs. */
+bool migration_pop3_dest_has_all(struct migration_pop3_user *muser,
+				 struct mailbox *source_box,
+				 uint32_t last_uid);
+/* Tell the gatherer which pairs earlier runs made. source_box is the mailbox
+   that was added last. */
+void migration_pop3_known_add(struct migration_pop3_user *muser,
+			      struct mailbox *source_box);
+/* Report mails that earlier runs left without the UIDL which they should have,
+   after making visible what is stored. mailbox is the gatherer's number. */
+void migration_pop3_known_check(struct migration_pop3_user *muser,
+				struct mailbox *inbox, unsigned int mailbox);
+
 /* migration-pop3-dest.c */
+
 void migration_pop3_dest_mailbox_allocated(struct mailbox *box);
+/* Let POP3 show all stored UIDLs. TRUE if it did not yet. */
+bool migration_pop3_dest_show_uidls(struct mailbox *box);
 
 #endif

@@ -62,8 +62,8 @@ int migration_pop3_find_namespace(struct mail_user *user,
 	return user->namespaces->next == NULL ? 0 : -1;
 }
 
-/* The other user of the same run: the destination. */
-static struct mail_user *other_user(struct migration_pop3_user *muser)
+struct mail_user *
+migration_pop3_other_user(struct migration_pop3_user *muser)
 {
 	struct migration_pop3_user *other;
 
@@ -78,7 +78,7 @@ static struct mail_user *other_user(struct migration_pop3_user *muser)
 static const struct pop3c_settings *
 find_pop3c_settings(struct migration_pop3_user *muser, const char **error_r)
 {
-	struct mail_user *other = other_user(muser);
+	struct mail_user *other = migration_pop3_other_user(muser);
 	struct mail_namespace *ns;
 	struct pop3c_storage *pop3c_storage;
 	const char *error;
@@ -95,128 +95,6 @@ find_pop3c_settings(struct migration_pop3_user *muser, const char **error_r)
 	pop3c_storage =
 		POP3C_STORAGE(mail_namespace_get_default_storage(ns));
 	return pop3c_storage->set;
-}
-
-/* --- what the destination has already --- */
-
-/* The destination's name of a mailbox: dsync keeps the name and translates the
-   separator. */
-static const char *
-get_dest_vname(struct mail_namespace *dest_ns, struct mailbox *source_box)
-{
-	struct mail_namespace *source_ns = mailbox_get_namespace(source_box);
-	const char *name = source_box->vname;
-	string_t *dest_name;
-
-	if (source_box->inbox_user)
-		return "INBOX";
-	if (strncmp(name, source_ns->prefix, source_ns->prefix_len) == 0)
-		name += source_ns->prefix_len;
-	dest_name = t_str_new(64);
-	str_append(dest_name, dest_ns->prefix);
-	for (; *name != '\0'; name++) {
-		str_append_c(dest_name,
-			     *name == mail_namespace_get_sep(source_ns) ?
-			     mail_namespace_get_sep(dest_ns) : *name);
-	}
-	return str_c(dest_name);
-}
-
-/* Open the destination's mailbox, if there is one and it has the source's
-   UIDs. */
-static struct mailbox *
-open_dest_mailbox(struct migration_pop3_user *muser,
-		  struct mailbox *source_box, uint32_t uidvalidity)
-{
-	struct mail_user *dest = other_user(muser);
-	struct mail_namespace *ns = dest == NULL ? NULL :
-		mail_namespace_find_inbox(dest->namespaces);
-	struct mailbox_status status;
-	struct mailbox *box;
-
-	if (ns == NULL)
-		return NULL;
-	box = mailbox_alloc(ns->list, get_dest_vname(ns, source_box),
-			    MAILBOX_FLAG_READONLY);
-	if (strcmp(box->storage->name, IMAPC_STORAGE_NAME) != 0 &&
-	    mailbox_open(box) == 0 && mailbox_sync(box, 0) == 0) {
-		mailbox_get_open_status(box, STATUS_UIDVALIDITY, &status);
-		if (status.uidvalidity == uidvalidity)
-			return box;
-	}
-	mailbox_free(&box);
-	return NULL;
-}
-
-static uint32_t last_uid(struct mailbox *box)
-{
-	uint32_t uid, seq = mail_index_view_get_messages_count(box->view);
-
-	if (seq == 0)
-		return 0;
-	mail_index_lookup_uid(box->view, seq, &uid);
-	return uid;
-}
-
-/* TRUE if all mails of the source's INBOX were brought by earlier runs. */
-static bool
-dest_has_all(struct migration_pop3_user *muser, struct mailbox *source_box)
-{
-	struct mailbox_status status, source_status;
-	struct mailbox *box;
-
-	mailbox_get_open_status(source_box, STATUS_UIDVALIDITY, &source_status);
-	box = open_dest_mailbox(muser, source_box, source_status.uidvalidity);
-	if (box == NULL)
-		return FALSE;
-	mailbox_get_open_status(box, STATUS_UIDNEXT, &status);
-	mailbox_free(&box);
-	return status.uidnext > last_uid(source_box);
-}
-
-static void add_known_mail(struct uidl_gather *gather, struct mail *mail)
-{
-	const char *uidl, *order_str;
-	uint32_t order;
-
-	if (mail_get_special(mail, MAIL_FETCH_UIDL_BACKEND, &uidl) < 0 ||
-	    *uidl == '\0')
-		return;
-	if (mail_get_special(mail, MAIL_FETCH_POP3_ORDER, &order_str) < 0 ||
-	    str_to_uint32(order_str, &order) < 0)
-		order = 0;
-	uidl_gather_add_known(gather, mail->uid, uidl, order);
-}
-
-/* Pairs that earlier runs made: they are stored at the destination. source_box
-   is the mailbox that was added last. */
-static void
-add_known(struct migration_pop3_user *muser, struct mailbox *source_box)
-{
-	struct mailbox *box;
-	struct mailbox_transaction_context *trans;
-	struct mail_search_context *ctx;
-	struct mail_search_args *args;
-	struct mail *mail;
-
-	if (muser->set->skip_uidl_cache)
-		return;
-	box = open_dest_mailbox(muser, source_box,
-				uidl_gather_last_uidvalidity(muser->gather));
-	if (box == NULL)
-		return;
-	args = mail_search_build_init();
-	mail_search_build_add_all(args);
-	trans = mailbox_transaction_begin(box, 0, __func__);
-	ctx = mailbox_search_init(trans, args, NULL, MAIL_FETCH_UIDL_BACKEND |
-				  MAIL_FETCH_POP3_ORDER, NULL);
-	mail_search_args_unref(&args);
-	while (mailbox_search_next(ctx, &mail)) T_BEGIN {
-		add_known_mail(muser->gather, mail);
-	} T_END;
-	(void)mailbox_search_deinit(&ctx);
-	(void)mailbox_transaction_commit(&trans);
-	mailbox_free(&box);
 }
 
 /* --- asking --- */
@@ -290,7 +168,7 @@ add_other_mailboxes(struct migration_pop3_user *muser, struct mailbox *inbox,
 			ret = -1;
 		} else {
 			remember_mailbox(muser, box, mailbox);
-			add_known(muser, box);
+			migration_pop3_known_add(muser, box);
 		}
 	}
 	if (mailbox_list_iter_deinit(&iter) < 0 && ret == 0) {
@@ -311,7 +189,7 @@ static int gather_add_all(struct migration_pop3_user *muser,
 	if (mailbox < 0)
 		return -1;
 	remember_mailbox(muser, inbox, mailbox);
-	add_known(muser, inbox);
+	migration_pop3_known_add(muser, inbox);
 	return !muser->set->all_mailboxes ? 0 :
 		add_other_mailboxes(muser, inbox, extra, error_r);
 }
@@ -406,6 +284,7 @@ ask_pop3(struct migration_pop3_user *muser, struct mailbox *inbox)
 	}
 	muser->state = MIGRATION_POP3_STATE_MATCHED;
 	judge_leftovers(muser, inbox);
+	migration_pop3_known_check(muser, inbox, 0);
 }
 
 /* Returns 0, or -1 and the storage's error. */
@@ -462,6 +341,16 @@ static int ask_for_mailbox(struct migration_pop3_user *muser,
 
 /* --- mailbox --- */
 
+static uint32_t last_uid(struct mailbox *box)
+{
+	uint32_t uid, seq = mail_index_view_get_messages_count(box->view);
+
+	if (seq == 0)
+		return 0;
+	mail_index_lookup_uid(box->view, seq, &uid);
+	return uid;
+}
+
 static int
 source_get_metadata(struct mailbox *box, enum mailbox_metadata_items items,
 		    struct mailbox_metadata *metadata_r)
@@ -474,7 +363,7 @@ source_get_metadata(struct mailbox *box, enum mailbox_metadata_items items,
 	   mailbox and before the destination begins to write. */
 	if ((items & MAILBOX_METADATA_CACHE_FIELDS) != 0 &&
 	    box->storage->user->dsyncing && box->inbox_user && box->opened &&
-	    last_uid(box) > 0 && !dest_has_all(muser, box)) {
+	    last_uid(box) > 0 && !migration_pop3_dest_has_all(muser, box, last_uid(box))) {
 		if (ask_pop3_once(muser, box) < 0)
 			return -1;
 		if (muser->inbox_refused) {
