@@ -119,6 +119,7 @@ static void fetch_reply(const struct imapc_untagged_reply *reply,
 	const struct imap_arg *list, *text = NULL;
 	const char *name, *value;
 	uint32_t uid = 0;
+	uint64_t gmail_msgid = 0;
 	uoff_t size = UOFF_T_MAX;
 
 	if (read == NULL || read->box != &mbox->box ||
@@ -136,6 +137,12 @@ static void fetch_reply(const struct imapc_untagged_reply *reply,
 			if (!imap_arg_get_atom(&list[1], &value) ||
 			    str_to_uoff(value, &size) < 0)
 				return;
+		} else if (strcasecmp(name, "X-GM-MSGID") == 0) {
+			/* of no use if it is no number, but no reason to
+			   leave the mail out */
+			if (!imap_arg_get_atom(&list[1], &value) ||
+			    str_to_uint64(value, &gmail_msgid) < 0)
+				gmail_msgid = 0;
 		} else if (strcasecmp(name, read->type ==
 				      MAILBOX_EVIDENCE_HEADER ?
 				      "BODY[HEADER]" : "BODY[]") == 0) {
@@ -146,7 +153,7 @@ static void fetch_reply(const struct imapc_untagged_reply *reply,
 		return;
 	if (read->type == MAILBOX_EVIDENCE_SIZE) {
 		const struct mailbox_evidence evidence = {
-			.uid = uid, .size = size
+			.uid = uid, .size = size, .gmail_msgid = gmail_msgid
 		};
 
 		if (size != UOFF_T_MAX)
@@ -180,11 +187,13 @@ static void fetch_finished(const struct imapc_command_reply *reply,
 	imapc_client_stop(read->client);
 }
 
-static const char *fetch_item(enum mailbox_evidence_type type)
+static const char *
+fetch_item(const struct imapc_mailbox *mbox, enum mailbox_evidence_type type)
 {
 	switch (type) {
 	case MAILBOX_EVIDENCE_SIZE:
-		return "RFC822.SIZE";
+		return (mbox->capabilities & IMAPC_CAPABILITY_X_GM_EXT_1) == 0 ?
+			"RFC822.SIZE" : "RFC822.SIZE X-GM-MSGID";
 	case MAILBOX_EVIDENCE_HEADER:
 		return "BODY.PEEK[HEADER]";
 	case MAILBOX_EVIDENCE_TEXT:
@@ -203,7 +212,7 @@ static void fetch_send(struct evidence_read *read, struct imapc_mailbox *mbox,
 	imapc_command_set_flags(cmd, IMAPC_COMMAND_FLAG_RETRIABLE);
 	read->pending++;
 	imapc_command_send(cmd, t_strdup_printf("UID FETCH %s (UID %s)", uidset,
-						fetch_item(read->type)));
+						fetch_item(mbox, read->type)));
 }
 
 static void append_range(string_t *str, const struct seq_range *range)

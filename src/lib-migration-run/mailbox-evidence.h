@@ -22,6 +22,8 @@ struct mailbox_evidence {
 	uint32_t uid;
 	/* only what was asked for is set */
 	uoff_t size;
+	/* with the size, from servers that have it: X-GM-MSGID, else 0 */
+	uint64_t gmail_msgid;
 	const struct header_digest *header;
 	/* as it came, valid during the callback */
 	const unsigned char *header_text;

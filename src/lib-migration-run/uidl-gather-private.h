@@ -8,6 +8,7 @@
 struct gather_imap_mail {
 	uint32_t uid;
 	uoff_t size;
+	uint64_t gmail_msgid;
 	/* of an earlier run */
 	const char *known_uidl;
 	uint32_t known_order;

@@ -84,8 +84,10 @@ static void size_evidence(void *context, const struct mailbox_evidence *evidence
 	struct gather_imap_mail *mail =
 		gather_mailbox_find(gbox, evidence->uid);
 
-	if (mail != NULL)
+	if (mail != NULL) {
 		mail->size = evidence->size;
+		mail->gmail_msgid = evidence->gmail_msgid;
+	}
 }
 
 static int mailbox_collect_sizes(struct gather_mailbox *gbox,
@@ -217,7 +219,7 @@ static void gather_match_init(struct uidl_gather *gather)
 		gbox->first_idx = idx;
 		array_foreach(&gbox->mails, mail) {
 			uidl_match_add_imap(gather->match, mailbox, mail->uid,
-					    mail->size, 0);
+					    mail->size, mail->gmail_msgid);
 			if (mail->known_uidl != NULL) {
 				uidl_match_set_known(gather->match,
 						     mail->known_uidl);

@@ -2,15 +2,19 @@
 """migration_pop3 between real servers: what the destination's POP3 server lists
 is what the source's listed, byte by byte and in order."""
 
+import glob
 import json
+import os
+import re
 
 import pytest
 
 import lab
 from conftest import PLUGINS
-from lab import imap, mailgen, snapshot
-from lab.latency import Fault, Link
+from lab import gmail, mailgen, snapshot
+from lab.latency import Link
 from lab.scripted import On, Pop3Server
+from test_report import documented
 
 FORMATS = ["sdbox", "mdbox", "maildir"]
 
@@ -543,3 +547,34 @@ def test_retr_marks(source, dest, conf, account):
         assert server.count(r"TOP \d+ \d\d\d") == 2
     assert [uidl for uidl, _ in snapshot.of(ours).pop3] == [
         mail.uidl for mail in twins]
+
+
+def test_gmail_uidls_name_the_message(source, dest):
+    """GmailId and X-GM-MSGID in hex, whatever the order."""
+    box = gmail.Account()
+    for mail in mailgen.mails(12):
+        box.add("\\Inbox", mail=mail)
+    shown = list(reversed(box.folders["INBOX"]))
+    uidls = [f"GmailId{mail.message.msgid:x}" for mail in shown]
+    ours = dest.user()
+    conf = pop3_conf(dest, source, "gmail")
+    with gmail.GmailServer(box) as imap_server, Pop3Server(
+            shown, uidls=uidls) as pop3_server:
+        run = backup(dest, conf, ours, debug=True, o={
+            **dest.imapc(imap_server, user="user", password="secret"),
+            **dest.pop3c(pop3_server, user="user", password="secret")}).ok()
+        assert pop3_server.count("TOP ") <= 8
+        assert pop3_server.count(r"TOP \d+ \d\d") == 0
+    assert "12 UIDLs matched by the UIDL's format" in run.err
+    assert [uidl for uidl, _ in snapshot.of(ours).pop3] == uidls
+
+
+def test_every_finding_is_documented():
+    """doc/pop3.md names the findings that the code makes, and no others."""
+    found = set()
+    for folder in ("lib-migration-run", "plugins/migration-pop3"):
+        for path in glob.glob(f"{os.environ['DM_SRC']}/src/{folder}/*.c"):
+            with open(path, encoding="utf-8") as file:
+                found |= set(re.findall(
+                    r'"((?:uidl|pop3)-[a-z-]+)",?\n', file.read()))
+    assert found == set(documented("pop3.md", "## Findings"))
