@@ -218,6 +218,25 @@ migration_gmail_dest_copy(struct mail_save_context *ctx, struct mail *mail)
 	return ret;
 }
 
+/* dsync asks for this, and nobody else does, before it synchronises a mailbox;
+   it leaves out one that answers so, without a failure. */
+static int
+migration_gmail_dest_get_metadata(struct mailbox *box,
+				  enum mailbox_metadata_items items,
+				  struct mailbox_metadata *metadata_r)
+{
+	struct migration_gmail_dest *dest =
+		MIGRATION_GMAIL_DEST_CONTEXT_REQUIRE(box);
+
+	if ((items & MAILBOX_METADATA_CACHE_FIELDS) != 0 &&
+	    migration_gmail_archive_skips(box)) {
+		mail_storage_set_error(box->storage, MAIL_ERROR_NOTPOSSIBLE,
+			"migration_gmail_all=archived keeps its mails from dsync");
+		return -1;
+	}
+	return dest->module_ctx.super.get_metadata(box, items, metadata_r);
+}
+
 static void migration_gmail_dest_forget(struct migration_gmail_dest *dest)
 {
 	dest->pop3_uidl_uid = 0;
@@ -322,6 +341,7 @@ void migration_gmail_dest_mailbox_allocated(struct mailbox *box)
 	dest = p_new(box->pool, struct migration_gmail_dest, 1);
 	dest->module_ctx.super = *v;
 	box->vlast = &dest->module_ctx.super;
+	v->get_metadata = migration_gmail_dest_get_metadata;
 	v->copy = migration_gmail_dest_copy;
 	v->transaction_commit = migration_gmail_dest_transaction_commit;
 	v->transaction_rollback = migration_gmail_dest_transaction_rollback;

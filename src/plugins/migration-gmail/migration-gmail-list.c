@@ -40,6 +40,8 @@ static const char *special_use_name(enum mailbox_info_flags flags)
 
 /* ---- the account ---- */
 
+struct migration_gmail_list *migration_gmail_source_list = NULL;
+
 struct listed_mailbox {
 	const char *vname, *remote_name, *name;
 	enum mailbox_info_flags flags;
@@ -245,9 +247,15 @@ migration_gmail_list_shows(struct migration_gmail_list *mlist, const char *vname
 	struct migration_gmail_place *place;
 	const char *storage_name, *remote_name, *reason;
 
-	if (mlist->muser->policy != GMAIL_LABELS_KEYWORDS ||
+	if ((mlist->muser->policy != GMAIL_LABELS_KEYWORDS &&
+	     mlist->muser->all == MIGRATION_GMAIL_ALL_WHOLE) ||
 	    !migration_gmail_list_load(mlist))
 		return TRUE;
+	if (migration_gmail_archive_hides(mlist, vname)) {
+		e_debug(mlist->muser->event, "mailbox %s: not migrated "
+			"(migration_gmail_all)", vname);
+		return FALSE;
+	}
 	storage_name = mailbox_list_get_storage_name(&mlist->list->list, vname);
 	remote_name = imapc_list_storage_to_remote_name(mlist->list,
 							storage_name);
@@ -350,6 +358,8 @@ static void migration_gmail_list_deinit(struct mailbox_list *list)
 		hash_table_destroy(&mlist->labels);
 		pool_unref(&mlist->pool);
 	}
+	if (migration_gmail_source_list == mlist)
+		migration_gmail_source_list = NULL;
 	mlist->module_ctx.super.deinit(list);
 }
 
@@ -360,8 +370,12 @@ void migration_gmail_list_created(struct mailbox_list *list)
 	struct mailbox_list_vfuncs *v = list->vlast;
 	struct migration_gmail_list *mlist;
 
-	if (muser == NULL || strcmp(list->name, MAILBOX_LIST_NAME_IMAPC) != 0)
+	if (muser == NULL)
 		return;
+	if (strcmp(list->name, MAILBOX_LIST_NAME_IMAPC) != 0) {
+		migration_gmail_archive_list_created(list);
+		return;
+	}
 
 	mlist = p_new(list->pool, struct migration_gmail_list, 1);
 	mlist->muser = muser;
@@ -373,4 +387,6 @@ void migration_gmail_list_created(struct mailbox_list *list)
 	v->iter_next = migration_gmail_list_iter_next;
 	v->deinit = migration_gmail_list_deinit;
 	MODULE_CONTEXT_SET(list, migration_gmail_list_module, mlist);
+	if (muser->local == NULL)
+		migration_gmail_source_list = mlist;
 }

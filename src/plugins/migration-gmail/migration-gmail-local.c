@@ -125,7 +125,7 @@ void migration_gmail_local_close(struct migration_gmail_local *local)
 /* ---- messages ---- */
 
 /* Formats that keep 128 bits of a GUID only, keep a hash of longer ones. */
-static void guid_to_128(const char *guid, guid_128_t guid_128_r)
+void migration_gmail_local_guid(const char *guid, guid_128_t guid_128_r)
 {
 	if (guid_128_from_string(guid, guid_128_r) < 0)
 		mail_generate_guid_128_hash(guid, guid_128_r);
@@ -140,7 +140,7 @@ local_learn(struct migration_gmail_local *local, struct local_box *lbox,
 	const uint8_t *key = guid_128;
 	unsigned int i;
 
-	guid_to_128(guid, guid_128);
+	migration_gmail_local_guid(guid, guid_128);
 	msg = hash_table_lookup(local->messages, key);
 	if (msg == NULL) {
 		msg = p_new(local->pool, struct local_message, 1);
@@ -172,7 +172,7 @@ static bool local_mail_is(struct mail *mail, const guid_128_t wanted)
 
 	if (mail_get_special(mail, MAIL_FETCH_GUID, &guid) < 0 || *guid == '\0')
 		return FALSE;
-	guid_to_128(guid, guid_128);
+	migration_gmail_local_guid(guid, guid_128);
 	return guid_128_equals(guid_128, wanted);
 }
 
@@ -273,7 +273,7 @@ migration_gmail_local_get_mail(struct migration_gmail_local *local,
 
 	if (!local->scanned)
 		local_scan(local);
-	guid_to_128(msgid, guid);
+	migration_gmail_local_guid(msgid, guid);
 	msg = hash_table_lookup(local->messages, key);
 	if (msg == NULL)
 		return NULL;

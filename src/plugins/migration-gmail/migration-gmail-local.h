@@ -2,6 +2,8 @@
 #ifndef MIGRATION_GMAIL_LOCAL_H
 #define MIGRATION_GMAIL_LOCAL_H
 
+#include "guid.h"
+
 struct mail;
 struct mailbox;
 struct mail_user;
@@ -25,6 +27,9 @@ migration_gmail_local_get_mail(struct migration_gmail_local *local,
 void migration_gmail_local_learn(struct migration_gmail_local *local,
 				 struct mailbox *box, uint32_t uid,
 				 const char *msgid);
+
+/* The 128 bits by which a GUID is known to all mailbox formats. */
+void migration_gmail_local_guid(const char *guid, guid_128_t guid_128_r);
 
 /* Closes the mailboxes that were opened, to be called before the run goes on
    to another mailbox. */

@@ -94,6 +94,8 @@ migration_gmail_mail_get_special(struct mail *mail, enum mail_fetch_field field,
 	struct mail_private *pmail = (struct mail_private *)mail;
 	union mail_module_context *gmail =
 		MIGRATION_GMAIL_MAIL_CONTEXT_REQUIRE(pmail);
+	struct migration_gmail_mailbox *gbox =
+		MIGRATION_GMAIL_CONTEXT_REQUIRE(mail->box);
 	const struct migration_gmail_entry *entry;
 
 	if (field != MAIL_FETCH_GUID && field != MAIL_FETCH_UIDL_BACKEND)
@@ -101,10 +103,10 @@ migration_gmail_mail_get_special(struct mail *mail, enum mail_fetch_field field,
 
 	/* A mail that went on without its labels would lose them at a
 	   destination that has it already. */
-	if (migration_gmail_mailbox_lookup(
-		MIGRATION_GMAIL_CONTEXT_REQUIRE(mail->box),
-		mail->uid, &entry) < 0)
+	if (migration_gmail_mailbox_lookup(gbox, mail->uid, &entry) < 0) {
+		gbox->mlist->failed = TRUE;
 		return -1;
+	}
 	if (entry == NULL)
 		return gmail->super.get_special(mail, field, value_r);
 	*value_r = field == MAIL_FETCH_GUID ? entry->msgid :
@@ -176,6 +178,8 @@ migration_gmail_mail_get_stream(struct mail *mail, bool get_body,
 	struct mail_private *pmail = (struct mail_private *)mail;
 	union mail_module_context *gmail =
 		MIGRATION_GMAIL_MAIL_CONTEXT_REQUIRE(pmail);
+	struct migration_gmail_mailbox *gbox =
+		MIGRATION_GMAIL_CONTEXT_REQUIRE(mail->box);
 	struct index_mail *imail = INDEX_MAIL(mail);
 	struct mail *local_mail;
 
@@ -188,8 +192,12 @@ migration_gmail_mail_get_stream(struct mail *mail, bool get_body,
 				    stream_r) == 0)
 			return 0;
 	}
-	return gmail->super.get_stream(mail, get_body, hdr_size, body_size,
-				       stream_r);
+	if (gmail->super.get_stream(mail, get_body, hdr_size, body_size,
+				    stream_r) < 0) {
+		gbox->mlist->failed = gbox->mlist->failed || !mail->expunged;
+		return -1;
+	}
+	return 0;
 }
 
 void migration_gmail_mail_allocated(struct mail *mail)

@@ -71,6 +71,15 @@ static void migration_gmail_user_deinit(struct mail_user *user)
 	migration_settings_free(muser->set);
 }
 
+static enum migration_gmail_all migration_gmail_all_parse(const char *value)
+{
+	if (strcmp(value, "archived") == 0)
+		return MIGRATION_GMAIL_ALL_ARCHIVED;
+	if (strcmp(value, "none") == 0)
+		return MIGRATION_GMAIL_ALL_NONE;
+	return MIGRATION_GMAIL_ALL_WHOLE;
+}
+
 static void migration_gmail_mail_user_created(struct mail_user *user)
 {
 	struct mail_user_vfuncs *v = user->vlast;
@@ -85,6 +94,7 @@ static void migration_gmail_mail_user_created(struct mail_user *user)
 	muser->user = user;
 	muser->set = set;
 	muser->policy = gmail_label_policy_parse(muser->set->labels);
+	muser->all = migration_gmail_all_parse(muser->set->all);
 	muser->event = event_create(user->event);
 	event_set_append_log_prefix(muser->event, "migration_gmail: ");
 	muser->module_ctx.super = *v;

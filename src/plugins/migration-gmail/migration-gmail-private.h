@@ -13,11 +13,21 @@
 struct gmail_copy_mail;
 struct gmail_keywords;
 
+enum migration_gmail_all {
+	/* a mailbox like any other */
+	MIGRATION_GMAIL_ALL_WHOLE,
+	/* only what no other mailbox of the destination has */
+	MIGRATION_GMAIL_ALL_ARCHIVED,
+	/* not migrated */
+	MIGRATION_GMAIL_ALL_NONE,
+};
+
 struct migration_gmail_user {
 	union mail_user_module_context module_ctx;
 	struct mail_user *user;
 	const struct migration_gmail_settings *set;
 	enum gmail_label_policy policy;
+	enum migration_gmail_all all;
 	struct event *event;
 
 	/* what the user has already; NULL if he is the command's second user,
@@ -53,6 +63,10 @@ struct migration_gmail_list {
 	bool listed_whole:1;
 	/* mails of this account were read in this run */
 	bool read:1;
+	/* dsync is done, the archived messages are brought over */
+	bool archiving:1;
+	/* a mail could not be read, so the run does not go to its end */
+	bool failed:1;
 };
 
 struct migration_gmail_place {
@@ -126,6 +140,9 @@ extern MODULE_CONTEXT_DEFINE(migration_gmail_mail_module,
 #define MIGRATION_GMAIL_MAIL_CONTEXT_REQUIRE(obj) \
 	MODULE_CONTEXT_REQUIRE(obj, migration_gmail_mail_module)
 
+/* The list of the command's second user: the source, in a run of dsync. */
+extern struct migration_gmail_list *migration_gmail_source_list;
+
 /* migration-gmail-list.c: the account's mailboxes and labels */
 void migration_gmail_list_created(struct mailbox_list *list);
 
@@ -167,6 +184,21 @@ int migration_gmail_local_mail_read(struct mail *mail,
 int migration_gmail_mailbox_foreach(struct migration_gmail_mailbox *gbox,
 	void (*callback)(const struct migration_gmail_entry *entry,
 			 void *context), void *context);
+
+/* migration-gmail-archive.c: All Mail without what other mailboxes have.
+   Wraps the list of a destination, for verify. */
+void migration_gmail_archive_list_created(struct mailbox_list *list);
+/* TRUE if a command must not see this mailbox of the source. */
+bool migration_gmail_archive_hides(struct migration_gmail_list *mlist,
+				   const char *vname);
+/* TRUE if dsync must leave the mails of this mailbox of the destination
+   alone. */
+bool migration_gmail_archive_skips(struct mailbox *box);
+/* Brings the destination's All Mail up to date. source is the source's All
+   Mail, synchronised. */
+void migration_gmail_archive_run(struct migration_gmail_list *mlist,
+				 struct migration_gmail_user *dest_user,
+				 struct mailbox *source);
 
 /* migration-gmail-rest.c: messages that no mailbox of the destination has.
    To be called at the end of a run, while both users exist. */

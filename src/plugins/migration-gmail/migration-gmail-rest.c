@@ -78,6 +78,9 @@ static void rest_check_messages(struct rest_check *check)
 	if (rest_dest_has_all_mail(check) ||
 	    (box = rest_source_open(check->mlist)) == NULL)
 		return;
+	if (check->mlist->muser->all == MIGRATION_GMAIL_ALL_ARCHIVED &&
+	    !check->mlist->failed)
+		migration_gmail_archive_run(check->mlist, check->dest, box);
 	(void)migration_gmail_mailbox_foreach(
 		MIGRATION_GMAIL_CONTEXT_REQUIRE(box), rest_check_message, check);
 	e_debug(check->mlist->muser->event, "mailbox %s: %u of %u messages are "

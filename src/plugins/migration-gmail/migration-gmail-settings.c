@@ -9,12 +9,14 @@
 	MIGRATION_SETTING(type, "migration_gmail_"#name, name, \
 			  struct migration_gmail_settings)
 static const struct setting_define migration_gmail_setting_defines[] = {
+	DEF(ENUM, all),
 	DEF(ENUM, labels),
 
 	SETTING_DEFINE_LIST_END
 };
 
 static const struct migration_gmail_settings migration_gmail_default_settings = {
+	.all = "whole:archived:none",
 	.labels = "folders:keywords:both",
 };
 

@@ -5,6 +5,8 @@
 struct migration_gmail_settings {
 	pool_t pool;
 
+	/* what becomes of All Mail: whole, archived or none */
+	const char *all;
 	/* how labels are kept: folders, keywords or both */
 	const char *labels;
 };
