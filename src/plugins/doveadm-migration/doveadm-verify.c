@@ -242,12 +242,10 @@ verify_read_both(struct verify_context *vctx, struct verify_side *source,
 }
 
 static void
-verify_result_init(struct verify_result *result, const char *name,
+verify_result_fill(struct verify_result *result,
 		   const struct parity_mailbox *source,
 		   const struct parity_mailbox *dest)
 {
-	i_assert(result->name != NULL || name != NULL);
-
 	result->source_count = array_count(&source->mails);
 	result->dest_count = array_count(&dest->mails);
 	if (source->exists) {
@@ -298,7 +296,7 @@ verify_mailbox(struct verify_context *vctx,
 		parity_compare(&source.data, &dest.data, &vctx->cmd->policy,
 			       pool, &differences);
 	}
-	verify_result_init(&result, name, &source.data, &dest.data);
+	verify_result_fill(&result, &source.data, &dest.data);
 	migration_run_count(vctx->run, MIGRATION_COUNTER_MAILS_COMPARED,
 			    result.source_count);
 	migration_run_count(vctx->run, MIGRATION_COUNTER_BODIES_COMPARED,
