@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef DOVEADM_VERIFY_PRIVATE_H
+#define DOVEADM_VERIFY_PRIVATE_H
+
+#include "doveadm-mail.h"
+#include "migration-run.h"
+#include "verify-result.h"
+#include "verify-storage.h"
+
+struct verify_cmd_context {
+	struct doveadm_mail_cmd_context ctx;
+
+	const char *location;
+	const char *const *options;
+	struct verify_filter filter;
+	struct parity_policy policy;
+	unsigned int sample_percent, sample_min;
+	bool details;
+};
+
+/* One user's comparison. */
+struct verify_context {
+	struct verify_cmd_context *cmd;
+	struct migration_run *run;
+	struct mail_user *source_user, *dest_user;
+
+	ARRAY_TYPE(verify_name) source_names, dest_names;
+	string_t *results_json;
+	unsigned int equal_count, different_count;
+	/* differences of all mailboxes */
+	unsigned int kind_counts[PARITY_KIND_COUNT];
+};
+
+/* Records the result of a row, prints it, and adds it to the report. */
+void verify_finish_result(struct verify_context *vctx,
+			  struct verify_result *result,
+			  const ARRAY_TYPE(parity_difference) *differences);
+
+/* One side could not be read: logs and records it, and sets the exit code.
+   mailbox may be NULL. */
+void verify_failed(struct verify_context *vctx, const char *mailbox,
+		   const char *side, const struct verify_error *error);
+
+/* Compares what the POP3 servers list, if there is one to compare with. */
+void verify_pop3(struct verify_context *vctx);
+
+#endif
