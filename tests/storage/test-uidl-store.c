@@ -237,8 +237,8 @@ static void mail_expunge_uid(struct mailbox *box, uint32_t uid)
 
 	t = mailbox_transaction_begin(box, 0, __func__);
 	mail = mail_alloc(t, 0, NULL);
-	mail_set_uid(mail, uid);
-	mail_expunge(mail);
+	if (mail_set_uid(mail, uid))
+		mail_expunge(mail);
 	mail_free(&mail);
 	if (mailbox_transaction_commit(&t) < 0 || mailbox_sync(box, 0) < 0)
 		i_fatal("Can't expunge");
@@ -679,8 +679,10 @@ static void test_killed(void)
 	unsigned int i, f, kill_at, stride;
 	bool killed;
 
-	/* ./dev test --long takes every step */
-	stride = getenv("DM_LONG") != NULL ? 1 : 5;
+	/* ./dev test --long takes every step; valgrind looks at memory, for
+	   which a few do */
+	stride = getenv("DM_LONG") != NULL ? 1 :
+		(getenv("TEST_VALGRIND") != NULL ? 40 : 5);
 	for (i = 0; i < N_ELEMENTS(drivers); i++) {
 		test_begin(t_strdup_printf("killed before each step (%s%s)",
 			drivers[i].driver, drivers[i].option == NULL ? "" :
@@ -709,6 +711,8 @@ static void test_killed(void)
  */
 
 #define TRAFFIC_ROUNDS 25
+/* the highest UID of account_fill() */
+#define LAST_KEPT_UID 7
 
 static unsigned int traffic_errors;
 
@@ -720,11 +724,22 @@ traffic_error_handler(const struct failure_context *ctx, const char *format,
 	default_error_handler(ctx, format, args);
 }
 
+/* Expunges all that was delivered. A Maildir whose dovecot-uidlist is locked by
+   the other process gives the newest mail its UID only later. */
+static void expunge_delivered(struct mailbox *box)
+{
+	struct mailbox_status status;
+	uint32_t uid;
+
+	mailbox_get_open_status(box, STATUS_UIDNEXT, &status);
+	for (uid = LAST_KEPT_UID + 1; uid < status.uidnext; uid++)
+		mail_expunge_uid(box, uid);
+}
+
 /* deliveries, expunges and purges */
 static void account_traffic(struct account *account, string_t *dest)
 {
 	struct mailbox *box = box_open(account, "INBOX");
-	struct mailbox_status status;
 	unsigned int i;
 
 	i_set_error_handler(traffic_error_handler);
@@ -732,11 +747,15 @@ static void account_traffic(struct account *account, string_t *dest)
 		mail_save(box, 50 + i, NULL, 0);
 		if (mailbox_sync(box, 0) < 0)
 			str_append(dest, "sync failed ");
-		mailbox_get_open_status(box, STATUS_UIDNEXT, &status);
-		mail_expunge_uid(box, status.uidnext - 1);
+		expunge_delivered(box);
 		if (i % 5 == 0)
 			account_purge(account, dest);
 	} T_END;
+	mailbox_free(&box);
+	box = box_open(account, "INBOX");
+	if (mailbox_sync(box, MAILBOX_SYNC_FLAG_FULL_READ) < 0)
+		str_append(dest, "sync failed ");
+	expunge_delivered(box);
 	mailbox_free(&box);
 	if (traffic_errors > 0)
 		str_printfa(dest, "%u errors", traffic_errors);
@@ -782,7 +801,9 @@ static const char *change_in_traffic(struct account *account)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		hostpid_init();
 		account_traffic(account, result);
-		_exit(str_len(result) == 0 ? 0 : 1);
+		status = str_len(result) == 0 ? 0 : 1;
+		str_free(&result);
+		_exit(status);
 	}
 	said = in_child(account, account_change_often);
 	if (waitpid(pid, &status, 0) != pid)
@@ -814,7 +835,7 @@ static void test_in_traffic(void)
 		/* only the UIDs of the mails that came and went are used up */
 		expected = t_str_new(1024);
 		str_printfa(expected, "INBOX 6 messages, next %u,%s",
-			    8 + TRAFFIC_ROUNDS,
+			    LAST_KEPT_UID + 1 + TRAFFIC_ROUNDS,
 			    strstr(described, " 8,") + strlen(" 8,"));
 		test_assert_strcmp_idx(in_child(&account, account_describe),
 				       str_c(expected), i);
