@@ -5,6 +5,7 @@
 #include "mail-user.h"
 #include "mail-storage-settings.h"
 #include "mailbox-list-private.h"
+#include "mail-storage-private.h"
 #include "imapc-client-private.h"
 #include "imapc-settings.h"
 #include "imapc-storage.h"
@@ -13,6 +14,31 @@
 #include <ctype.h>
 
 #if DOVECOT_PREREQ(2, 4, 0)
+
+#include "dict.h"
+#include "settings.h"
+
+static bool user_keeps_attributes(struct mail_user *user)
+{
+	struct event *event = event_create(user->event);
+	struct dict *dict;
+	const char *error;
+	int ret;
+
+	settings_event_add_filter_name(event, "mail_attribute");
+	ret = dict_init_auto(event, &dict, &error);
+	event_unref(&event);
+	if (ret > 0)
+		dict_deinit(&dict);
+	/* an error of the dict is told by who uses it */
+	return ret != 0;
+}
+
+bool compat_imapc_can_take_metadata(struct mailbox *box)
+{
+	return mailbox_get_namespace(box)->owner != NULL &&
+		user_keeps_attributes(box->storage->user);
+}
 
 bool compat_imapc_has_feature(const struct imapc_settings *set,
 			      enum compat_imapc_feature feature)
@@ -88,6 +114,12 @@ void compat_imapc_client_set_timeouts(struct imapc_client *client,
 }
 
 #else
+
+bool compat_imapc_can_take_metadata(struct mailbox *box ATTR_UNUSED)
+{
+	/* 2.3 reads no METADATA */
+	return TRUE;
+}
 
 static enum imapc_features
 compat_imapc_feature_bit(enum compat_imapc_feature feature)

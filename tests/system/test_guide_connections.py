@@ -30,11 +30,7 @@ def test_tls(source, dest, ssl):
 
 
 @pytest.mark.parametrize("ssl", ["imaps", "starttls"])
-def test_an_unknown_authority_is_refused(request, source, dest, ssl):
-    if ssl == "starttls":
-        request.applymarker(pytest.mark.xfail(
-            reason="reconnects without end when a certificate is refused "
-                   "after STARTTLS (stock: 2.3 only)", strict=True))
+def test_an_unknown_authority_is_refused(source, dest, ssl):
     theirs, ours = source.user(), dest.user()
     three_mails(theirs)
     with Link(0) as link:

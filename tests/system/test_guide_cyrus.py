@@ -32,8 +32,6 @@ def test_two_runs_and_changes_between_them(cyrus, dest):
     settings = dest.imapc(cyrus, user=theirs.name, password=theirs.password)
     if cyrus.prefix:
         settings["imapc_list_prefix"] = "INBOX"
-    if dest.version == "2.4":
-        settings["imapc_features"] = "no-metadata"
 
     def backup():
         dest.doveadm("backup", "-R", "-u", ours.name, "imapc:",
@@ -58,12 +56,8 @@ def test_two_runs_and_changes_between_them(cyrus, dest):
     backup()
 
 
-def test_metadata_needs_no_setting(request, cyrus, dest):
+def test_metadata_needs_no_setting(cyrus, dest):
     """Cyrus has METADATA. A destination that keeps none leaves it out."""
-    if dest.version == "2.4":
-        request.applymarker(pytest.mark.xfail(
-            reason="stock ends the run: Mailbox attributes not enabled",
-            strict=True))
     theirs, ours = cyrus.user(), dest.user()
     fill(theirs, {"INBOX": mailgen.mails(2)})
     dest.doveadm("backup", "-R", "-m", "INBOX", "-u", ours.name, "imapc:",

@@ -181,7 +181,7 @@ def test_imapc_into_a_namespace(request, old_office, new_office, theirs,
     """For one run, only this namespace is imapc's: it has no location of its
     own and gets the command's."""
     dest = new_office.server
-    expect_stock_failure(request, dest.version, ns_type)
+    expect_stock_failure(request, dest.version)
     ours = dest.user()
     home = ({"location": "sdbox:~/sdbox"} if dest.version == "2.3" else
             {"mail_driver": "sdbox", "mail_path": "~/sdbox"})
@@ -206,18 +206,13 @@ def test_imapc_into_a_namespace(request, old_office, new_office, theirs,
     assert own(after).count() == 0
 
 
-def expect_stock_failure(request, version, ns_type):
+def expect_stock_failure(request, version):
     """What stock cannot do and no plugin cures yet; strict, so that a cure is
     noticed."""
     if version == "2.3":
-        reason = ("imapc lists the INBOX under the name of the namespace "
-                  "prefix (fixed in 2.3.20)")
-    elif ns_type == "public":
-        reason = ("imapc's METADATA asks for the owner of a namespace that "
-                  "has none, and crashes")
-    else:
-        return
-    request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+        request.applymarker(pytest.mark.xfail(
+            reason="imapc lists the INBOX under the name of the namespace "
+                   "prefix (fixed in 2.3.20)", strict=True))
 
 
 @pytest.mark.parametrize("prefix", ["Public", "Team"])

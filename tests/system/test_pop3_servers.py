@@ -175,10 +175,6 @@ class Cyrus(Source):
     imapc = {"imapc_list_prefix": "INBOX"}
 
     def make(self, version, driver, settings):
-        if version == "2.4":
-            # cyrus-metadata: or 2.4 wants to store Cyrus's own entries, and
-            # ends the run at the first: "Mailbox attributes not enabled"
-            self.imapc = {**self.imapc, "imapc_features": "no-metadata"}
         return lab.Cyrus(**self.style)
 
     def fill(self, user, mails):

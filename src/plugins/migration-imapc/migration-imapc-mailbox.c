@@ -2,6 +2,7 @@
 
 #include "lib.h"
 #include "hash.h"
+#include "index-storage.h"
 #include "compat-imapc.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
@@ -101,6 +102,21 @@ static void migration_imapc_mailbox_free(struct mailbox *box)
 	mmbox->module_ctx.super.free(box);
 }
 
+/* As if the server had no METADATA (QUIRKS.md, "imapc-metadata"). */
+static void
+mailbox_leave_metadata_out(struct migration_imapc_mailbox *mmbox,
+			   struct mailbox_vfuncs *v)
+{
+	v->attribute_set = index_storage_attribute_set;
+	v->attribute_get = index_storage_attribute_get;
+	v->attribute_iter_init = index_storage_attribute_iter_init;
+	v->attribute_iter_next = index_storage_attribute_iter_next;
+	v->attribute_iter_deinit = index_storage_attribute_iter_deinit;
+	e_debug(mmbox->muser->event, "Mailbox %s: leaving METADATA out, the "
+		"destination has no mail_attribute dict or nobody owns the "
+		"namespace", mailbox_get_vname(&mmbox->mbox->box));
+}
+
 void migration_imapc_mailbox_allocated(struct mailbox *box)
 {
 	struct migration_imapc_user *muser =
@@ -120,6 +136,8 @@ void migration_imapc_mailbox_allocated(struct mailbox *box)
 	v->open = migration_imapc_mailbox_open;
 	v->get_status = migration_imapc_mailbox_get_status;
 	v->free = migration_imapc_mailbox_free;
+	if (!compat_imapc_can_take_metadata(box))
+		mailbox_leave_metadata_out(mmbox, v);
 	migration_imapc_fetch_mailbox_init(mmbox, v);
 	MODULE_CONTEXT_SET(box, migration_imapc_storage_module, mmbox);
 }
