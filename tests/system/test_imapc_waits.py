@@ -217,3 +217,29 @@ def test_window_is_bounded_by_mails(source, dest):
                    if "BODY.PEEK[]" in line]
     assert max(line.split(" ")[3].count(",") + 1 for line in fetches) <= 10
     assert count_mails(dest, ours) == 100
+
+
+def test_recent_stays(source, dest):
+    """Asking for sizes beside the flags must not make mails old."""
+    theirs, ours = source.user(), dest.user(driver="mdbox")
+    mailgen.append(theirs, "INBOX", mailgen.mails(6, flags=False))
+    for user in (theirs, ours):
+        if user is ours:
+            dest.doveadm("backup", "-R", "-u", ours.name, "imapc:",
+                         o=dest.imapc(source, user=theirs.name)).ok()
+        client = mailgen.login(user)
+        reply = client.command("STATUS", "INBOX", "(RECENT MESSAGES)")
+        client.logout()
+        assert [b"MESSAGES", b"6", b"RECENT", b"6"] == reply[0][-1]
+
+
+def test_sizes_come_with_the_flags(source, dest, link):
+    """They cost no wait: the burst that brings the flags brings them, too."""
+    theirs, ours = source.user(), dest.user(driver="mdbox")
+    mailgen.deliver(theirs, {"INBOX": mailgen.mails(20)})
+    dest.doveadm("backup", "-R", "-u", ours.name, "imapc:",
+                 o=through(link, source, dest, theirs)).ok()
+    assert link.count(r"\d+ UID FETCH 1:\* \(RFC822\.SIZE\)") == 1
+    # one command for all texts, because the sizes were known
+    assert link.count(r"\d+ UID FETCH .*BODY\.PEEK\[\]") == 1
+    assert link.waits <= 10

@@ -36,9 +36,12 @@
 /* Descriptors that mails ahead may hold. The usual limit of a process is 1024,
    and the destination needs some, too. */
 #define MIGRATION_IMAPC_WINDOW_FILES 200
-/* The first mails of a mailbox are asked for before any size is known: this is
-   what they are taken for. A small number makes a large first command. */
-#define MIGRATION_IMAPC_UNKNOWN_SIZE (512*1024)
+/* What a mail is taken for whose size is not known yet: the first mails of a
+   large mailbox. A small number makes a large first command. */
+#define MIGRATION_IMAPC_UNKNOWN_SIZE (4*1024*1024)
+/* The sizes of up to so many mails are asked for together with their flags when
+   the mailbox is opened: some 50 bytes each, and no wait. */
+#define MIGRATION_IMAPC_SIZES_AT_OPEN 1000
 /* A mail of which only metadata is fetched */
 #define MIGRATION_IMAPC_METADATA_SIZE 1024
 /* How many sizes are asked for in one command: enough to have the next ones
@@ -49,7 +52,7 @@
    of them from 8 kB on */
 #define MIGRATION_IMAPC_SIZES_MAX_RANGES 300
 /* There is nothing to limit in fewer mails than these */
-#define MIGRATION_IMAPC_SIZES_MIN_MAILS 32
+#define MIGRATION_IMAPC_SIZES_MIN_MAILS 4
 
 ARRAY_DEFINE_TYPE(mail_search_arg, struct mail_search_arg *);
 
@@ -223,16 +226,27 @@ migration_imapc_mail_add_temp_wanted_fields(struct mail *mail,
 
 /* ---- sizes ---- */
 
+static bool migration_imapc_flags_have_recent(const struct imap_arg *flags)
+{
+	const char *flag;
+
+	for (; imap_arg_get_atom(flags, &flag); flags++) {
+		if (strcasecmp(flag, "\\Recent") == 0)
+			return TRUE;
+	}
+	return FALSE;
+}
+
 static void
 migration_imapc_sizes_untagged(const struct imapc_untagged_reply *reply,
 			       struct imapc_mailbox *mbox)
 {
 	struct migration_imapc_mailbox *mmbox =
 		MIGRATION_IMAPC_CONTEXT_REQUIRE(&mbox->box);
-	const struct imap_arg *list;
+	const struct imap_arg *list, *flags;
 	const char *key, *value;
 	uint32_t num, uid = 0, size = 0;
-	bool have_size = FALSE;
+	bool have_size = FALSE, nonrecent = FALSE;
 
 	if (mmbox->sizes_pending == 0 ||
 	    !imap_arg_get_list(&reply->args[0], &list))
@@ -241,6 +255,9 @@ migration_imapc_sizes_untagged(const struct imapc_untagged_reply *reply,
 	     list += 2) {
 		if (!imap_arg_get_atom(&list[0], &key))
 			return;
+		if (strcasecmp(key, "FLAGS") == 0 &&
+		    imap_arg_get_list(&list[1], &flags))
+			nonrecent = !migration_imapc_flags_have_recent(flags);
 		if (!imap_arg_get_atom(&list[1], &value) ||
 		    str_to_uint32(value, &num) < 0)
 			continue;
@@ -255,6 +272,8 @@ migration_imapc_sizes_untagged(const struct imapc_untagged_reply *reply,
 		hash_table_update(mmbox->sizes, POINTER_CAST(uid),
 				  POINTER_CAST(size));
 	}
+	if (nonrecent && uid > mmbox->highest_nonrecent_uid)
+		mmbox->highest_nonrecent_uid = uid;
 }
 
 static void
@@ -267,6 +286,51 @@ migration_imapc_sizes_callback(const struct imapc_command_reply *reply ATTR_UNUS
 	   one. */
 	i_assert(mmbox->sizes_pending > 0);
 	mmbox->sizes_pending--;
+}
+
+static void
+migration_imapc_sizes_send(struct migration_imapc_mailbox *mmbox,
+			   const char *uids)
+{
+	struct imapc_command *cmd;
+
+	mmbox->sizes_pending++;
+	cmd = imapc_client_mailbox_cmd(mmbox->mbox->client_box,
+				       migration_imapc_sizes_callback, mmbox);
+	imapc_command_set_flags(cmd, IMAPC_COMMAND_FLAG_RETRIABLE);
+	imapc_command_send(cmd, t_strdup_printf("UID FETCH %s (RFC822.SIZE)",
+						uids));
+	migration_run_count(migration_run_find(mmbox->mbox->box.storage->user),
+			    MIGRATION_COUNTER_IMAP_COMMANDS, 1);
+}
+
+/* Stock asks for all flags at this reply, both go out once the mailbox is
+   selected. */
+static void
+migration_imapc_sizes_untagged_exists(const struct imapc_untagged_reply *reply ATTR_UNUSED,
+				      struct imapc_mailbox *mbox)
+{
+	struct migration_imapc_mailbox *mmbox =
+		MIGRATION_IMAPC_CONTEXT_REQUIRE(&mbox->box);
+
+	if (!mbox->selecting || mmbox->sizes_at_open ||
+	    mbox->exists_count < MIGRATION_IMAPC_SIZES_MIN_MAILS ||
+	    mbox->exists_count > MIGRATION_IMAPC_SIZES_AT_OPEN)
+		return;
+	mmbox->sizes_at_open = TRUE;
+	migration_imapc_sizes_send(mmbox, "1:*");
+}
+
+void migration_imapc_fetch_mailbox_opened(struct migration_imapc_mailbox *mmbox)
+{
+	if (!mmbox->sizes_at_open)
+		return;
+	/* they come right beside the flags */
+	while (mmbox->sizes_pending > 0)
+		imapc_mailbox_run_nofetch(mmbox->mbox);
+	/* imapc takes a mail for not recent at any FETCH reply without \Recent,
+	   also at one without FLAGS */
+	mmbox->mbox->highest_nonrecent_uid = mmbox->highest_nonrecent_uid;
 }
 
 /* Moves the next mails out of size_seqs; their UIDs go to uids. */
@@ -299,7 +363,6 @@ migration_imapc_search_ask_sizes(struct migration_imapc_search *search,
 				 uint32_t seq)
 {
 	struct migration_imapc_mailbox *mmbox = search->mmbox;
-	struct imapc_command *cmd;
 	ARRAY_TYPE(seq_range) uids;
 	string_t *str;
 
@@ -317,17 +380,8 @@ migration_imapc_search_ask_sizes(struct migration_imapc_search *search,
 	search->sizes_ahead = search->sizes_asked_seq - seq;
 
 	str = t_str_new(256);
-	str_append(str, "UID FETCH ");
 	imap_write_seq_range(str, &uids);
-	str_append(str, " (RFC822.SIZE)");
-	mmbox->sizes_pending++;
-	cmd = imapc_client_mailbox_cmd(mmbox->mbox->client_box,
-				       migration_imapc_sizes_callback, mmbox);
-	imapc_command_set_flags(cmd, IMAPC_COMMAND_FLAG_RETRIABLE);
-	imapc_command_send(cmd, str_c(str));
-	migration_run_count(
-		migration_run_find(search->ctx->transaction->box->storage->user),
-		MIGRATION_COUNTER_IMAP_COMMANDS, 1);
+	migration_imapc_sizes_send(mmbox, str_c(str));
 }
 
 static uint64_t
@@ -339,7 +393,8 @@ migration_imapc_search_take_size(struct migration_imapc_search *search,
 	if (!hash_table_lookup_full(search->mmbox->sizes, POINTER_CAST(uid),
 				    &key, &value))
 		return FETCH_WINDOW_SIZE_UNKNOWN;
-	hash_table_remove(search->mmbox->sizes, key);
+	if (!search->mmbox->sizes_at_open)
+		hash_table_remove(search->mmbox->sizes, key);
 	return POINTER_CAST_TO(value, uint32_t);
 }
 
@@ -352,7 +407,7 @@ migration_imapc_search_init_sizes(struct migration_imapc_search *search,
 	uint32_t messages_count = mail_index_view_get_messages_count(
 		search->ctx->transaction->view);
 
-	if (messages_count == 0)
+	if (messages_count == 0 || search->mmbox->sizes_at_open)
 		return;
 	if (arg != NULL && arg->next == NULL && !arg->match_not &&
 	    arg->type == SEARCH_SEQSET) {
@@ -529,7 +584,8 @@ static int migration_imapc_search_deinit(struct mail_search_context *ctx)
 		mmbox->returned = NULL;
 	/* closes the mails, which leave the window */
 	ret = mmbox->module_ctx.super.search_deinit(ctx);
-	hash_table_clear(mmbox->sizes, TRUE);
+	if (!mmbox->sizes_at_open)
+		hash_table_clear(mmbox->sizes, TRUE);
 	if (search->learned_headers != NULL)
 		mailbox_header_lookup_unref(&search->learned_headers);
 	array_free(&search->size_seqs);
@@ -754,6 +810,8 @@ void migration_imapc_fetch_mailbox_init(struct migration_imapc_mailbox *mmbox,
 	hash_table_create_direct(&mmbox->sizes, default_pool, 0);
 	imapc_mailbox_register_untagged(mmbox->mbox, "FETCH",
 					migration_imapc_sizes_untagged);
+	imapc_mailbox_register_untagged(mmbox->mbox, "EXISTS",
+					migration_imapc_sizes_untagged_exists);
 }
 
 void migration_imapc_fetch_mailbox_deinit(struct migration_imapc_mailbox *mmbox)

@@ -63,6 +63,10 @@ struct migration_imapc_mailbox {
 	unsigned int sizes_pending;
 	/* latest mail that was counted as fetched */
 	uint32_t counted_uid;
+	/* the last mail that the server's flags say is not recent */
+	uint32_t highest_nonrecent_uid;
+	/* all sizes were asked for when the mailbox was opened */
+	bool sizes_at_open;
 };
 
 extern MODULE_CONTEXT_DEFINE(migration_imapc_user_module,
@@ -106,6 +110,8 @@ void migration_imapc_mailbox_allocated(struct mailbox *box);
 /* migration-imapc-fetch.c: what is fetched, and how far ahead */
 void migration_imapc_fetch_mailbox_init(struct migration_imapc_mailbox *mmbox,
 					struct mailbox_vfuncs *v);
+/* The mailbox is selected. */
+void migration_imapc_fetch_mailbox_opened(struct migration_imapc_mailbox *mmbox);
 void migration_imapc_fetch_mailbox_deinit(struct migration_imapc_mailbox *mmbox);
 void migration_imapc_mail_allocated(struct mail *mail);
 
