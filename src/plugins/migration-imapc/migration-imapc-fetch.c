@@ -286,6 +286,8 @@ migration_imapc_sizes_callback(const struct imapc_command_reply *reply ATTR_UNUS
 	   one. */
 	i_assert(mmbox->sizes_pending > 0);
 	mmbox->sizes_pending--;
+	/* the opening of the mailbox may be waiting for this */
+	imapc_client_stop(mmbox->mbox->storage->client->client);
 }
 
 static void
