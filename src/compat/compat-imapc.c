@@ -5,7 +5,6 @@
 #include "mail-user.h"
 #include "mail-storage-settings.h"
 #include "mailbox-list-private.h"
-#include "mail-storage-private.h"
 #include "imapc-client-private.h"
 #include "imapc-settings.h"
 #include "imapc-storage.h"
@@ -18,7 +17,7 @@
 #include "dict.h"
 #include "settings.h"
 
-static bool user_keeps_attributes(struct mail_user *user)
+bool compat_imapc_user_keeps_metadata(struct mail_user *user)
 {
 	struct event *event = event_create(user->event);
 	struct dict *dict;
@@ -32,12 +31,6 @@ static bool user_keeps_attributes(struct mail_user *user)
 		dict_deinit(&dict);
 	/* an error of the dict is told by who uses it */
 	return ret != 0;
-}
-
-bool compat_imapc_can_take_metadata(struct mailbox *box)
-{
-	return mailbox_get_namespace(box)->owner != NULL &&
-		user_keeps_attributes(box->storage->user);
 }
 
 bool compat_imapc_has_feature(const struct imapc_settings *set,
@@ -115,7 +108,7 @@ void compat_imapc_client_set_timeouts(struct imapc_client *client,
 
 #else
 
-bool compat_imapc_can_take_metadata(struct mailbox *box ATTR_UNUSED)
+bool compat_imapc_user_keeps_metadata(struct mail_user *user ATTR_UNUSED)
 {
 	/* 2.3 reads no METADATA */
 	return TRUE;

@@ -5,7 +5,6 @@
 struct mail_user;
 struct imapc_client;
 struct imapc_settings;
-struct mailbox;
 struct mailbox_list;
 
 /* What differs in imapc. 2.3 has most features off unless imapc_features names
@@ -53,10 +52,10 @@ void compat_imapc_client_set_timeouts(struct imapc_client *client,
 				      unsigned int connect_msecs,
 				      unsigned int command_msecs);
 
-/* FALSE if the METADATA of the source's mailbox must not be read: 2.4 reads it
-   always, and then ends the run if the destination has no mail_attribute dict
-   to keep it in, or crashes if nobody owns the namespace. */
-bool compat_imapc_can_take_metadata(struct mailbox *box);
+/* FALSE if the METADATA of the source must not be read: 2.4 reads it always, and
+   then ends the run if the destination has no mail_attribute dict to keep it
+   in. Looks the dict's settings up: ask once for each user. */
+bool compat_imapc_user_keeps_metadata(struct mail_user *user);
 
 /* Switches off stock's own support for Gmail for all that uses these settings.
    Returns TRUE if imapc_features had switched it on. */

@@ -137,7 +137,8 @@ void migration_imapc_mailbox_allocated(struct mailbox *box)
 	v->open = migration_imapc_mailbox_open;
 	v->get_status = migration_imapc_mailbox_get_status;
 	v->free = migration_imapc_mailbox_free;
-	if (!compat_imapc_can_take_metadata(box))
+	/* 2.4 crashes where it asks who owns a public namespace */
+	if (!muser->keeps_metadata || mailbox_get_namespace(box)->owner == NULL)
 		mailbox_leave_metadata_out(mmbox, v);
 	migration_imapc_fetch_mailbox_init(mmbox, v);
 	MODULE_CONTEXT_SET(box, migration_imapc_storage_module, mmbox);

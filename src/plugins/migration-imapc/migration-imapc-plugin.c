@@ -69,6 +69,7 @@ static void migration_imapc_mail_storage_created(struct mail_storage *storage)
 	if (muser == NULL || strcmp(storage->name, IMAPC_STORAGE_NAME) != 0)
 		return;
 
+	muser->keeps_metadata = compat_imapc_user_keeps_metadata(storage->user);
 	/* the original belongs to others, too */
 	set = p_new(storage->pool, struct mail_storage_settings, 1);
 	*set = *storage->set;

@@ -20,6 +20,9 @@ struct migration_imapc_user {
 
 	/* what dsync's filters were seen to ask of each mail */
 	enum fetch_plan_item learned;
+	/* the destination has a place for METADATA; known once there is an
+	   imapc storage */
+	bool keeps_metadata;
 };
 
 struct migration_imapc_list {
