@@ -7,18 +7,12 @@
 #include "unichar.h"
 #include "iso8601-date.h"
 #include "time-util.h"
-#include "mkdir-parents.h"
-#include "safe-mkstemp.h"
-#include "write-full.h"
 #include "json-escape.h"
+#include "migration-file.h"
 #include "migration-run.h"
 #include "migration-report.h"
 
-#include <stdio.h>
 #include <time.h>
-#include <unistd.h>
-#include <fcntl.h>
-#include <sys/stat.h>
 
 /* examples of one kind of finding in the summary */
 #define SUMMARY_EXAMPLES 3
@@ -166,78 +160,15 @@ void migration_report_append_json(string_t *dest,
 	str_append(dest, "\n}\n");
 }
 
-static int make_directory_of(const char *path, const char **error_r)
-{
-	const char *p = strrchr(path, '/');
-	const char *dir;
-
-	if (p == NULL || p == path)
-		return 0;
-	dir = t_strdup_until(path, p);
-	if (mkdir_parents(dir, 0700) < 0 && errno != EEXIST) {
-		*error_r = t_strdup_printf("mkdir(%s) failed: %m", dir);
-		return -1;
-	}
-	return 0;
-}
-
-static int
-write_and_close(int fd, const char *path, const string_t *data,
-		const char **error_r)
-{
-	int ret = 0;
-
-	if (write_full(fd, str_data(data), str_len(data)) < 0) {
-		*error_r = t_strdup_printf("write(%s) failed: %m", path);
-		ret = -1;
-	} else if (fdatasync(fd) < 0) {
-		*error_r = t_strdup_printf("fdatasync(%s) failed: %m", path);
-		ret = -1;
-	}
-	if (close(fd) < 0 && ret == 0) {
-		*error_r = t_strdup_printf("close(%s) failed: %m", path);
-		ret = -1;
-	}
-	return ret;
-}
-
-static int
-save_by_rename(const string_t *data, const char *path, const char **error_r)
-{
-	string_t *temp_path = t_str_new(256);
-	int fd;
-
-	str_printfa(temp_path, "%s.tmp.", path);
-	fd = safe_mkstemp_hostpid(temp_path, 0600, (uid_t)-1, (gid_t)-1);
-	if (fd == -1) {
-		*error_r = t_strdup_printf("Can't create %s: %m",
-					   str_c(temp_path));
-		return -1;
-	}
-	if (write_and_close(fd, str_c(temp_path), data, error_r) < 0) {
-		i_unlink(str_c(temp_path));
-		return -1;
-	}
-	if (rename(str_c(temp_path), path) < 0) {
-		*error_r = t_strdup_printf("rename(%s, %s) failed: %m",
-					   str_c(temp_path), path);
-		i_unlink(str_c(temp_path));
-		return -1;
-	}
-	return 0;
-}
-
 int migration_report_save(const struct migration_run *run, const char *path,
 			  const char **error_r)
 {
 	string_t *json;
 	int ret;
 
-	if (make_directory_of(path, error_r) < 0)
-		return -1;
 	json = str_new(default_pool, 4096);
 	migration_report_append_json(json, run);
-	ret = save_by_rename(json, path, error_r);
+	ret = migration_file_replace(path, json, error_r);
 	str_free(&json);
 	return ret;
 }

@@ -20,6 +20,7 @@ static const char *const counter_names[] = {
 	[MIGRATION_COUNTER_WAITS] = "waits",
 	[MIGRATION_COUNTER_RECONNECTS] = "reconnects",
 	[MIGRATION_COUNTER_RETRIES] = "retries",
+	[MIGRATION_COUNTER_PAUSE_MSECS] = "pause_msecs",
 	[MIGRATION_COUNTER_POP3_MAILS] = "pop3_mails",
 	[MIGRATION_COUNTER_POP3_MATCHED] = "pop3_matched",
 	[MIGRATION_COUNTER_POP3_UNMATCHED] = "pop3_unmatched",

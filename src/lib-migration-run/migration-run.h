@@ -49,6 +49,8 @@ enum migration_counter {
 	/* connections lost and made again, commands tried again */
 	MIGRATION_COUNTER_RECONNECTS,
 	MIGRATION_COUNTER_RETRIES,
+	/* how long the run paused so as not to go above migration_imapc_max_rate */
+	MIGRATION_COUNTER_PAUSE_MSECS,
 	/* mails that the source's POP3 server lists */
 	MIGRATION_COUNTER_POP3_MAILS,
 	/* ... that got, or did not get, their partner at the destination */
@@ -109,6 +111,9 @@ struct migration_run {
 
 	bool begun:1;
 	bool finished:1;
+	/* The run stopped on purpose before all was done: shows in the exit
+	   code. Plugins may set it. */
+	bool continue_later:1;
 };
 
 /* Findings kept in memory and in the report. More than anybody reads, and

@@ -92,6 +92,10 @@ run_finish(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 
 	exit_code = migration_exit_code_run(ctx->exit_code,
 		run->finding_counts[MIGRATION_SEVERITY_ERROR], &reason);
+	if (run->continue_later) {
+		exit_code = migration_exit_code_worse(exit_code, EX_TEMPFAIL);
+		reason = "stopped on purpose, to be continued later";
+	}
 	e_debug(run->event, "Exit code %d: %s", exit_code, reason);
 	migration_run_finish(run, exit_code);
 	report_save(run, user, report_path);

@@ -28,6 +28,7 @@
 #include "imapc-mail.h"
 #include "compat-imapc.h"
 #include "fetch-window.h"
+#include "migration-budget.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
 
@@ -78,6 +79,8 @@ struct migration_imapc_search {
 	uint32_t sizes_asked_seq, sizes_ahead;
 	/* it is dsync's list of all mails */
 	bool dsync_list;
+	/* a text was not asked for, so none after it is */
+	bool over_budget;
 };
 
 struct migration_imapc_mail {
@@ -669,6 +672,51 @@ migration_imapc_mail_enter_window(struct migration_imapc_mail *mmail,
 	}
 }
 
+/* 0 if it is not known */
+static uint64_t
+migration_imapc_mail_known_size(struct migration_imapc_mailbox *mmbox,
+				struct mail *mail)
+{
+	return POINTER_CAST_TO(hash_table_lookup(mmbox->sizes,
+						 POINTER_CAST(mail->uid)),
+			       uint32_t);
+}
+
+/* FALSE if the mail's text is wanted, and has to wait for another day. */
+static bool
+migration_imapc_mail_may_prefetch(struct migration_imapc_search *search,
+				  struct mail *mail)
+{
+	struct imapc_mail *imail = IMAPC_MAIL(mail);
+
+	if ((imail->imail.data.wanted_fields & MAIL_FETCH_STREAM_BODY) == 0)
+		return TRUE;
+	if (!search->over_budget) {
+		search->over_budget = !migration_imapc_budget_allows(
+			search->mmbox, search->window.bytes,
+			migration_imapc_mail_known_size(search->mmbox, mail));
+	}
+	return !search->over_budget;
+}
+
+/* FALSE if the mail's text would have to be asked for, and must not be. */
+static bool
+migration_imapc_mail_may_read(struct migration_imapc_mailbox *mmbox,
+			      struct mail *mail)
+{
+	struct imapc_mail *imail = IMAPC_MAIL(mail);
+	bool allowed;
+
+	if (imail->body_fetched ||
+	    (imail->fetching_fields & MAIL_FETCH_STREAM_BODY) != 0)
+		return TRUE;
+	allowed = migration_imapc_budget_allows(mmbox, 0,
+			migration_imapc_mail_known_size(mmbox, mail));
+	if (allowed && mmbox->returned != NULL)
+		mmbox->returned->over_budget = FALSE;
+	return allowed;
+}
+
 static bool migration_imapc_mail_prefetch(struct mail *mail)
 {
 	struct mail_private *pmail = (struct mail_private *)mail;
@@ -688,6 +736,9 @@ static bool migration_imapc_mail_prefetch(struct mail *mail)
 	/* stock sends what is collected whenever it waits for something */
 	if (mmbox->mbox->pending_fetch_request == NULL)
 		fetch_window_sent(&search->window);
+	if (!migration_imapc_mail_may_prefetch(search, mail))
+		return migration_imapc_budget_prefetch(&mmail->module_ctx.super,
+						       mail);
 	if (mmail->module_ctx.super.prefetch(mail))
 		return TRUE;
 	if (mmail->search == NULL)
@@ -710,8 +761,11 @@ migration_imapc_mail_count(struct migration_imapc_mailbox *mmbox,
 	mmbox->counted_uid = mail->uid;
 	run = migration_run_find(mail->box->storage->user);
 	migration_run_count(run, MIGRATION_COUNTER_MAILS_FETCHED, 1);
-	if (size != UOFF_T_MAX)
-		migration_run_count(run, MIGRATION_COUNTER_BYTES_FETCHED, size);
+	if (size == UOFF_T_MAX)
+		return;
+	migration_run_count(run, MIGRATION_COUNTER_BYTES_FETCHED, size);
+	if (mmbox->budget != NULL)
+		migration_budget_count(mmbox->budget, size);
 }
 
 /* TRUE if it is the server that does not give this mail. A lost connection is
@@ -736,9 +790,17 @@ migration_imapc_mail_get_stream(struct mail *mail, bool get_body,
 	struct mail_private *pmail = (struct mail_private *)mail;
 	struct migration_imapc_mail *mmail =
 		MIGRATION_IMAPC_MAIL_CONTEXT_REQUIRE(pmail);
+	struct migration_imapc_mailbox *mmbox =
+		MIGRATION_IMAPC_CONTEXT_REQUIRE(mail->box);
 	struct imapc_mail *imail = IMAPC_MAIL(mail);
 	struct migration_run *run;
 
+	if (get_body && !migration_imapc_mail_may_read(mmbox, mail)) {
+		return migration_imapc_budget_get_stream(mmbox,
+			&mmail->module_ctx.super, mail,
+			migration_imapc_mail_known_size(mmbox, mail),
+			hdr_size, body_size, stream_r);
+	}
 	if (mmail->module_ctx.super.get_stream(mail, get_body, hdr_size,
 					       body_size, stream_r) == 0)
 		return 0;

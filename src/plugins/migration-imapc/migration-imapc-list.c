@@ -7,6 +7,7 @@
 #include "imapc-client-private.h"
 #include "imapc-connection.h"
 #include "compat-imapc.h"
+#include "migration-budget.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
 
@@ -417,6 +418,7 @@ static void migration_imapc_list_deinit(struct mailbox_list *_list)
 	pool_t patterns_pool = mlist->patterns_pool;
 
 	migration_imapc_status_free(mlist);
+	migration_budget_deinit(&mlist->budget);
 	/* frees mlist, too */
 	mlist->module_ctx.super.deinit(_list);
 	pool_unref(&patterns_pool);

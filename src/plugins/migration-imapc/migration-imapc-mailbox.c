@@ -59,6 +59,7 @@ static int migration_imapc_mailbox_open(struct mailbox *box)
 
 	if (mmbox->mbox->client_box != NULL) {
 		migration_imapc_fetch_mailbox_opened(mmbox);
+		migration_imapc_budget_mailbox_opened(mmbox);
 		run = migration_run_find(box->storage->user);
 		migration_run_count(run, MIGRATION_COUNTER_MAILBOXES, 1);
 		migration_run_count(run, MIGRATION_COUNTER_MAILS_SEEN,

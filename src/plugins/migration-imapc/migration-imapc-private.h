@@ -12,6 +12,7 @@
 
 struct migration_imapc_search;
 struct migration_imapc_status;
+struct migration_budget;
 
 struct migration_imapc_user {
 	union mail_user_module_context module_ctx;
@@ -39,6 +40,8 @@ struct migration_imapc_list {
 	const char *const *patterns;
 	pool_t patterns_pool;
 
+	/* what may be downloaded; NULL until a mailbox was opened */
+	struct migration_budget *budget;
 	/* answers to STATUS that nobody wanted yet */
 	struct migration_imapc_status *status;
 	/* logins that were accepted */
@@ -64,6 +67,8 @@ struct migration_imapc_mailbox {
 	HASH_TABLE(void *, void *) sizes;
 	/* RFC822.SIZE commands that were not answered yet */
 	unsigned int sizes_pending;
+	/* what may be downloaded, the list's; or NULL */
+	struct migration_budget *budget;
 	/* latest mail that was counted as fetched */
 	uint32_t counted_uid;
 	/* the last mail that the server's flags say is not recent */
@@ -109,6 +114,24 @@ void migration_imapc_status_free(struct migration_imapc_list *mlist);
 
 /* migration-imapc-mailbox.c: opening, existence, status */
 void migration_imapc_mailbox_allocated(struct mailbox *box);
+
+/* migration-imapc-budget.c: migration_imapc_daily_limit and _max_rate */
+/* The mailbox is open, so the server is known. */
+void migration_imapc_budget_mailbox_opened(struct migration_imapc_mailbox *mmbox);
+/* May the mail's text be asked for now, while `ahead` bytes are on their way?
+   size is 0 if it is not known. */
+bool migration_imapc_budget_allows(struct migration_imapc_mailbox *mmbox,
+				   uint64_t ahead, uint64_t size);
+/* Calls super's method for a mail whose text must not be asked for: what is
+   there already is given, and nothing is sent. */
+bool migration_imapc_budget_prefetch(const struct mail_vfuncs *super,
+				     struct mail *mail);
+int migration_imapc_budget_get_stream(struct migration_imapc_mailbox *mmbox,
+				      const struct mail_vfuncs *super,
+				      struct mail *mail, uint64_t size,
+				      struct message_size *hdr_size,
+				      struct message_size *body_size,
+				      struct istream **stream_r);
 
 /* migration-imapc-fetch.c: what is fetched, and how far ahead */
 void migration_imapc_fetch_mailbox_init(struct migration_imapc_mailbox *mmbox,

@@ -2,6 +2,7 @@
 
 #include "lib.h"
 #include "settings-loader.h"
+#include "size-parse.h"
 #include "migration-imapc-settings.h"
 
 /* More mails at once gain nothing: each of them has index data of some 20 kB,
@@ -15,6 +16,8 @@
 	MIGRATION_SETTING(type, "migration_imapc_"#name, name, \
 			  struct migration_imapc_settings)
 static const struct setting_define migration_imapc_setting_defines[] = {
+	DEF(STR, daily_limit),
+	DEF(SIZE, max_rate),
 	DEF(UINT, prefetch),
 	DEF(SIZE, prefetch_size),
 	DEF(TIME, timeout),
@@ -23,17 +26,39 @@ static const struct setting_define migration_imapc_setting_defines[] = {
 };
 
 static const struct migration_imapc_settings migration_imapc_default_settings = {
+	.daily_limit = "auto",
+	.max_rate = 0,
 	.prefetch = 500,
 	.prefetch_size = 16*1024*1024,
 	.timeout = 0,
 };
+
+bool migration_imapc_daily_limit_parse(const char *value, uoff_t *bytes_r,
+				       const char **error_r)
+{
+	const char *error;
+
+	*bytes_r = 0;
+	if (strcmp(value, "auto") == 0 || strcmp(value, "unlimited") == 0)
+		return TRUE;
+	if (size_parse(value, bytes_r, &error) < 0 || *bytes_r == 0) {
+		*error_r = t_strdup_printf("migration_imapc_daily_limit must be "
+			"a size above 0, auto or unlimited: %s", value);
+		return FALSE;
+	}
+	return TRUE;
+}
 
 static bool
 migration_imapc_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 			       const char **error_r)
 {
 	const struct migration_imapc_settings *set = _set;
+	uoff_t bytes;
 
+	if (!migration_setting_is_unknown(set->daily_limit) &&
+	    !migration_imapc_daily_limit_parse(set->daily_limit, &bytes, error_r))
+		return FALSE;
 	if (set->prefetch == 0) {
 		*error_r = "migration_imapc_prefetch must not be 0";
 		return FALSE;

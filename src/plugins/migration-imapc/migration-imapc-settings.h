@@ -5,6 +5,11 @@
 struct migration_imapc_settings {
 	pool_t pool;
 
+	/* bytes in 24 hours: a size, "unlimited", or "auto" for what the
+	   source's operator is known to allow */
+	const char *daily_limit;
+	/* bytes a second; 0 = no limit */
+	uoff_t max_rate;
 	/* how many mails are asked for ahead of their use */
 	unsigned int prefetch;
 	/* how many bytes of mails are asked for ahead of their use; a larger
@@ -15,6 +20,11 @@ struct migration_imapc_settings {
 	   logging in, imapc_cmd_timeout for a command */
 	unsigned int timeout;
 };
+
+/* The number of bytes, or 0 if the value names none. Returns FALSE and error_r
+   if it is wrong. */
+bool migration_imapc_daily_limit_parse(const char *value, uoff_t *bytes_r,
+				       const char **error_r);
 
 extern const struct setting_parser_info migration_imapc_setting_parser_info;
 

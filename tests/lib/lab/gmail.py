@@ -15,8 +15,17 @@ Sources of the behaviour, by the number that comments give:
 [8] "How Gmail's All Mail folder actually works", emclient.com/blog
 [9] over the daily limit: github.com/ljmerza/ha-email-sensor #16;
     a session ends: github.com/joeyates/imap-backup #92
+[10] Google, "Gmail bandwidth limits", support.google.com/a/answer/1071518:
+    2500 MB of IMAP download a day
+[11] Google, "Add Gmail to another email client",
+    support.google.com/mail/answer/7126229: 15 IMAP connections
+[12] Google, "OAuth 2.0 Mechanism", developers.google.com/workspace/gmail/imap/
+    xoauth2-protocol: XOAUTH2 and the JSON challenge of a refusal
+[13] Google, "IMAP for Workspace administrators": with the scope
+    gmail.imap_admin all labels and all messages are shown [3]
 """
 
+import base64
 import dataclasses
 import random
 import re
@@ -49,7 +58,13 @@ GERMAN = {"All Mail": "Alle Nachrichten", "Drafts": "Entwürfe",
 
 # What it says when it has enough, for lab.scripted.On [9]
 OVER_LIMIT = "NO [OVERQUOTA] Account exceeded command or bandwidth limits."
+TOO_MANY = "NO [ALERT] Too many simultaneous connections. (Failure)"
+THROTTLED = "OK [THROTTLED] Success"
 SESSION_EXPIRED = "* BYE Session expired, please login again."
+
+# OAuth2 scopes [12, 13]
+SCOPE_MAIL = "https://mail.google.com/"
+SCOPE_ADMIN = "https://www.googleapis.com/auth/gmail.imap_admin"
 
 
 @dataclasses.dataclass(eq=False)
@@ -171,6 +186,11 @@ class Account:
     def label_of(self, folder):
         return self._label_of[folder]
 
+    def show_all(self):
+        """To an administrator [13]."""
+        self.hidden, self.limit = set(), 0
+        self._refresh()
+
     @property
     def special_use(self):
         return {self.own_folder(label): attribute
@@ -243,9 +263,13 @@ class GmailServer(ImapServer):
 
     body_bytes      of whole messages that were sent, bodies the number of them
     label_spelling  "atom", or "string" for "\\\\Inbox" in quotes; both occur
+    tokens          {OAuth2 access token: its scope}; passwords are refused then
+    daily_limit     bytes of messages a day; new_day() begins another one
+    most_sessions   that were open at the same time; 15 are allowed
     """
 
-    def __init__(self, account, *, label_spelling="atom", **options):
+    def __init__(self, account, *, label_spelling="atom", tokens=None,
+                 daily_limit=None, **options):
         options.setdefault("capabilities", CAPABILITIES)
         super().__init__(account.folders, separator="/",
                          special_use=account.special_use,
@@ -256,8 +280,17 @@ class GmailServer(ImapServer):
         self.capabilities_after = options["capabilities"]
         if options["capabilities"] == CAPABILITIES:
             self.capabilities_after = CAPABILITIES_AFTER
+        self.tokens = tokens
+        self.daily_limit = daily_limit
+        self.sent_today = 0
+        self.over_limit = False
+        self.sessions = self.most_sessions = 0
         self.body_bytes = 0
         self.bodies = 0
+
+    def new_day(self):
+        self.sent_today = 0
+        self.over_limit = False
 
     # The base class asks for these; they change with the account.
 
@@ -284,7 +317,11 @@ class GmailServer(ImapServer):
         return 600 + sum(name.encode())
 
     def serve(self, connection):
-        _GmailSession(self, connection).run()
+        session = _GmailSession(self, connection)
+        try:
+            session.run()
+        finally:
+            self.sessions -= session.user is not None
 
     def spell(self, label):
         """An element of X-GM-LABELS [1]. What is no atom comes in quotes, but
@@ -303,14 +340,64 @@ class GmailServer(ImapServer):
                 "X-GM-LABELS": f"({' '.join(map(self.spell, labels))})"}
 
 
+class _OverLimit(Exception):
+    """More bytes than a day allows."""
+
+
 class _GmailSession(_Session):
     def log_in(self, user, name, password):
+        if self.server.tokens is not None:
+            return ("NO [ALERT] Application-specific password required: "
+                    "https://support.google.com/accounts/answer/185833 "
+                    "(Failure)")
         reply = super().log_in(user, name, password)
         if not reply.startswith("OK"):
             return "NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)"
+        return self.accept(user)
+
+    def accept(self, user):
+        if self.server.over_limit:
+            self.user = None
+            return OVER_LIMIT
+        if self.server.sessions >= 15:                              # [11]
+            self.user = None
+            return TOO_MANY
+        self.user = user
+        self.server.sessions += 1
+        self.server.most_sessions = max(self.server.most_sessions,
+                                        self.server.sessions)
         # untagged, before the tagged reply [4]
         self.send(f"* CAPABILITY {self.server.capabilities_after}")
         return f"OK {user} authenticated (Success)"
+
+    def cmd_authenticate(self, arguments):
+        mechanism, _, initial = arguments.partition(" ")
+        if mechanism.upper() not in ("XOAUTH2", "OAUTHBEARER"):
+            return super().cmd_authenticate(arguments)
+        if not initial:
+            self.send("+ ")
+            initial = self.connection.read_line()
+        text = base64.b64decode(initial).decode()
+        token = re.search("\1auth=Bearer ([^\1]+)\1\1", text)
+        user = re.search("(?:user|,a)=([^\1,]+)", text)
+        scope = token and (self.server.tokens or {}).get(token[1])
+        if scope is None or user is None:
+            # the client sends an empty line, or a lone ^A [12]
+            self.send("+ " + base64.b64encode(
+                b'{"status":"400","schemes":"Bearer",'
+                b'"scope":"https://mail.google.com/"}').decode())
+            self.connection.read_line()
+            return "NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)"
+        if scope == SCOPE_ADMIN:
+            self.server.account.show_all()
+        return self.accept(user[1])
+
+    def fetch(self, arguments, by_uid):
+        try:
+            return super().fetch(arguments, by_uid)
+        except _OverLimit:
+            self.server.over_limit = True
+            return OVER_LIMIT
 
     def cmd_select(self, arguments, access="READ-WRITE"):
         reply = super().cmd_select(arguments, access)
@@ -344,6 +431,11 @@ class _GmailSession(_Session):
 
     def body_section(self, item, mail):
         if "[]" in item:
+            limit = self.server.daily_limit
+            if limit is not None and (self.server.sent_today +
+                                      len(mail.text) > limit):
+                raise _OverLimit
+            self.server.sent_today += len(mail.text)
             self.server.bodies += 1
             self.server.body_bytes += len(mail.text)
         return super().body_section(item, mail)

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What may be downloaded from the source: migration_imapc_daily_limit and
+   migration_imapc_max_rate. A run whose budget is spent goes on with what it
+   has, also with mails that other plugins give without asking the source, and
+   ends at the first mail that it would have to ask for. */
+
+#include "lib.h"
+#include "index-mail.h"
+#include "imapc-client.h"
+#include "compat-imapc.h"
+#include "migration-budget.h"
+#include "migration-imapc-private.h"
+
+/* What Google allows: "IMAP download 2500 MB a day" */
+#define GMAIL_DAILY_LIMIT (2500ULL * 1000 * 1000)
+
+static void
+migration_imapc_budget_init(struct migration_imapc_list *mlist,
+			    enum imapc_capability capabilities)
+{
+	struct migration_imapc_user *muser = mlist->muser;
+	struct fetch_budget_limits limits = { .rate = muser->set->max_rate };
+	const char *source, *error;
+	uoff_t daily;
+
+	if (!migration_imapc_daily_limit_parse(muser->set->daily_limit, &daily,
+					       &error))
+		i_unreached(); /* the settings were checked */
+	limits.daily = daily;
+	source = t_strdup_printf("%s/%s", migration_imapc_list_source(mlist),
+				 mlist->list->set->imapc_user);
+	mlist->budget = migration_budget_init(mlist->list->list.ns->user,
+					      source, &limits);
+	if (strcmp(muser->set->daily_limit, "auto") == 0 &&
+	    (capabilities & IMAPC_CAPABILITY_X_GM_EXT_1) != 0) {
+		migration_budget_set_daily_limit(mlist->budget,
+			GMAIL_DAILY_LIMIT, "Gmail's, see "
+			"migration_imapc_daily_limit");
+	}
+}
+
+void migration_imapc_budget_mailbox_opened(struct migration_imapc_mailbox *mmbox)
+{
+	struct mailbox *box = &mmbox->mbox->box;
+	struct migration_imapc_list *mlist;
+
+	if (strcmp(box->list->name, MAILBOX_LIST_NAME_IMAPC) != 0)
+		return;
+	mlist = MIGRATION_IMAPC_LIST_CONTEXT(box->list);
+	if (mlist == NULL)
+		return;
+	if (mlist->budget == NULL) T_BEGIN {
+		migration_imapc_budget_init(mlist, mmbox->mbox->capabilities);
+	} T_END;
+	mmbox->budget = mlist->budget;
+}
+
+bool migration_imapc_budget_allows(struct migration_imapc_mailbox *mmbox,
+				   uint64_t ahead, uint64_t size)
+{
+	bool allowed;
+
+	if (mmbox->budget == NULL)
+		return TRUE;
+	T_BEGIN {
+		allowed = migration_budget_ask(mmbox->budget, ahead, size);
+	} T_END;
+	return allowed;
+}
+
+/* imapc sends no FETCH for a mail that must not be read, but uses what it has
+   of it. */
+bool migration_imapc_budget_prefetch(const struct mail_vfuncs *super,
+				     struct mail *mail)
+{
+	enum mail_lookup_abort old_abort = mail->lookup_abort;
+	bool ret;
+
+	mail->lookup_abort = MAIL_LOOKUP_ABORT_READ_MAIL;
+	ret = super->prefetch(mail);
+	mail->lookup_abort = old_abort;
+	return ret;
+}
+
+int migration_imapc_budget_get_stream(struct migration_imapc_mailbox *mmbox,
+				      const struct mail_vfuncs *super,
+				      struct mail *mail, uint64_t size,
+				      struct message_size *hdr_size,
+				      struct message_size *body_size,
+				      struct istream **stream_r)
+{
+	enum mail_lookup_abort old_abort = mail->lookup_abort;
+	enum mail_error error;
+	int ret;
+
+	mail->lookup_abort = MAIL_LOOKUP_ABORT_READ_MAIL;
+	ret = super->get_stream(mail, TRUE, hdr_size, body_size, stream_r);
+	mail->lookup_abort = old_abort;
+	if (ret == 0)
+		return 0;
+	(void)mailbox_get_last_error(mail->box, &error);
+	if (error == MAIL_ERROR_LOOKUP_ABORTED) {
+		mail_storage_set_error(mail->box->storage, MAIL_ERROR_TEMP,
+			migration_budget_stop(mmbox->budget, size));
+	}
+	return -1;
+}
