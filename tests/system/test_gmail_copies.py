@@ -2,6 +2,7 @@
 """Gmail: each message is downloaded once and stored once, whatever the number
 of its labels."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -193,6 +194,41 @@ def test_after_a_run_of_stock(dest, stock, driver):
                 for mail in account.folders["INBOX"]]
     # the copies have theirs; those that were there have what stock gave
     assert [uidl for uidl, _ in old][-5:] == expected[-5:]
+
+
+# -- import
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("plugins", ["migration_imapc migration_gmail",
+                                     "migration_imapc migration_gmail "
+                                     "migration_import"])
+def test_import(dest, driver, plugins):
+    account, user = gmail.sample(60, size=(2000, 9000)), dest.user(
+        driver=driver)
+    shown = sum(map(len, account.folders.values()))
+    conf = dest.write_conf(f"{dest.dir}/import.conf", plugins=plugins.split())
+    with GmailServer(account) as server:
+        def run():
+            return dest.doveadm(
+                "import", "-u", user.name, "imapc:", "", "all", conf=conf,
+                o=dest.imapc(server, user="user", password="secret")).ok()
+        run()
+        assert server.bodies == len(account.messages)
+        assert server.body_bytes == account.distinct_bytes()
+        assert stored_bytes(user) < account.distinct_bytes() + 400 * len(
+            account.messages)
+        assert snapshot.of(user).count() == shown
+
+        run()
+        assert server.bodies == len(account.messages)
+    found = {name: sorted(mail.sha256 for mail in box.mails.values())
+             for name, box in snapshot.of(user).mailboxes.items() if box.mails}
+    # without migration_import a second run saves everything once more
+    again = 1 if "migration_import" in plugins.split() else 2
+    assert found == {
+        name: sorted(again * [hashlib.sha256(mail.text).hexdigest()
+                              for mail in mails])
+        for name, mails in account.folders.items() if mails}
 
 
 # -- what must not be taken for the same

@@ -19,7 +19,8 @@
 
 struct migration_gmail_saved {
 	const char *msgid;
-	uint32_t uid;
+	/* its place among all that the transaction saves */
+	unsigned int idx;
 };
 
 struct migration_gmail_dest {
@@ -81,6 +82,11 @@ migration_gmail_dest_fill_pop3(struct mail_save_context *ctx, struct mail *mail)
 	return 0;
 }
 
+const char *migration_gmail_dest_not_from(struct mailbox *box)
+{
+	return box->storage->user->dsyncing ? box->vname : "";
+}
+
 static enum gmail_copy_way
 migration_gmail_dest_decide(struct mail_save_context *ctx,
 			    const struct migration_gmail_entry *entry,
@@ -126,7 +132,9 @@ migration_gmail_dest_share(struct migration_gmail_dest *dest,
 	struct mailbox_transaction_context *t = ctx->transaction;
 	bool have_uidl = ctx->data.pop3_uidl != NULL;
 	bool have_order = ctx->data.pop3_order != 0;
+	bool old_disable = t->box->disable_reflink_copy_to;
 	struct dbox_save_context *dbox_ctx;
+	int ret;
 
 	if (ctx->copy_src_mail != NULL)
 		ctx->copy_src_mail = local_mail;
@@ -134,7 +142,12 @@ migration_gmail_dest_share(struct migration_gmail_dest *dest,
 	   stored mail's, which is the same */
 	if (storage_is_dbox(t->box->storage))
 		ctx->data.guid = NULL;
-	if (dest->module_ctx.super.copy(ctx, local_mail) < 0)
+	/* migration_import wants no links to the source's mails; this one is the
+	   user's own */
+	t->box->disable_reflink_copy_to = FALSE;
+	ret = dest->module_ctx.super.copy(ctx, local_mail);
+	t->box->disable_reflink_copy_to = old_disable;
+	if (ret < 0)
 		return -1;
 	if (storage_is_dbox(t->box->storage)) {
 		/* a copy does not do this, and POP3 would not look for them */
@@ -151,20 +164,18 @@ migration_gmail_dest_share(struct migration_gmail_dest *dest,
 
 static void
 migration_gmail_dest_saved(struct migration_gmail_dest *dest,
-			   const char *msgid, uint32_t uid, bool have_uidl)
+			   const char *msgid, unsigned int idx, uint32_t uid,
+			   bool have_uidl)
 {
 	struct migration_gmail_saved *saved;
 
-	/* dsync knows the UID unless it has to resolve a conflict */
-	if (uid == 0)
-		return;
 	if (dest->pool == NULL) {
 		dest->pool = pool_alloconly_create("migration gmail saved", 4096);
 		p_array_init(&dest->saved, dest->pool, 128);
 	}
 	saved = array_append_space(&dest->saved);
 	saved->msgid = p_strdup(dest->pool, msgid);
-	saved->uid = uid;
+	saved->idx = idx;
 	if (have_uidl && dest->pop3_uidl_uid < uid)
 		dest->pop3_uidl_uid = uid;
 }
@@ -182,12 +193,15 @@ migration_gmail_dest_copy(struct mail_save_context *ctx, struct mail *mail)
 	struct mail *local_mail = NULL;
 	enum gmail_copy_way way = GMAIL_COPY_FETCH;
 	const char *reason;
+	unsigned int idx = ctx->transaction->save_count;
 	uint32_t uid = ctx->data.uid;
 	bool have_uidl;
 	int ret;
 
-	if (entry == NULL || !box->storage->user->dsyncing ||
-	    muser->local == NULL)
+	/* A context that is not the storage's own is migration_import's: it saves
+	   the mail elsewhere, if at all, and comes by here again. */
+	if (entry == NULL || !migration_gmail_user_copies(box->storage->user) ||
+	    muser->local == NULL || ctx->transaction->save_ctx != ctx)
 		return dest->module_ctx.super.copy(ctx, mail);
 
 	if (migration_gmail_dest_fill_pop3(ctx, mail) < 0) {
@@ -196,7 +210,7 @@ migration_gmail_dest_copy(struct mail_save_context *ctx, struct mail *mail)
 	}
 	have_uidl = ctx->data.pop3_uidl != NULL;
 	local_mail = migration_gmail_local_get_mail(muser->local, entry->msgid,
-						    box->vname);
+					migration_gmail_dest_not_from(box));
 	if (local_mail != NULL) {
 		way = migration_gmail_dest_decide(ctx, entry, local_mail,
 						  &reason);
@@ -211,7 +225,8 @@ migration_gmail_dest_copy(struct mail_save_context *ctx, struct mail *mail)
 		migration_gmail_dest_share(dest, ctx, local_mail) :
 		dest->module_ctx.super.copy(ctx, mail);
 	if (ret == 0) {
-		migration_gmail_dest_saved(dest, entry->msgid, uid, have_uidl);
+		migration_gmail_dest_saved(dest, entry->msgid, idx, uid,
+					   have_uidl);
 		if (way == GMAIL_COPY_SHARE)
 			muser->shared_count++;
 	}
@@ -270,7 +285,8 @@ static void migration_gmail_dest_check_keywords(struct migration_gmail_dest *des
 		MIGRATION_GMAIL_USER_CONTEXT(box->storage->user);
 	unsigned int count;
 
-	if (dest->keywords_reported || !box->storage->user->dsyncing ||
+	if (dest->keywords_reported ||
+	    !migration_gmail_user_copies(box->storage->user) ||
 	    muser->policy == GMAIL_LABELS_FOLDERS ||
 	    strcmp(box->storage->name, "maildir") != 0)
 		return;
@@ -286,6 +302,27 @@ static void migration_gmail_dest_check_keywords(struct migration_gmail_dest *des
 		count, MAILDIR_MAX_KEYWORDS);
 }
 
+/* The mails that were saved have UIDs now, in the order in which they were
+   saved. Whoever uses them looks whether it is the right mail. */
+static void
+migration_gmail_dest_learn(struct migration_gmail_dest *dest,
+			   struct migration_gmail_user *muser,
+			   struct mailbox *box,
+			   const struct mail_transaction_commit_changes *changes)
+{
+	const struct migration_gmail_saved *saved;
+	struct seq_range_iter iter;
+	uint32_t uid;
+
+	seq_range_array_iter_init(&iter, &changes->saved_uids);
+	array_foreach(&dest->saved, saved) {
+		if (seq_range_array_iter_nth(&iter, saved->idx, &uid)) {
+			migration_gmail_local_learn(muser->local, box, uid,
+						    saved->msgid);
+		}
+	}
+}
+
 static int
 migration_gmail_dest_transaction_commit(struct mailbox_transaction_context *t,
 			struct mail_transaction_commit_changes *changes_r)
@@ -295,7 +332,6 @@ migration_gmail_dest_transaction_commit(struct mailbox_transaction_context *t,
 		MIGRATION_GMAIL_DEST_CONTEXT_REQUIRE(box);
 	struct migration_gmail_user *muser =
 		MIGRATION_GMAIL_USER_CONTEXT(box->storage->user);
-	const struct migration_gmail_saved *saved;
 	int ret;
 
 	if (dest->pop3_uidl_uid != 0)
@@ -303,15 +339,8 @@ migration_gmail_dest_transaction_commit(struct mailbox_transaction_context *t,
 	ret = dest->module_ctx.super.transaction_commit(t, changes_r);
 	if (ret == 0)
 		migration_gmail_dest_check_keywords(dest, box);
-	if (ret == 0 && dest->pool != NULL && muser->local != NULL) {
-		array_foreach(&dest->saved, saved) {
-			if (seq_range_exists(&changes_r->saved_uids, saved->uid)) {
-				migration_gmail_local_learn(muser->local, box,
-							    saved->uid,
-							    saved->msgid);
-			}
-		}
-	}
+	if (ret == 0 && dest->pool != NULL && muser->local != NULL)
+		migration_gmail_dest_learn(dest, muser, box, changes_r);
 	migration_gmail_dest_forget(dest);
 	return ret;
 }

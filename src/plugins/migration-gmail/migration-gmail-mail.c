@@ -139,7 +139,7 @@ migration_gmail_mail_find_local(struct mail *mail,
 	if (entry == NULL || dest == NULL || dest->local == NULL)
 		return NULL;
 	local_mail = migration_gmail_local_get_mail(dest->local, entry->msgid,
-						    mail->box->vname);
+				migration_gmail_dest_not_from(mail->box));
 	if (local_mail == NULL ||
 	    migration_gmail_local_mail_read(local_mail, &local) < 0)
 		return NULL;

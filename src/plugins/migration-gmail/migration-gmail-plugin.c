@@ -5,6 +5,7 @@
 #include "mail-storage-hooks.h"
 #include "compat-imapc.h"
 #include "settings-loader.h"
+#include "migration-run.h"
 #include "migration-user.h"
 #include "migration-gmail-local.h"
 #include "migration-gmail-private.h"
@@ -25,12 +26,18 @@ struct migration_gmail_mail_module migration_gmail_mail_module =
    other, in one process. */
 static struct mail_user *migration_gmail_first_user = NULL;
 
+bool migration_gmail_user_copies(struct mail_user *user)
+{
+	return user->dsyncing ||
+		strcmp(migration_run_find(user)->command, "import") == 0;
+}
+
 struct migration_gmail_user *
 migration_gmail_user_find_dest(struct mail_user *source)
 {
-	/* dsync only: import has its own way to know what is there */
-	if (!source->dsyncing || migration_gmail_first_user == NULL ||
-	    migration_gmail_first_user == source)
+	if (migration_gmail_first_user == NULL ||
+	    migration_gmail_first_user == source ||
+	    !migration_gmail_user_copies(source))
 		return NULL;
 	return MIGRATION_GMAIL_USER_CONTEXT(migration_gmail_first_user);
 }

@@ -169,10 +169,18 @@ int migration_gmail_mailbox_lookup(struct migration_gmail_mailbox *gbox,
 /* migration-gmail-dest.c: mailboxes of the destination */
 void migration_gmail_dest_mailbox_allocated(struct mailbox *box);
 
+/* TRUE if the command copies mails from one user to another one: backup, sync
+   and import. */
+bool migration_gmail_user_copies(struct mail_user *user);
 /* Returns the user to whom the command copies the mails of another one, or
    NULL. */
 struct migration_gmail_user *
 migration_gmail_user_find_dest(struct mail_user *source);
+
+/* The name of the mailbox, at source and destination, whose mails cannot be
+   copied into this one: its own, because dsync may be about to remove them, or
+   "", because import only adds mails. */
+const char *migration_gmail_dest_not_from(struct mailbox *box);
 
 /* Reads what says whether a local mail is the message that Gmail has, except
    for its POP3 fields. */

@@ -108,8 +108,9 @@ void migration_gmail_rest_check(struct migration_gmail_list *mlist)
 		.run = migration_run_find(user),
 	};
 
-	/* nothing was migrated, or not from Gmail */
-	if (check.dest == NULL || check.dest->local == NULL ||
+	/* Nothing was migrated, or not from Gmail. Import brings what its query
+	   finds, and does not promise more. */
+	if (!user->dsyncing || check.dest == NULL || check.dest->local == NULL ||
 	    !mlist->listed_whole || !mlist->read || mlist->all_vname == NULL)
 		return;
 	T_BEGIN {
