@@ -33,6 +33,23 @@ void migration_settings_register(const struct setting_parser_info *info)
 
 #else
 
+/* "10%": 2.3 takes the sign at the end for a variable without a name and drops
+   it. */
+static const char *plugin_getenv(struct mail_user *user, const char *key)
+{
+	const char *value = mail_user_plugin_getenv(user, key);
+	const char *raw;
+	size_t len;
+
+	raw = mail_user_set_plugin_getenv(user->unexpanded_set, key);
+	if (value == NULL || raw == NULL)
+		return value;
+	len = strlen(raw);
+	if (len >= 2 && raw[len-1] == '%' && raw[len-2] != '%')
+		value = t_strconcat(value, "%", NULL);
+	return value;
+}
+
 static int
 settings_parse_plugin_section(struct mail_user *user,
 			      struct setting_parser_context *parser,
@@ -43,7 +60,7 @@ settings_parse_plugin_section(struct mail_user *user,
 	const char *value;
 
 	for (def = info->defines; def->key != NULL; def++) {
-		value = mail_user_plugin_getenv(user, def->key);
+		value = plugin_getenv(user, def->key);
 		if (value == NULL)
 			continue;
 		if (settings_parse_keyvalue(parser, def->key, value) < 0) {

@@ -19,6 +19,10 @@ bool migration_user_settings_init(struct mail_user *user,
 				  const struct setting_parser_info *info,
 				  const void **set_r);
 
+/* TRUE if a plugin of the suite works for the user, that is, if this is a
+   migration and not merely a dsync. Valid once the user was created. */
+bool migration_user_has_plugin(struct mail_user *user);
+
 /* Ends this user's command before it begins: sets user->error, unless an
    earlier error is already there. */
 void migration_user_fail(struct mail_user *user, const char *error);

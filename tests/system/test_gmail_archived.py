@@ -40,7 +40,8 @@ def backup(dest, user, server, *words, keep="archived", policy="folders",
 
 def findings(report):
     with open(report) as file:
-        return [finding["what"] for finding in json.load(file)["findings"]]
+        return [finding["what"] for finding in json.load(file)["findings"]
+                if finding["severity"] != "info"]
 
 
 def digest(mail):

@@ -75,12 +75,13 @@ def test_order_stays_over_many_runs(source, dest, conf):
     theirs = source.user(ours.name)
     mailgen.deliver(theirs, {"INBOX": with_uidls(
         mailgen.mails(20), order=lambda n: 100 - n)})
+    limit = dest.plugin_options({"migration_max_deletes": "4"})
     for number in range(5):
-        backup(dest, conf, ours).ok()
+        backup(dest, conf, ours, o=limit).ok()
         assert snapshot.of(ours) == snapshot.of(theirs)
         expunge(theirs, "INBOX", range(number * 3 + 1, number * 3 + 4))
         mailgen.append(theirs, "INBOX", mailgen.mails(4, seed=f"r{number}"))
-    backup(dest, conf, ours).ok()
+    backup(dest, conf, ours, o=limit).ok()
     assert snapshot.of(ours) == snapshot.of(theirs)
 
 

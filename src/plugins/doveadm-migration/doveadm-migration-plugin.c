@@ -4,6 +4,7 @@
 #include "doveadm-mail.h"
 #include "doveadm-cmd.h"
 #include "migration-run.h"
+#include "deletion-guard.h"
 #include "doveadm-import-source.h"
 #include "doveadm-migration-run.h"
 #include "doveadm-uidl.h"
@@ -24,6 +25,7 @@ static void doveadm_migration_mail_init(struct doveadm_mail_cmd_context *ctx)
 
 void doveadm_migration_plugin_init(struct module *module ATTR_UNUSED)
 {
+	deletion_guard_init();
 	doveadm_cmd_register_ver2(&doveadm_cmd_migration_verify);
 	doveadm_cmd_register_ver2(&doveadm_cmd_migration_uidl);
 	next_hook_doveadm_mail_init = hook_doveadm_mail_init;

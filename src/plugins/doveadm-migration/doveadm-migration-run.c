@@ -11,6 +11,9 @@
 #include "migration-run.h"
 #include "migration-report.h"
 #include "migration-settings.h"
+#include "migration-user.h"
+#include "deletion-guard.h"
+#include "dsync-changes.h"
 #include "doveadm-migration-run.h"
 
 #include <sysexits.h>
@@ -31,6 +34,9 @@ static MODULE_CONTEXT_DEFINE_INIT(doveadm_migration_module,
 static const char *const wrapped_commands[] = {
 	"backup", "import", "sync", NULL
 };
+
+/* ... by dsync */
+static const char *const guarded_commands[] = { "backup", "sync", NULL };
 
 /* The location as it is given on the command line. Only its first word is
    kept: what follows can be a remote shell's command with anything in it. */
@@ -104,12 +110,49 @@ run_finish(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 	ctx->exit_code = exit_code;
 }
 
+/* One call of run(). What the guard refused is no change by somebody else. */
+static int
+run_once(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
+	 int (*run)(struct doveadm_mail_cmd_context *ctx,
+		    struct mail_user *user))
+{
+	int ret;
+
+	ctx->exit_code = 0;
+	dsync_changes_begin(doveadm_debug);
+	ret = run(ctx, user);
+	second_user_restore_context(ctx->cur_service_user);
+	if (dsync_changes_end(DELETION_GUARD_REFUSED) && ctx->exit_code == 2)
+		ctx->exit_code = 0;
+	return ret;
+}
+
+/* Calls run(), again where that makes mailboxes whole that dsync alone would
+   have deleted, or stumbled over. */
+static int
+run_guarded(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
+	    struct migration_run *record, const struct delete_limit *limit,
+	    int (*run)(struct doveadm_mail_cmd_context *ctx,
+		       struct mail_user *user))
+{
+	int ret;
+
+	deletion_guard_begin(user, limit);
+	do {
+		ret = run_once(ctx, user, run);
+	} while (deletion_guard_wants_another_run(ctx, user,
+						  command_location(ctx)));
+	deletion_guard_end(record);
+	return ret;
+}
+
 int doveadm_migration_run_user(struct doveadm_mail_cmd_context *ctx,
 			       struct mail_user *user,
 			       int (*run)(struct doveadm_mail_cmd_context *ctx,
 					  struct mail_user *user))
 {
 	const struct migration_settings *set;
+	struct delete_limit limit;
 	struct migration_run *record;
 	const char *report_path, *error;
 	const void *_set;
@@ -125,13 +168,20 @@ int doveadm_migration_run_user(struct doveadm_mail_cmd_context *ctx,
 	}
 	set = _set;
 	report_path = t_strdup(set->report_path);
+	if (delete_limit_parse(set->max_deletes, &limit, &error) < 0)
+		i_unreached(); /* was checked */
 	migration_settings_free(set);
 
 	record = migration_run_begin(user, ctx->cmd->name,
 				     command_location(ctx));
 	ctx->exit_code = 0;
-	ret = run(ctx, user);
-	second_user_restore_context(ctx->cur_service_user);
+	if (migration_user_has_plugin(user) &&
+	    str_array_find(guarded_commands, ctx->cmd->name)) {
+		ret = run_guarded(ctx, user, record, &limit, run);
+	} else {
+		ret = run(ctx, user);
+		second_user_restore_context(ctx->cur_service_user);
+	}
 	run_finish(ctx, user, record, report_path);
 	ctx->exit_code = migration_exit_code_worse(earlier_exit_code,
 						   ctx->exit_code);

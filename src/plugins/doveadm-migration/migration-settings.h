@@ -8,6 +8,8 @@ struct migration_settings {
 	/* Where each run's report is written, "" for nowhere. ~/ is the user's
 	   home. */
 	const char *report_path;
+	/* how many of a mailbox's mails a run may delete: see delete-guard.h */
+	const char *max_deletes;
 };
 
 extern const struct setting_parser_info migration_setting_parser_info;

@@ -8,8 +8,8 @@
 #include "seq-range-array.h"
 #include "dbox-save.h"
 #include "index-storage.h"
-#include "index-pop3-uidl.h"
 #include "gmail-copy.h"
+#include "dbox-repair.h"
 #include "migration-run.h"
 #include "migration-gmail-local.h"
 #include "migration-gmail-private.h"
@@ -258,25 +258,6 @@ static void migration_gmail_dest_forget(struct migration_gmail_dest *dest)
 	pool_unref(&dest->pool);
 }
 
-/* sdbox-uidl-max: sdbox does not do this for mails that are added to others */
-static void
-migration_gmail_dest_raise_uidl_max(struct mailbox_transaction_context *t,
-				    uint32_t uid)
-{
-	struct mailbox_index_pop3_uidl uidl;
-	const void *data;
-	size_t size;
-
-	mail_index_get_header_ext(t->view, t->box->pop3_uidl_hdr_ext_id,
-				  &data, &size);
-	if (size >= sizeof(uidl)) {
-		memcpy(&uidl, data, sizeof(uidl));
-		if (uidl.max_uid_with_pop3_uidl >= uid)
-			return;
-	}
-	index_pop3_uidl_set_max_uid(t->box, t->itrans, uid);
-}
-
 /* maildir-keywords: file names have letters for 26 keywords */
 static void migration_gmail_dest_check_keywords(struct migration_gmail_dest *dest,
 						struct mailbox *box)
@@ -334,8 +315,10 @@ migration_gmail_dest_transaction_commit(struct mailbox_transaction_context *t,
 		MIGRATION_GMAIL_USER_CONTEXT(box->storage->user);
 	int ret;
 
-	if (dest->pop3_uidl_uid != 0)
-		migration_gmail_dest_raise_uidl_max(t, dest->pop3_uidl_uid);
+	if (dest->pop3_uidl_uid != 0) {
+		(void)dbox_repair_uidl_max(box, t->view, t->itrans,
+					   dest->pop3_uidl_uid);
+	}
 	ret = dest->module_ctx.super.transaction_commit(t, changes_r);
 	if (ret == 0)
 		migration_gmail_dest_check_keywords(dest, box);

@@ -5,17 +5,13 @@
 #include "seq-range-array.h"
 #include "index-storage.h"
 #include "index-mail.h"
-#include "index-pop3-uidl.h"
-#include "dbox-save.h"
-#include "sdbox-storage.h"
 #include "mail-search-build.h"
 #include "mail-storage-private.h"
+#include "dbox-repair.h"
 #include "migration-run.h"
 #include "import-index.h"
 #include "import-evidence.h"
 #include "import-target.h"
-
-#include <dirent.h>
 
 /* Shows in logs as the reason of our transactions. */
 #define IMPORT_TARGET_REASON "migration_import"
@@ -75,11 +71,6 @@ static int import_target_fail(struct import_target *target)
 			mailbox_get_last_internal_error(target->box, NULL));
 	}
 	return -1;
-}
-
-static bool is_sdbox(const struct mailbox *box)
-{
-	return strcmp(box->storage->name, "sdbox") == 0;
 }
 
 static bool is_mbox(const struct mailbox *box)
@@ -239,29 +230,6 @@ import_target_find(struct import_target *target, struct mail *mail,
 
 /* -- saving */
 
-/* sdbox and mdbox believe that no mail above a UID in the index header has a
-   POP3 UIDL, and sdbox forgets to raise it for mails that are added to others
-   (QUIRKS.md, "sdbox-uidl-max"). A value that is too high costs a look into
-   the mails' metadata, a low one hides UIDLs. */
-static void import_target_raise_uidl_max(struct import_target *target)
-{
-	struct mailbox_index_pop3_uidl uidl;
-	const void *data;
-	size_t size;
-	uint32_t max_uid = target->next_uid + array_count(&target->saved_uids);
-
-	mail_index_get_header_ext(target->save_trans->view,
-				  target->box->pop3_uidl_hdr_ext_id,
-				  &data, &size);
-	if (size >= sizeof(uidl)) {
-		memcpy(&uidl, data, sizeof(uidl));
-		if (uidl.max_uid_with_pop3_uidl >= max_uid)
-			return;
-	}
-	index_pop3_uidl_set_max_uid(target->box, target->save_trans->itrans,
-				    max_uid);
-}
-
 static void
 import_target_uid_changed(struct import_target *target, uint32_t source_uid,
 			  uint32_t dest_uid)
@@ -303,19 +271,6 @@ import_target_not_saved(struct import_target *target, uint32_t source_uid,
 			      "The mail could not be saved: %s", error);
 }
 
-/* If the last save failed, sdbox deletes the files of all others when they are
-   committed (QUIRKS.md, "sdbox-failed-save"). */
-static void
-import_target_forget_failed_save(struct mailbox_transaction_context *t)
-{
-	struct dbox_save_context *ctx;
-
-	if (t->save_ctx != NULL) {
-		ctx = DBOX_SAVECTX(t->save_ctx);
-		ctx->failed = FALSE;
-	}
-}
-
 static int import_target_commit(struct import_target *target)
 {
 	struct mail_transaction_commit_changes changes;
@@ -324,10 +279,13 @@ static int import_target_commit(struct import_target *target)
 
 	if (target->save_trans == NULL)
 		return 0;
-	if (target->save_has_uidl)
-		import_target_raise_uidl_max(target);
-	if (is_sdbox(target->box))
-		import_target_forget_failed_save(target->save_trans);
+	if (target->save_has_uidl) {
+		/* too high a value costs a look into the mails' metadata */
+		(void)dbox_repair_uidl_max(target->box,
+			target->save_trans->view, target->save_trans->itrans,
+			target->next_uid + array_count(&target->saved_uids));
+	}
+	dbox_repair_failed_save(target->save_trans);
 
 	ret = mailbox_transaction_commit_get_changes(&target->save_trans,
 						     &changes);
@@ -447,7 +405,7 @@ import_target_copy(struct import_target *target, struct mail *mail,
 	dest_mail = ctx->dest_mail;
 	if (mailbox_copy(&ctx, mail) < 0)
 		return -1;
-	if (is_sdbox(target->box))
+	if (mailbox_is_sdbox(target->box))
 		import_target_cache_guid(mail, dest_mail);
 	return 0;
 }
@@ -605,44 +563,13 @@ static void import_target_init_uids(struct import_target *target)
 	}
 }
 
-/* UIDs of mails in an sdbox mailbox's folder that its index does not have. */
-static void
-import_target_find_sdbox_orphans(struct import_target *target,
-				 const char *path, uint32_t next_uid)
-{
-	struct dirent *entry;
-	const char *number;
-	uint32_t uid;
-	DIR *dir;
-
-	dir = opendir(path);
-	if (dir == NULL)
-		return;
-	while ((entry = readdir(dir)) != NULL) {
-		number = entry->d_name + strlen(SDBOX_MAIL_FILE_PREFIX);
-		if (strncmp(entry->d_name, SDBOX_MAIL_FILE_PREFIX,
-			    strlen(SDBOX_MAIL_FILE_PREFIX)) == 0 &&
-		    str_to_uint32(number, &uid) == 0 && uid >= next_uid)
-			seq_range_array_add(&target->repaired_uids, uid);
-	}
-	(void)closedir(dir);
-}
-
 /* A process that is killed while it commits to sdbox leaves mails behind that
    are not in the index yet, and the next commit of a mail with such a UID fails
    (QUIRKS.md, "sdbox-killed-commit"). They are added to the index now; their
    flags are lost. */
 static int import_target_repair_sdbox(struct import_target *target)
 {
-	struct mailbox_status status;
-	const char *path;
-
-	if (!is_sdbox(target->box) ||
-	    mailbox_get_path_to(target->box, MAILBOX_LIST_PATH_TYPE_MAILBOX,
-				&path) <= 0)
-		return 0;
-	mailbox_get_open_status(target->box, STATUS_UIDNEXT, &status);
-	import_target_find_sdbox_orphans(target, path, status.uidnext);
+	dbox_repair_find_killed_commit(target->box, &target->repaired_uids);
 	if (array_count(&target->repaired_uids) == 0)
 		return 0;
 	e_debug(target->box->event, "Import: %u mails are not in the index, "

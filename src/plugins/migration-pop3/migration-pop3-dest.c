@@ -9,7 +9,7 @@
 
 #include "lib.h"
 #include "index-storage.h"
-#include "index-pop3-uidl.h"
+#include "dbox-repair.h"
 #include "migration-pop3-private.h"
 
 #define MIGRATION_POP3_DEST_CONTEXT_REQUIRE(obj) \
@@ -65,42 +65,20 @@ static int dest_copy(struct mail_save_context *ctx, struct mail *mail)
 	return dest->module_ctx.super.copy(ctx, mail);
 }
 
-/* A missing header means that any mail may have a UIDL: leave it so. Returns
-   TRUE if there was something to raise. */
-static bool raise_max_uid(struct mailbox *box, struct mail_index_view *view,
-			  struct mail_index_transaction *trans, uint32_t uid)
-{
-	struct mailbox_index_pop3_uidl uidl;
-	const void *data;
-	size_t size;
-
-	mail_index_get_header_ext(view, box->pop3_uidl_hdr_ext_id,
-				  &data, &size);
-	if (size < sizeof(uidl))
-		return FALSE;
-	memcpy(&uidl, data, sizeof(uidl));
-	if (uidl.max_uid_with_pop3_uidl >= uid)
-		return FALSE;
-	e_debug(box->event, "migration_pop3: POP3 UIDLs exist up to UID %u, "
-		"not %u", uid, uidl.max_uid_with_pop3_uidl);
-	index_pop3_uidl_set_max_uid(box, trans, uid);
-	return TRUE;
-}
-
 bool migration_pop3_dest_show_uidls(struct mailbox *box)
 {
 	struct mail_index_view *view;
 	struct mail_index_transaction *trans;
 	bool raised;
 
-	if (strcmp(box->storage->name, "sdbox") != 0 ||
+	if (!mailbox_is_sdbox(box) ||
 	    mail_index_refresh(box->index) < 0)
 		return FALSE;
 	view = mail_index_view_open(box->index);
 	trans = mail_index_transaction_begin(view,
 				MAIL_INDEX_TRANSACTION_FLAG_EXTERNAL);
-	raised = raise_max_uid(box, view, trans,
-			       mail_index_get_header(view)->next_uid - 1);
+	raised = dbox_repair_uidl_max(box, view, trans,
+			mail_index_get_header(view)->next_uid - 1);
 	if (mail_index_transaction_commit(&trans) < 0)
 		raised = FALSE;
 	mail_index_view_close(&view);
@@ -120,8 +98,8 @@ dest_transaction_commit(struct mailbox_transaction_context *t,
 	if (ours) {
 		dest->trans = NULL;
 		if (dest->max_uid != 0) {
-			(void)raise_max_uid(box, t->view, t->itrans,
-					    dest->max_uid);
+			(void)dbox_repair_uidl_max(box, t->view, t->itrans,
+						   dest->max_uid);
 		}
 	}
 	ret = dest->module_ctx.super.transaction_commit(t, changes_r);
@@ -146,7 +124,7 @@ void migration_pop3_dest_mailbox_allocated(struct mailbox *box)
 	struct mailbox_vfuncs *v = box->vlast;
 	struct migration_pop3_dest *dest;
 
-	if (strcmp(box->storage->name, "sdbox") != 0)
+	if (!mailbox_is_sdbox(box))
 		return;
 	dest = p_new(box->pool, struct migration_pop3_dest, 1);
 	dest->module_ctx.super = *v;

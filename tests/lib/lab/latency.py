@@ -33,6 +33,8 @@ import time
 
 from lab import places
 
+_ANSWER = re.compile(rb"^\w*\d (?:OK|NO|BAD)[^\n]*\n", re.MULTILINE)
+
 # How much may be under way in one direction of a connection: a TCP window.
 _WINDOW = 8 << 20
 _READ_SIZE = 1 << 18
@@ -44,12 +46,14 @@ class Fault:
 
     action      "cut" (reset), "close" (in order) or "hang" (nothing passes)
     after_bytes when the server has sent so many bytes
+    after_answers when so many tagged IMAP replies were passed on
     at_text     where the server's data contain these bytes (they are not
                 delivered); must not be split by TCP, so use short ones
     times       how many connections are broken; later ones are sound
     """
     action: str = "cut"
     after_bytes: int = None
+    after_answers: int = None
     at_text: bytes = None
     times: int = 1
 
@@ -62,6 +66,8 @@ class Link:
         self.connections = 0
         self.bytes_up = 0
         self.bytes_down = 0
+        # faults that happened
+        self.broken = 0
         self._delay = round_trip / 2
         self._in_flight = 0
         self._due = collections.deque()     # (time, function, *args) in order
@@ -107,6 +113,7 @@ class Link:
         """Count from zero, e.g. for the second run through the same wire."""
         self.waits = self.connections = 0
         self.bytes_up = self.bytes_down = 0
+        self.broken = 0
         self._sent.clear()
 
     def sent(self):
@@ -195,6 +202,7 @@ class _Connection:
         self.fault = fault
         self.sent = sent
         self.received = 0
+        self.answers = 0
         self.hanging = False
         self.up = _Lane(self, near, far)
         self.down = _Lane(self, far, near)
@@ -233,9 +241,15 @@ class _Connection:
             end = fault.after_bytes - self.received
         if fault.at_text is not None and fault.at_text in data:
             end = data.index(fault.at_text)
+        if fault.after_answers is not None:
+            for answer in _ANSWER.finditer(data):
+                self.answers += 1
+                if self.answers == fault.after_answers:
+                    end = answer.end()
         if end is None:
             return data
         self.hanging = True
+        self.link.broken += 1
         return data[:end]
 
     def break_if_due(self):

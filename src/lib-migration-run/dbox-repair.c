@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "lib.h"
+#include "index-storage.h"
+#include "index-pop3-uidl.h"
+#include "mailbox-list-private.h"
+#include "dbox-storage.h"
+#include "dbox-save.h"
+#include "sdbox-storage.h"
+#include "mdbox-storage.h"
+#include "dbox-repair.h"
+
+#include <dirent.h>
+
+bool mailbox_is_sdbox(const struct mailbox *box)
+{
+	return strcmp(box->storage->name, SDBOX_STORAGE_NAME) == 0;
+}
+
+void dbox_repair_failed_save(struct mailbox_transaction_context *t)
+{
+	struct dbox_save_context *ctx;
+
+	if (t->save_ctx == NULL || !mailbox_is_sdbox(t->box))
+		return;
+	ctx = DBOX_SAVECTX(t->save_ctx);
+	if (ctx->failed) {
+		e_debug(t->box->event, "migration: the last save failed, "
+			"the mails before it are kept");
+	}
+	ctx->failed = FALSE;
+}
+
+bool dbox_repair_uidl_max(struct mailbox *box, struct mail_index_view *view,
+			  struct mail_index_transaction *trans, uint32_t uid)
+{
+	struct mailbox_index_pop3_uidl uidl;
+	const void *data;
+	size_t size;
+
+	if (!mailbox_is_sdbox(box) &&
+	    strcmp(box->storage->name, MDBOX_STORAGE_NAME) != 0)
+		return FALSE;
+	mail_index_get_header_ext(view, box->pop3_uidl_hdr_ext_id,
+				  &data, &size);
+	if (size < sizeof(uidl))
+		return FALSE;
+	memcpy(&uidl, data, sizeof(uidl));
+	if (uidl.max_uid_with_pop3_uidl >= uid)
+		return FALSE;
+	e_debug(box->event, "migration: POP3 UIDLs exist up to UID %u, not %u",
+		uid, uidl.max_uid_with_pop3_uidl);
+	index_pop3_uidl_set_max_uid(box, trans, uid);
+	return TRUE;
+}
+
+void dbox_repair_find_killed_commit(struct mailbox *box,
+				    ARRAY_TYPE(seq_range) *uids)
+{
+	const size_t prefix_len = strlen(SDBOX_MAIL_FILE_PREFIX);
+	uint32_t uid, next_uid = mail_index_get_header(box->view)->next_uid;
+	const struct dirent *entry;
+	const char *path;
+	DIR *dir;
+
+	if (!mailbox_is_sdbox(box) ||
+	    mailbox_get_path_to(box, MAILBOX_LIST_PATH_TYPE_MAILBOX,
+				&path) <= 0)
+		return;
+	dir = opendir(path);
+	if (dir == NULL)
+		return;
+	while ((entry = readdir(dir)) != NULL) {
+		if (strncmp(entry->d_name, SDBOX_MAIL_FILE_PREFIX,
+			    prefix_len) == 0 &&
+		    str_to_uint32(entry->d_name + prefix_len, &uid) == 0 &&
+		    uid >= next_uid)
+			seq_range_array_add(uids, uid);
+	}
+	(void)closedir(dir);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef DBOX_REPAIR_H
+#define DBOX_REPAIR_H
+
+#include "seq-range-array.h"
+
+struct mailbox;
+struct mail_index_view;
+struct mail_index_transaction;
+struct mailbox_transaction_context;
+
+/* Faults of stock's sdbox that would cost a migration mails, flags or UIDLs.
+   All of them do nothing for other formats. */
+
+bool mailbox_is_sdbox(const struct mailbox *box);
+
+/* sdbox-failed-save: if the last save of a transaction failed, its commit
+   deletes the files of all mails in it. To be called before the commit. */
+void dbox_repair_failed_save(struct mailbox_transaction_context *t);
+
+/* sdbox-uidl-max: raises the UID up to which POP3 looks for stored UIDLs in
+   the transaction, never lowers it. view shows the header's present value. A
+   missing header means that any mail may have a UIDL, and stays missing. mdbox
+   has the header too: too high a value costs a look into the mails.
+   Returns TRUE if there was something to raise. */
+bool dbox_repair_uidl_max(struct mailbox *box, struct mail_index_view *view,
+			  struct mail_index_transaction *trans, uint32_t uid);
+
+/* sdbox-killed-commit: adds the UIDs of mail files that the opened mailbox's
+   index should have and has not, because a commit was killed. The next mail
+   with such a UID could not be saved. They come into the index, without their
+   flags, by a sync with MAILBOX_SYNC_FLAG_FORCE_RESYNC and
+   MAILBOX_SYNC_FLAG_FIX_INCONSISTENT. */
+void dbox_repair_find_killed_commit(struct mailbox *box,
+				    ARRAY_TYPE(seq_range) *uids);
+
+#endif

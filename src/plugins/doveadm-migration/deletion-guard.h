@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef DELETION_GUARD_H
+#define DELETION_GUARD_H
+
+#include "delete-guard.h"
+
+struct mail_user;
+struct migration_run;
+struct doveadm_mail_cmd_context;
+
+/* Watches what dsync deletes, in runs of users who have a plugin of the suite.
+   Above migration_max_deletes nothing is deleted in a mailbox: a finding says
+   so, and everything else goes on. Outermost of all plugins: what is refused
+   was never announced or counted by others. */
+
+/* A text that is part of the error of each refused deletion. dsync takes them
+   for changes by somebody else (exit code 2). */
+#define DELETION_GUARD_REFUSED "refused by migration_max_deletes"
+
+/* When the module is loaded. */
+void deletion_guard_init(void);
+
+/* Around one user's run of `backup` or `sync`. */
+void deletion_guard_begin(struct mail_user *user,
+			  const struct delete_limit *limit);
+void deletion_guard_end(struct migration_run *run);
+
+/* After run() has ended. Mailboxes that dsync wanted to delete were kept: each
+   is compared with its source now, which costs its mails' headers. Those that
+   lose no more than the limit allows may be deleted by the next run(), the
+   others are left alone by it. Returns TRUE if run() is to be called again. */
+bool deletion_guard_wants_another_run(struct doveadm_mail_cmd_context *ctx,
+				      struct mail_user *user,
+				      const char *location);
+
+#endif

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""kill -9 after each answer of the server: the next run completes what a run
+without the kill would have made, and one more changes nothing."""
+
+import os
+
+import pytest
+
+from lab import Dovecot, interrupt, mailgen, snapshot
+from lab.latency import Link
+
+# what the gate runs; --long runs all
+SAMPLE = (3, 8, 12, 15)
+LAST = 40
+
+
+@pytest.fixture(scope="module")
+def here(version, ca):
+    settings = {"mailbox_list_drop_noselect": False}
+    with Dovecot(version, ca=ca, plugins=("migration_imapc",),
+                 settings=settings if version == "2.4" else None) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def theirs(source):
+    user = source.user()
+    mailgen.deliver(user, {
+        "INBOX": mailgen.mails(5), "Drafts": [],
+        "Sent": mailgen.mails(4, seed=3), "Work": mailgen.mails(3, seed=9)})
+    return user
+
+
+@pytest.fixture(scope="module")
+def wanted(theirs):
+    return snapshot.of(theirs, pop3=False)
+
+
+def backup(here, theirs, ours):
+    return here.doveadm(
+        "backup", "-R", "-u", ours.name, "imapc:",
+        o=here.imapc(theirs.server, user=theirs.name)).ok()
+
+
+def start(here, theirs, ours):
+    return lambda port: here.start_doveadm(
+        "backup", "-R", "-u", ours.name, "imapc:",
+        o=here.imapc(theirs.server, user=theirs.name, port=port))
+
+
+def kill(here, theirs, ours, number):
+    with Link(0) as link:
+        return interrupt.after_answer(link, theirs.server.ports["imap"],
+                                      number, start(here, theirs, ours))[1]
+
+
+def numbers():
+    return range(1, LAST + 1) if "DM_LONG" in os.environ else SAMPLE
+
+
+@pytest.mark.parametrize("number", numbers())
+@pytest.mark.parametrize("driver", ["maildir", "sdbox", "mdbox"])
+def test_a_first_run(here, theirs, wanted, driver, number):
+    ours = here.user(driver=driver)
+    killed = kill(here, theirs, ours, number)
+    if not killed and number > 10:
+        pytest.skip(f"the server gives less than {number} answers")
+    assert killed
+    backup(here, theirs, ours)
+    assert snapshot.of(ours, pop3=False) == wanted
+    backup(here, theirs, ours)
+    assert snapshot.of(ours, pop3=False) == wanted
+
+
+@pytest.mark.parametrize("driver", ["maildir", "sdbox", "mdbox"])
+def test_again_and_again(here, theirs, wanted, driver):
+    """One user whose runs are killed a little later each time."""
+    ours = here.user(driver=driver)
+    for number in range(1, LAST, 2):
+        if not kill(here, theirs, ours, number):
+            break
+    assert number > 5
+    backup(here, theirs, ours)
+    assert snapshot.of(ours, pop3=False) == wanted
