@@ -9,6 +9,7 @@
 #include "time-util.h"
 #include "json-escape.h"
 #include "migration-file.h"
+#include "exit-code.h"
 #include "migration-run.h"
 #include "migration-report.h"
 
@@ -128,6 +129,39 @@ static void append_findings(string_t *dest, const struct migration_run *run)
 	str_append(dest, array_count(&run->findings) == 0 ? "]" : "\n  ]");
 }
 
+static void append_mailboxes(string_t *dest, const struct migration_run *run)
+{
+	struct migration_run_mailbox *mailbox;
+	const char *sep = "";
+
+	str_append(dest, ",\n  \"mailboxes\": [");
+	array_foreach_elem(&run->mailboxes, mailbox) T_BEGIN {
+		str_printfa(dest, "%s\n    {\"mailbox\": ", sep);
+		migration_report_append_string(dest, mailbox->name);
+		str_printfa(dest, ", \"source_mails\": %u, \"saved\": %u, "
+			    "\"deleted\": %u}", mailbox->source_mails,
+			    mailbox->saved, mailbox->deleted);
+		sep = ",";
+	} T_END;
+	str_append(dest, array_count(&run->mailboxes) == 0 ? "]" : "\n  ]");
+}
+
+static void append_waits(string_t *dest, const struct migration_run *run)
+{
+	const struct migration_run_wait *wait;
+	const char *sep = "";
+
+	str_append(dest, ",\n  \"waited\": [");
+	array_foreach(&run->waits, wait) T_BEGIN {
+		str_printfa(dest, "%s\n    {\"cause\": ", sep);
+		migration_report_append_string(dest, wait->cause);
+		str_printfa(dest, ", \"times\": %u, \"msecs\": %"PRIu64"}",
+			    wait->times, wait->msecs);
+		sep = ",";
+	} T_END;
+	str_append(dest, array_count(&run->waits) == 0 ? "]" : "\n  ]");
+}
+
 static void append_sections(string_t *dest, const struct migration_run *run)
 {
 	const struct migration_run_section *section;
@@ -154,8 +188,14 @@ void migration_report_append_json(string_t *dest,
 	append_member(dest, "finished", timestamp(&run->end_time));
 	str_printfa(dest, "  \"duration_msecs\": %lld,\n", duration_msecs(run));
 	str_printfa(dest, "  \"exit_code\": %d,\n", run->exit_code);
+	append_member(dest, "result",
+		      migration_exit_code_meaning(run->exit_code));
+	append_member(dest, "next_run",
+		      migration_exit_code_next_run(run->exit_code));
 	append_counters(dest, run);
 	append_findings(dest, run);
+	append_mailboxes(dest, run);
+	append_waits(dest, run);
 	append_sections(dest, run);
 	str_append(dest, "\n}\n");
 }
@@ -293,7 +333,8 @@ void migration_report_append_summary(string_t *dest,
 	append_count(dest, run, MIGRATION_COUNTER_MAILS_COMPARED, "compared");
 	append_count(dest, run, MIGRATION_COUNTER_BODIES_COMPARED,
 		     "texts compared");
-	str_printfa(dest, ", %"PRIu64" findings\n", findings_total(run));
+	str_printfa(dest, ", %"PRIu64" findings: %s\n", findings_total(run),
+		    migration_exit_code_meaning(run->exit_code));
 
 	t_array_init(&kinds, 8);
 	findings_group(run, &kinds);

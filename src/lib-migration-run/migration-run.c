@@ -2,6 +2,7 @@
 
 #include "lib.h"
 #include "array.h"
+#include "hash.h"
 #include "lib-event.h"
 #include "time-util.h"
 #include "mail-user.h"
@@ -48,6 +49,18 @@ static struct event_category event_category_migration = {
 /* one process, one user at a time: see the header */
 static struct migration_run *current_run;
 
+static bool run_is_stopping = FALSE;
+
+bool migration_run_is_stopping(void)
+{
+	return run_is_stopping;
+}
+
+void migration_run_set_stopping(bool stopping)
+{
+	run_is_stopping = stopping;
+}
+
 const char *migration_counter_name(enum migration_counter counter)
 {
 	i_assert(counter < MIGRATION_COUNTER_COUNT);
@@ -72,6 +85,9 @@ static struct migration_run *migration_run_alloc(struct mail_user *user)
 	i_gettimeofday(&run->start_time);
 	p_array_init(&run->findings, pool, 16);
 	p_array_init(&run->sections, pool, 2);
+	p_array_init(&run->mailboxes, pool, 32);
+	p_array_init(&run->waits, pool, 2);
+	hash_table_create(&run->mailboxes_by_name, pool, 0, str_hash, strcmp);
 
 	/* no parent: the users of the run come and go, and an event that
 	   outlives its parent's owner would keep the parent alive */
@@ -93,6 +109,7 @@ void migration_run_forget(void)
 	if (run == NULL)
 		return;
 	current_run = NULL;
+	hash_table_destroy(&run->mailboxes_by_name);
 	event_unref(&run->event);
 	pool_unref(&run->pool);
 }
@@ -192,6 +209,40 @@ void migration_run_finding(struct migration_run *run,
 			array_push_back(&run->findings, &finding);
 		}
 	} T_END;
+}
+
+struct migration_run_mailbox *
+migration_run_mailbox(struct migration_run *run, const char *name)
+{
+	struct migration_run_mailbox *mailbox;
+
+	mailbox = hash_table_lookup(run->mailboxes_by_name, name);
+	if (mailbox == NULL) {
+		mailbox = p_new(run->pool, struct migration_run_mailbox, 1);
+		mailbox->name = p_strdup(run->pool, name);
+		array_push_back(&run->mailboxes, &mailbox);
+		hash_table_insert(run->mailboxes_by_name, mailbox->name,
+				  mailbox);
+	}
+	return mailbox;
+}
+
+void migration_run_waited(struct migration_run *run, const char *cause,
+			  uint64_t msecs)
+{
+	struct migration_run_wait *wait;
+
+	array_foreach_modifiable(&run->waits, wait) {
+		if (strcmp(wait->cause, cause) == 0) {
+			wait->times++;
+			wait->msecs += msecs;
+			return;
+		}
+	}
+	wait = array_append_space(&run->waits);
+	wait->cause = p_strdup(run->pool, cause);
+	wait->times = 1;
+	wait->msecs = msecs;
 }
 
 void migration_run_add_section(struct migration_run *run, const char *name,

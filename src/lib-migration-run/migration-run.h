@@ -87,6 +87,24 @@ struct migration_run_section {
 };
 ARRAY_DEFINE_TYPE(migration_run_section, struct migration_run_section);
 
+/* One mailbox, in numbers. */
+struct migration_run_mailbox {
+	const char *name;
+	/* mails that the source has, when the run came to it */
+	unsigned int source_mails;
+	/* mails put into, and deleted from, the destination */
+	unsigned int saved, deleted;
+};
+
+/* Time spent waiting on purpose: a server asked for it, or we did not want to
+   hammer it. */
+struct migration_run_wait {
+	/* a stable word such as "throttled" */
+	const char *cause;
+	unsigned int times;
+	uint64_t msecs;
+};
+
 /* Read the fields freely, write them with the functions below. */
 struct migration_run {
 	pool_t pool;
@@ -108,6 +126,11 @@ struct migration_run {
 	/* ... but all of them are counted, also those that were left out */
 	uint64_t finding_counts[MIGRATION_SEVERITY_COUNT];
 	ARRAY_TYPE(migration_run_section) sections;
+	/* in the order in which the run came to them */
+	ARRAY(struct migration_run_mailbox *) mailboxes;
+	HASH_TABLE(const char *, struct migration_run_mailbox *)
+		mailboxes_by_name;
+	ARRAY(struct migration_run_wait) waits;
 
 	bool begun:1;
 	bool finished:1;
@@ -140,9 +163,22 @@ void migration_run_finding(struct migration_run *run,
 			   const char *what, const char *why_fmt, ...)
 	ATTR_FORMAT(6, 7) ATTR_NULL(3);
 
+/* The mailbox's numbers, to be changed by the caller. */
+struct migration_run_mailbox *
+migration_run_mailbox(struct migration_run *run, const char *name);
+/* The run waited on purpose. cause: one of a few words that stay the same. */
+void migration_run_waited(struct migration_run *run, const char *cause,
+			  uint64_t msecs);
+
 /* Adds a member to the report's top level. json is written as it is. */
 void migration_run_add_section(struct migration_run *run, const char *name,
 			       const char *json);
+
+/* TRUE once the run was told to end (SIGINT, SIGTERM): whoever waits, retries or
+   reconnects stops that. */
+bool migration_run_is_stopping(void);
+/* For the doveadm module. */
+void migration_run_set_stopping(bool stopping);
 
 /* Names used in reports and events. */
 const char *migration_counter_name(enum migration_counter counter);

@@ -126,7 +126,8 @@ START_TEST(test_summary)
 
 	migration_report_append_summary(str, run);
 	ck_assert_str_eq(str_c(str),
-		"backup imapc: of u1: 61.0 s, 300 mails, 5 findings\n"
+		"backup imapc: of u1: 61.0 s, 300 mails, 5 findings: complete, "
+		"except for the errors\n"
 		"  error: lost: 4\n"
 		"    INBOX UID 4 because of lost\n"
 		"    INBOX UID 5 because of lost\n"
@@ -142,13 +143,13 @@ static const struct {
 	uint64_t bytes;
 	const char *text;
 } sizes[] = {
-	{ 0, ": 0.0 s, 0 findings\n" },
-	{ 1, ": 0.0 s, 1 bytes, 0 findings\n" },
-	{ 9999, ": 0.0 s, 9999 bytes, 0 findings\n" },
-	{ 474128, ": 0.0 s, 474 kB, 0 findings\n" },
-	{ 12345678, ": 0.0 s, 12 MB, 0 findings\n" },
-	{ 2500000000, ": 0.0 s, 2500 MB, 0 findings\n" },
-	{ UINT64_MAX, ": 0.0 s, 18446744 TB, 0 findings\n" },
+	{ 0, ": 0.0 s, 0 findings: complete\n" },
+	{ 1, ": 0.0 s, 1 bytes, 0 findings: complete\n" },
+	{ 9999, ": 0.0 s, 9999 bytes, 0 findings: complete\n" },
+	{ 474128, ": 0.0 s, 474 kB, 0 findings: complete\n" },
+	{ 12345678, ": 0.0 s, 12 MB, 0 findings: complete\n" },
+	{ 2500000000, ": 0.0 s, 2500 MB, 0 findings: complete\n" },
+	{ UINT64_MAX, ": 0.0 s, 18446744 TB, 0 findings: complete\n" },
 };
 
 START_TEST(test_summary_bytes)

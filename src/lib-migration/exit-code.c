@@ -23,6 +23,50 @@ int migration_exit_code_run(int stock_exit_code, uint64_t error_findings,
 	return 0;
 }
 
+static const struct {
+	int exit_code;
+	const char *meaning, *next_run;
+} meanings[] = {
+	{ 0, "complete",
+	  "Brings what is new, and nothing else." },
+	{ STOCK_EXIT_CHANGES_DURING_SYNC, "mailboxes changed, run again",
+	  "Brings what changed during this one." },
+	{ MIGRATION_EXIT_FINDINGS, "complete, except for the errors",
+	  "Tries again what the findings with severity error name, and brings "
+	  "what is new." },
+	{ EX_USAGE, "wrong usage",
+	  "Does the same until the command line is changed." },
+	{ EX_NOUSER, "no such user", "Does the same until there is the user." },
+	{ EX_TEMPFAIL, "temporary failure, run again later",
+	  "Goes on from here: what is committed stays." },
+	{ EX_NOPERM, "refused",
+	  "Is refused again until the password or the permission is right." },
+	{ EX_CONFIG, "wrong configuration",
+	  "Does the same until the configuration is changed." },
+};
+
+const char *migration_exit_code_meaning(int exit_code)
+{
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(meanings); i++) {
+		if (meanings[i].exit_code == exit_code)
+			return meanings[i].meaning;
+	}
+	return "failed";
+}
+
+const char *migration_exit_code_next_run(int exit_code)
+{
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(meanings); i++) {
+		if (meanings[i].exit_code == exit_code)
+			return meanings[i].next_run;
+	}
+	return "Goes on from here, if what made this one fail is gone.";
+}
+
 static unsigned int exit_code_rank(int exit_code)
 {
 	switch (exit_code) {

@@ -16,6 +16,11 @@
 int migration_exit_code_run(int stock_exit_code, uint64_t error_findings,
 			    const char **reason_r);
 
+/* What an exit code of a user's run means to a person, in a few words, and what
+   the next run will do, in a sentence. Constants. */
+const char *migration_exit_code_meaning(int exit_code);
+const char *migration_exit_code_next_run(int exit_code);
+
 /* The worse of two users' exit codes: stock's rule that a temporary failure
    wins over all others, and otherwise the first failure stays, with "done
    with findings" and "changed during the run" below any failure. */

@@ -55,6 +55,32 @@ START_TEST(test_worse)
 }
 END_TEST
 
+static const struct {
+	int exit_code;
+	const char *meaning, *next_run;
+} words[] = {
+	{ 0, "complete", "Brings what is new" },
+	{ 2, "mailboxes changed, run again", "Brings what changed" },
+	{ 3, "complete, except for the errors", "Tries again" },
+	{ 64, "wrong usage", "command line" },
+	{ 67, "no such user", "the user" },
+	{ 75, "temporary failure, run again later", "Goes on from here" },
+	{ 77, "refused", "password" },
+	{ 78, "wrong configuration", "configuration" },
+	{ 65, "failed", "Goes on from here, if" },
+	{ -1, "failed", "Goes on from here, if" },
+};
+
+START_TEST(test_words)
+{
+	ck_assert_str_eq(migration_exit_code_meaning(words[_i].exit_code),
+			 words[_i].meaning);
+	ck_assert_ptr_nonnull(strstr(
+		migration_exit_code_next_run(words[_i].exit_code),
+		words[_i].next_run));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("exit-code");
@@ -65,6 +91,7 @@ int main(void)
 	lib_init();
 	tcase_add_loop_test(tc, test_run, 0, N_ELEMENTS(runs));
 	tcase_add_loop_test(tc, test_worse, 0, N_ELEMENTS(pairs));
+	tcase_add_loop_test(tc, test_words, 0, N_ELEMENTS(words));
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);

@@ -120,7 +120,7 @@ def test_commands_of_quick_start(servers):
         ran += 1
     assert ran >= 3
     assert snapshot.of(copy) == snapshot.of(user)
-    assert os.path.exists(f"{copy.home}/migration-report.json")
+    assert os.path.exists(f"{copy.home}/dovecot-migration-report.json")
 
 
 def test_links_of_readme_resolve():

@@ -60,8 +60,8 @@ def test_fields(source, dest, theirs, command):
 
     text, report = read(path)
     fields = documented("report.md", "## The report")
-    # each command of ours has its own section
-    for section in ("verify", "uidl"):
+    # each command of ours has its own section, and some come when needed
+    for section in ("verify", "uidl", "continue_after"):
         assert section in fields
         if section not in command:
             fields.remove(section)
@@ -156,18 +156,66 @@ def test_place(source, dest, theirs):
     assert report["user"] == ours.name
 
 
-def test_no_report_without_the_setting(source, dest, theirs):
+def test_the_default_place(source, dest, theirs):
+    ours = dest.user()
+    path = f"{ours.home}/dovecot-migration-report.json"
+    o = dest.imapc(source, user=theirs.name)
+    # a dsync without our plugins is none of our business, nor is verify
+    dest.doveadm("-o", "mail_plugins=", "backup", "-R", "-u", ours.name,
+                 "imapc:", o=o).ok()
+    dest.doveadm("migration", "verify", "-u", ours.name, "imapc:", o=o).ok()
+    assert not os.path.exists(path)
+    result = dest.doveadm("backup", "-R", "-u", ours.name, "imapc:", o=o).ok()
+    assert read(path)[1]["result"] == "complete"
+    assert "dovecot-migration-report" not in result.err
+
+
+def test_no_report(source, dest, theirs):
+    ours = dest.user()
+    run(dest, source, theirs, ours, "", "backup", "-R").ok()
+    assert glob.glob(f"{ours.home}/*.json") == []
+
+
+def test_one_line(source, dest, theirs):
+    """Each run ends with it, a good one too."""
     ours = dest.user()
     result = run(dest, source, theirs, ours, "", "backup", "-R").ok()
-    assert [name for name in os.listdir(ours.home)
-            if name not in ("sdbox", "sieve")] == []
-    # and a run without findings is as silent as stock
+    assert len(re.findall(rf"Info: backup imapc: of {ours.name}: \d+\.\d s, "
+                          r"2 mailboxes, 6 mails, 6 fetched, .*6 saved.*, "
+                          r"0 findings: complete$", result.err, re.M)) == 1
+    result = dest.doveadm("-o", "mail_plugins=", "backup", "-R", "-u",
+                          ours.name, "imapc:",
+                          o=dest.imapc(source, user=theirs.name)).ok()
     assert "findings" not in result.err
 
 
-def test_verbose_summary(source, dest, theirs):
+def test_numbers_of_each_mailbox(source, dest, theirs):
     ours = dest.user()
-    result = dest.doveadm("-v", "backup", "-R", "-u", ours.name, "imapc:",
+    path = f"{ours.home}/r.json"
+    run(dest, source, theirs, ours, path, "backup", "-R").ok()
+    boxes = read(path)[1]["mailboxes"]
+    assert [list(box) for box in boxes] == [
+        documented("report.md", "### Mailboxes")] * 2
+    assert sorted(tuple(box.values()) for box in boxes) == [
+        ("INBOX", 4, 4, 0), ("Sent", 2, 2, 0)]
+    mailgen.append(theirs, "Sent", mailgen.mails(1, seed=5))
+    source.doveadm("expunge", "-u", theirs.name, "mailbox", "INBOX", "uid",
+                   "2").ok()
+    limit = dest.plugin_options({"migration_max_deletes": 1,
+                                 "migration_report_path": path})
+    dest.doveadm("backup", "-R", "-u", ours.name, "imapc:",
+                 o={**dest.imapc(source, user=theirs.name), **limit}).ok()
+    report = read(path)[1]
+    assert sorted(tuple(box.values()) for box in report["mailboxes"]) == [
+        ("INBOX", 3, 0, 1), ("Sent", 3, 1, 0)]
+    assert report["counters"]["mails_saved"] == 1
+    assert report["counters"]["mails_expunged"] == 1
+
+
+def test_verbose_summary(source, dest, theirs):
+    """-v shows the line of a dsync without our plugins, too."""
+    ours = dest.user()
+    result = dest.doveadm("-v", "-o", "mail_plugins=", "backup", "-R", "-u", ours.name, "imapc:",
                           o=dest.imapc(source, user=theirs.name)).ok()
     assert re.search(rf"backup imapc: of {ours.name}: \d+\.\d s.* 0 findings",
                      result.err)

@@ -245,6 +245,7 @@ static void guard_decide(struct mailbox_transaction_context *t,
 	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
 	struct guard_record *record = guard_get(box->vname);
 	unsigned int count = seq_range_count(uids);
+	struct migration_run *run;
 	const char *reason;
 
 	i_zero(&record->question);
@@ -264,8 +265,9 @@ static void guard_decide(struct mailbox_transaction_context *t,
 	guard_replay(t, uids);
 	gbox->expunged += count;
 	record->mails_deleted += count;
-	migration_run_count(migration_run_find(guard->user),
-			    MIGRATION_COUNTER_MAILS_EXPUNGED, count);
+	run = migration_run_find(guard->user);
+	migration_run_count(run, MIGRATION_COUNTER_MAILS_EXPUNGED, count);
+	migration_run_mailbox(run, box->vname)->deleted += count;
 	i_info("Mailbox %s: deleting %s that the source does not have%s",
 	       box->vname, reason,
 	       record->mails_allowed ? " with these UIDs" : "");
@@ -277,11 +279,28 @@ static void guard_transaction_free(struct guard_transaction *gt)
 	i_free(gt);
 }
 
+static void
+guard_count_saved(struct mailbox *box,
+		  const struct mail_transaction_commit_changes *changes)
+{
+	unsigned int count = seq_range_count(&changes->saved_uids);
+	struct migration_run *run;
+
+	if (count == 0)
+		return;
+	run = migration_run_find(box->storage->user);
+	migration_run_mailbox(run, box->vname)->saved += count;
+	/* import counts its own */
+	if (guard_is_on(box->storage->user))
+		migration_run_count(run, MIGRATION_COUNTER_MAILS_SAVED, count);
+}
+
 static int
 guard_transaction_commit(struct mailbox_transaction_context *t,
 			 struct mail_transaction_commit_changes *changes_r)
 {
-	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(t->box);
+	struct mailbox *box = t->box;
+	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
 	struct guard_transaction *gt = GUARD_CONTEXT(t);
 
 	if (gt != NULL) {
@@ -296,7 +315,10 @@ guard_transaction_commit(struct mailbox_transaction_context *t,
 	    mail_index_get_header(t->box->view)->messages_count == 0 &&
 	    !guard_is_completed(t->box, t->box->view))
 		guard_mark_completed(t->box, t->itrans);
-	return gbox->module_ctx.super.transaction_commit(t, changes_r);
+	if (gbox->module_ctx.super.transaction_commit(t, changes_r) < 0)
+		return -1;
+	guard_count_saved(box, changes_r);
+	return 0;
 }
 
 static void
@@ -346,6 +368,7 @@ guard_delete_allowed(struct mailbox *box, struct guard_record *record,
 	if (ret == 0 && mails > 0) {
 		run = migration_run_find(guard->user);
 		migration_run_count(run, MIGRATION_COUNTER_MAILBOXES_DELETED, 1);
+		migration_run_mailbox(run, box->vname)->deleted += mails;
 		migration_run_finding(run, MIGRATION_SEVERITY_INFO, box->vname,
 			0, "mailbox-deleted", "it had %u mails", mails);
 		i_info("Mailbox %s: deleted with %u mails", box->vname, mails);
@@ -465,7 +488,17 @@ guard_get_metadata(struct mailbox *box, enum mailbox_metadata_items items,
 			return -1;
 		}
 	}
-	return gbox->module_ctx.super.get_metadata(box, items, metadata_r);
+	if (gbox->module_ctx.super.get_metadata(box, items, metadata_r) < 0)
+		return -1;
+	if ((items & MAILBOX_METADATA_CACHE_FIELDS) != 0 &&
+	    guard_is_on(box->storage->user) &&
+	    box->storage->user != guard->user && box->view != NULL) {
+		/* the source's: dsync has just synced it */
+		migration_run_mailbox(migration_run_find(guard->user),
+				      box->vname)->source_mails =
+			mail_index_view_get_messages_count(box->view);
+	}
+	return 0;
 }
 
 /*

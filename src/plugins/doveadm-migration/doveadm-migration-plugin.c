@@ -9,6 +9,7 @@
 #include "doveadm-migration-run.h"
 #include "doveadm-uidl.h"
 #include "doveadm-verify.h"
+#include "run-stop.h"
 #include "doveadm-migration-plugin.h"
 
 const char *doveadm_migration_plugin_version = DOVECOT_ABI_VERSION;
@@ -26,6 +27,7 @@ static void doveadm_migration_mail_init(struct doveadm_mail_cmd_context *ctx)
 void doveadm_migration_plugin_init(struct module *module ATTR_UNUSED)
 {
 	deletion_guard_init();
+	run_stop_init();
 	doveadm_cmd_register_ver2(&doveadm_cmd_migration_verify);
 	doveadm_cmd_register_ver2(&doveadm_cmd_migration_uidl);
 	next_hook_doveadm_mail_init = hook_doveadm_mail_init;

@@ -8,12 +8,14 @@
 #include "second-user.h"
 #include "settings-loader.h"
 #include "exit-code.h"
+#include "migration-lock.h"
 #include "migration-run.h"
 #include "migration-report.h"
 #include "migration-settings.h"
 #include "migration-user.h"
 #include "deletion-guard.h"
 #include "dsync-changes.h"
+#include "run-stop.h"
 #include "doveadm-migration-run.h"
 
 #include <sysexits.h>
@@ -70,14 +72,30 @@ report_save(const struct migration_run *run, struct mail_user *user,
 	}
 }
 
-static void show_summary(const struct migration_run *run)
+/* The default is for migrations. Other commands, and a dsync that merely has our
+   doveadm module around it, write a report where they are told to. */
+static const char *get_report_path(const struct migration_settings *set,
+				   const char *command, struct mail_user *user)
+{
+	const char *home;
+
+	if (strcmp(set->report_path, MIGRATION_REPORT_PATH_DEFAULT) == 0 &&
+	    (!str_array_find(wrapped_commands, command) ||
+	     !migration_user_has_plugin(user) ||
+	     mail_user_get_home(user, &home) <= 0))
+		return "";
+	return t_strdup(set->report_path);
+}
+
+static void show_summary(const struct migration_run *run, bool is_migration)
 {
 	string_t *text;
 	const char *const *line;
 
 	/* a stock command stays as silent as it is, unless there is something
 	   to tell */
-	if (!doveadm_verbose && str_array_find(wrapped_commands, run->command) &&
+	if (!is_migration && !doveadm_verbose &&
+	    str_array_find(wrapped_commands, run->command) &&
 	    run->finding_counts[MIGRATION_SEVERITY_WARNING] == 0 &&
 	    run->finding_counts[MIGRATION_SEVERITY_ERROR] == 0)
 		return;
@@ -89,25 +107,55 @@ static void show_summary(const struct migration_run *run)
 		i_info("%s", *line);
 }
 
-static void
-run_finish(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
-	   struct migration_run *run, const char *report_path)
+/* one user at a time */
+static struct {
+	struct mail_user *user;
+	struct migration_run *record;
+	const char *report_path;
+} present;
+
+static int get_exit_code(const struct migration_run *run, int stock_exit_code,
+			 const char **reason_r)
 {
+	int exit_code;
+
+	exit_code = migration_exit_code_run(stock_exit_code,
+		run->finding_counts[MIGRATION_SEVERITY_ERROR], reason_r);
+	if (run->continue_later) {
+		*reason_r = "stopped on purpose, to be continued later";
+		return migration_exit_code_worse(exit_code, EX_TEMPFAIL);
+	}
+	if (run_stop_signo() != 0 && stock_exit_code != 0) {
+		/* whatever it was that failed, the signal made it fail */
+		*reason_r = "ended by a signal";
+		return EX_TEMPFAIL;
+	}
+	return exit_code;
+}
+
+static int run_finish(int stock_exit_code)
+{
+	struct migration_run *run = present.record;
 	const char *reason;
 	int exit_code;
 
-	exit_code = migration_exit_code_run(ctx->exit_code,
-		run->finding_counts[MIGRATION_SEVERITY_ERROR], &reason);
-	if (run->continue_later) {
-		exit_code = migration_exit_code_worse(exit_code, EX_TEMPFAIL);
-		reason = "stopped on purpose, to be continued later";
+	if (run_stop_signo() != 0 && stock_exit_code != 0) {
+		migration_run_finding(run, MIGRATION_SEVERITY_WARNING, NULL, 0,
+			"interrupted", "The run was ended by signal %d",
+			run_stop_signo());
 	}
+	exit_code = get_exit_code(run, stock_exit_code, &reason);
 	e_debug(run->event, "Exit code %d: %s", exit_code, reason);
 	migration_run_finish(run, exit_code);
-	report_save(run, user, report_path);
-	show_summary(run);
-	migration_run_forget();
-	ctx->exit_code = exit_code;
+	report_save(run, present.user, present.report_path);
+	show_summary(run, migration_user_has_plugin(present.user));
+	return exit_code;
+}
+
+/* A signal came, and the run is stuck. */
+static int run_give_up(void)
+{
+	return run_finish(EX_TEMPFAIL);
 }
 
 /* One call of run(). What the guard refused is no change by somebody else. */
@@ -146,6 +194,47 @@ run_guarded(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 	return ret;
 }
 
+/* Two runs that write into the same mailboxes would find each other's mails. */
+static bool
+lock_user(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
+	  struct migration_lock **lock_r)
+{
+	const char *command, *busy;
+
+	*lock_r = NULL;
+	if (!migration_user_has_plugin(user) ||
+	    !str_array_find(wrapped_commands, ctx->cmd->name))
+		return TRUE;
+	command = t_strdup_printf("%s %s", ctx->cmd->name,
+				  t_strcut(command_location(ctx), ' '));
+	if (migration_lock_take(user, command, lock_r, &busy) > 0)
+		return TRUE;
+	e_error(user->event, "%s", busy);
+	return FALSE;
+}
+
+static int
+run_recorded(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
+	     const struct delete_limit *limit,
+	     int (*run)(struct doveadm_mail_cmd_context *ctx,
+			struct mail_user *user))
+{
+	int ret;
+
+	ctx->exit_code = 0;
+	run_stop_begin(run_give_up);
+	if (migration_user_has_plugin(user) &&
+	    str_array_find(guarded_commands, ctx->cmd->name)) {
+		ret = run_guarded(ctx, user, present.record, limit, run);
+	} else {
+		ret = run(ctx, user);
+		second_user_restore_context(ctx->cur_service_user);
+	}
+	ctx->exit_code = run_finish(ctx->exit_code);
+	run_stop_end();
+	return ret;
+}
+
 int doveadm_migration_run_user(struct doveadm_mail_cmd_context *ctx,
 			       struct mail_user *user,
 			       int (*run)(struct doveadm_mail_cmd_context *ctx,
@@ -153,7 +242,7 @@ int doveadm_migration_run_user(struct doveadm_mail_cmd_context *ctx,
 {
 	const struct migration_settings *set;
 	struct delete_limit limit;
-	struct migration_run *record;
+	struct migration_lock *lock;
 	const char *report_path, *error;
 	const void *_set;
 	/* stock never resets the exit code between the users of -A */
@@ -167,22 +256,24 @@ int doveadm_migration_run_user(struct doveadm_mail_cmd_context *ctx,
 		return -1;
 	}
 	set = _set;
-	report_path = t_strdup(set->report_path);
+	report_path = get_report_path(set, ctx->cmd->name, user);
 	if (delete_limit_parse(set->max_deletes, &limit, &error) < 0)
 		i_unreached(); /* was checked */
 	migration_settings_free(set);
 
-	record = migration_run_begin(user, ctx->cmd->name,
-				     command_location(ctx));
-	ctx->exit_code = 0;
-	if (migration_user_has_plugin(user) &&
-	    str_array_find(guarded_commands, ctx->cmd->name)) {
-		ret = run_guarded(ctx, user, record, &limit, run);
-	} else {
-		ret = run(ctx, user);
-		second_user_restore_context(ctx->cur_service_user);
+	if (!lock_user(ctx, user, &lock)) {
+		ctx->exit_code = migration_exit_code_worse(earlier_exit_code,
+							   EX_TEMPFAIL);
+		return -1;
 	}
-	run_finish(ctx, user, record, report_path);
+	present.user = user;
+	present.record = migration_run_begin(user, ctx->cmd->name,
+					     command_location(ctx));
+	present.report_path = report_path;
+	ret = run_recorded(ctx, user, &limit, run);
+	migration_run_forget();
+	i_zero(&present);
+	migration_lock_release(&lock);
 	ctx->exit_code = migration_exit_code_worse(earlier_exit_code,
 						   ctx->exit_code);
 	return ret;

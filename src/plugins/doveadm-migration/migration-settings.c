@@ -17,7 +17,7 @@ static const struct setting_define migration_setting_defines[] = {
 };
 
 static const struct migration_settings migration_default_settings = {
-	.report_path = "",
+	.report_path = MIGRATION_REPORT_PATH_DEFAULT,
 	.max_deletes = "auto",
 };
 

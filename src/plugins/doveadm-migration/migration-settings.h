@@ -2,6 +2,10 @@
 #ifndef MIGRATION_SETTINGS_H
 #define MIGRATION_SETTINGS_H
 
+/* Of `backup`, `sync` and `import` only: other commands would replace their
+   report. */
+#define MIGRATION_REPORT_PATH_DEFAULT "~/dovecot-migration-report.json"
+
 /* Settings that concern a whole run, whichever plugins take part in it. */
 struct migration_settings {
 	pool_t pool;
