@@ -8,6 +8,7 @@
 #include "imap-utf7.h"
 #include "sha1.h"
 #include "str.h"
+#include "strescape.h"
 #include "unichar.h"
 #include "gmail-label-keyword.h"
 
@@ -64,11 +65,13 @@ static const char *const keywords_with_meaning[] = {
 
 struct gmail_keywords {
 	pool_t pool;
-	unsigned int max_length;
+	unsigned int max_length, max_count, count, left_out;
 	/* label -> its keyword */
 	HASH_TABLE(const char *, struct gmail_keyword *) labels;
 	/* the keywords that are taken, in any case */
 	HASH_TABLE(const char *, struct gmail_keyword *) taken;
+	/* label -> its keyword in an earlier run */
+	HASH_TABLE(const char *, const char *) known;
 };
 
 static const char *plain_letter(unichar_t chr)
@@ -212,10 +215,22 @@ static const char *keyword_with_digest(const char *label, unsigned int max_lengt
 	return t_strconcat(spelled, "_", label_digest(label), NULL);
 }
 
-static struct gmail_keyword *
-gmail_keyword_add(struct gmail_keywords *keywords, const char *label)
+/* Returns the keyword of an earlier run if it can still be used, else NULL. */
+static const char *
+gmail_keyword_find_known(struct gmail_keywords *keywords, const char *label)
 {
-	struct gmail_keyword *keyword, *other;
+	const char *known = hash_table_lookup(keywords->known, label);
+
+	return known == NULL ||
+		hash_table_lookup(keywords->taken, known) != NULL ? NULL : known;
+}
+
+/* Finds a keyword that no other label has. Returns it and the reason. */
+static const char *
+gmail_keyword_make(struct gmail_keywords *keywords, const char *label,
+		   const char **reason_r)
+{
+	struct gmail_keyword *other;
 	const char *plain = keyword_spell(label, strlen(label));
 	const char *reason = "spelled as the label";
 
@@ -244,10 +259,33 @@ gmail_keyword_add(struct gmail_keywords *keywords, const char *label)
 		label = t_strconcat(label, "+", NULL);
 		plain = keyword_with_digest(label, keywords->max_length);
 	}
+	*reason_r = reason;
+	return plain;
+}
+
+static struct gmail_keyword *
+gmail_keyword_add(struct gmail_keywords *keywords, const char *label)
+{
+	struct gmail_keyword *keyword;
+	const char *name, *reason = "as in the run before";
 
 	keyword = p_new(keywords->pool, struct gmail_keyword, 1);
-	keyword->keyword = p_strdup(keywords->pool, plain);
+	keyword->label = p_strdup(keywords->pool, label);
+	hash_table_insert(keywords->labels, keyword->label, keyword);
+	if (keywords->max_count > 0 && keywords->count >= keywords->max_count) {
+		keyword->reason = p_strdup_printf(keywords->pool,
+			"there is room for the keywords of %u labels",
+			keywords->max_count);
+		keywords->left_out++;
+		return keyword;
+	}
+	name = gmail_keyword_find_known(keywords, label);
+	if (name == NULL)
+		name = gmail_keyword_make(keywords, label, &reason);
+	keyword->keyword = p_strdup(keywords->pool, name);
 	keyword->reason = p_strdup(keywords->pool, reason);
+	hash_table_insert(keywords->taken, keyword->keyword, keyword);
+	keywords->count++;
 	return keyword;
 }
 
@@ -262,14 +300,38 @@ gmail_keywords_get(struct gmail_keywords *keywords, const char *label)
 	T_BEGIN {
 		keyword = gmail_keyword_add(keywords, label);
 	} T_END;
-	keyword->label = p_strdup(keywords->pool, label);
-	hash_table_insert(keywords->labels, keyword->label, keyword);
-	hash_table_insert(keywords->taken, keyword->keyword, keyword);
 	return keyword;
 }
 
+/* A keyword as this file makes them, whoever wrote it. */
+static bool keyword_is_good(const struct gmail_keywords *keywords,
+			    const char *keyword)
+{
+	return *keyword != '\0' && strlen(keyword) <= keywords->max_length &&
+		strcmp(keyword_spell(keyword, strlen(keyword)), keyword) == 0 &&
+		!keyword_has_meaning(keyword);
+}
+
+static void gmail_keywords_import(struct gmail_keywords *keywords,
+				  const char *text)
+{
+	const char *const *lines, *label, *keyword;
+
+	for (lines = t_strsplit(text, "\n"); *lines != NULL; lines++) {
+		label = strchr(*lines, '\t');
+		if (label == NULL)
+			continue;
+		keyword = p_strdup_until(keywords->pool, *lines, label);
+		label = p_strdup(keywords->pool,
+				 t_str_tabunescape(label + 1));
+		if (keyword_is_good(keywords, keyword))
+			hash_table_update(keywords->known, label, keyword);
+	}
+}
+
 struct gmail_keywords *
-gmail_keywords_init(const char *const *labels, unsigned int max_length)
+gmail_keywords_init(const char *const *labels,
+		    const struct gmail_keywords_config *config)
 {
 	struct gmail_keywords *keywords;
 	ARRAY_TYPE(const_string) sorted;
@@ -279,14 +341,24 @@ gmail_keywords_init(const char *const *labels, unsigned int max_length)
 	pool = pool_alloconly_create("gmail keywords", 4096);
 	keywords = p_new(pool, struct gmail_keywords, 1);
 	keywords->pool = pool;
-	keywords->max_length = I_MAX(max_length, GMAIL_KEYWORD_MIN_LENGTH);
+	keywords->max_length = I_MAX(config->max_length,
+				     GMAIL_KEYWORD_MIN_LENGTH);
+	keywords->max_count = config->max_count;
 	hash_table_create(&keywords->labels, pool, 0, str_hash, strcmp);
 	hash_table_create(&keywords->taken, pool, 0, strcase_hash, strcasecmp);
+	hash_table_create(&keywords->known, pool, 0, str_hash, strcmp);
+	if (config->known != NULL) T_BEGIN {
+		gmail_keywords_import(keywords, config->known);
+	} T_END;
 
 	t_array_init(&sorted, 64);
 	for (; *labels != NULL; labels++)
 		array_push_back(&sorted, labels);
 	array_sort(&sorted, i_strcmp_p);
+	array_foreach_elem(&sorted, label) {
+		if (gmail_keyword_find_known(keywords, label) != NULL)
+			(void)gmail_keywords_get(keywords, label);
+	}
 	/* first those that need no change */
 	array_foreach_elem(&sorted, label) T_BEGIN {
 		if (strcmp(keyword_spell(label, strlen(label)), label) == 0)
@@ -306,6 +378,7 @@ void gmail_keywords_deinit(struct gmail_keywords **_keywords)
 	*_keywords = NULL;
 	hash_table_destroy(&keywords->labels);
 	hash_table_destroy(&keywords->taken);
+	hash_table_destroy(&keywords->known);
 	pool_unref(&keywords->pool);
 }
 
@@ -328,4 +401,23 @@ void gmail_keywords_get_all(struct gmail_keywords *keywords,
 		array_push_back(list_r, keyword);
 	hash_table_iterate_deinit(&iter);
 	array_sort(list_r, gmail_keyword_cmp);
+}
+
+unsigned int gmail_keywords_left_out(const struct gmail_keywords *keywords)
+{
+	return keywords->left_out;
+}
+
+void gmail_keywords_export(struct gmail_keywords *keywords, string_t *dest)
+{
+	ARRAY_TYPE(gmail_keyword) list;
+	const struct gmail_keyword *keyword;
+
+	gmail_keywords_get_all(keywords, &list);
+	array_foreach(&list, keyword) {
+		if (keyword->keyword != NULL) {
+			str_printfa(dest, "%s\t%s\n", keyword->keyword,
+				    str_tabescape(keyword->label));
+		}
+	}
 }

@@ -18,11 +18,17 @@
      - if the name is too long, or another label has it already, it ends with
        "_" and eight hex digits of the label's SHA-1.
 
-   The label itself is not lost: the run's report lists label and keyword. */
+   The label itself is not lost: the run's report lists label and keyword, and
+   the destination's metadata keep them for the next run. A label keeps its
+   keyword, whatever labels come and go.
+
+   Some mailbox formats have room for few keywords. Labels for which there is
+   no room have none. */
 
 struct gmail_keyword {
 	/* the label as a person sees it, UTF-8 */
 	const char *label;
+	/* NULL if there is no room for it */
 	const char *keyword;
 	/* how the keyword differs from the label, for logs and reports */
 	const char *reason;
@@ -37,17 +43,34 @@ struct gmail_keywords;
    A smaller limit is taken as this one. */
 #define GMAIL_KEYWORD_MIN_LENGTH 16
 
-/* Gives a keyword to each label. The order of the labels does not matter: of
-   two labels that want the same keyword, the one that is spelled like it gets
-   it, else the first in byte order. */
+struct gmail_keywords_config {
+	unsigned int max_length;
+	/* labels that have a keyword; 0 = no limit */
+	unsigned int max_count;
+	/* what gmail_keywords_export() wrote once, or NULL. What is not understood
+	   of it, or is no good keyword, is left out. */
+	const char *known;
+};
+
+/* Gives a keyword to each label. The order of the labels does not matter: a
+   keyword that is known from earlier stays; of two new labels that want the
+   same keyword, the one that is spelled like it gets it, else the first in byte
+   order. */
 struct gmail_keywords *
-gmail_keywords_init(const char *const *labels, unsigned int max_length);
+gmail_keywords_init(const char *const *labels,
+		    const struct gmail_keywords_config *config);
 void gmail_keywords_deinit(struct gmail_keywords **keywords);
 
 /* Returns the label's keyword. A label that was not among the first ones gets
    one now, different from all others. Never NULL; valid until deinit. */
 const struct gmail_keyword *
 gmail_keywords_get(struct gmail_keywords *keywords, const char *label);
+
+/* Labels that have no keyword because there is no room for more. */
+unsigned int gmail_keywords_left_out(const struct gmail_keywords *keywords);
+
+/* Lines of keyword, a tab and label, in the order of labels. */
+void gmail_keywords_export(struct gmail_keywords *keywords, string_t *dest);
 
 /* All labels and their keywords, sorted by label (data stack). */
 void gmail_keywords_get_all(struct gmail_keywords *keywords,

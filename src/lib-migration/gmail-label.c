@@ -83,6 +83,23 @@ const char *gmail_place_mailbox(enum gmail_place place, const char *name)
 	return name;
 }
 
+bool gmail_mailbox_is_migrated(enum gmail_place place, const char *name,
+			       enum gmail_label_policy policy,
+			       struct gmail_keywords *keywords,
+			       const char **reason_r)
+{
+	const struct gmail_keyword *keyword;
+
+	if (place == GMAIL_PLACE_LABEL && policy == GMAIL_LABELS_KEYWORDS) {
+		keyword = gmail_keywords_get(keywords, name);
+		if (keyword->keyword == NULL) {
+			*reason_r = keyword->reason;
+			return TRUE;
+		}
+	}
+	return gmail_place_is_migrated(place, policy, reason_r);
+}
+
 bool gmail_place_is_migrated(enum gmail_place place,
 			     enum gmail_label_policy policy,
 			     const char **reason_r)
@@ -214,6 +231,12 @@ void gmail_label_decide(const struct gmail_label *label,
 		return;
 	}
 	keyword = gmail_keywords_get(keywords, label->name);
+	if (keyword->keyword == NULL) {
+		decision_r->mailbox = label->name;
+		decision_r->reason = t_strdup_printf("folder (%s)",
+						     keyword->reason);
+		return;
+	}
 	decision_r->keyword = keyword->keyword;
 	if (policy == GMAIL_LABELS_BOTH)
 		decision_r->mailbox = label->name;

@@ -102,6 +102,11 @@ const char *gmail_system_prefix(const char *all_name);
 const char *gmail_place_mailbox(enum gmail_place place, const char *name);
 
 /* TRUE if the policy migrates such a mailbox. *reason_r is always set. */
+bool gmail_mailbox_is_migrated(enum gmail_place place, const char *name,
+			       enum gmail_label_policy policy,
+			       struct gmail_keywords *keywords,
+			       const char **reason_r);
+/* The same for a label that has a keyword. */
 bool gmail_place_is_migrated(enum gmail_place place,
 			     enum gmail_label_policy policy,
 			     const char **reason_r);

@@ -421,13 +421,14 @@ const char *parity_mailbox_digest(const struct parity_mailbox *box)
 	unsigned char result[SHA256_RESULTLEN];
 	const struct parity_mail *mail;
 	struct sha256_ctx sha;
-	string_t *line = t_str_new(256);
+	string_t *line = t_str_new(32);
 
 	sha256_init(&sha);
 	str_printfa(line, "%u\n", box->uid_validity);
 	sha256_loop(&sha, str_data(line), str_len(line));
 	array_foreach(&box->mails, mail) T_BEGIN {
-		str_truncate(line, 0);
+		/* keywords can make it long */
+		line = t_str_new(256);
 		str_printfa(line, "%u %u %lld %"PRIuUOFF_T" %s %s\n", mail->uid,
 			    mail->flags & MAIL_FLAGS_NONRECENT,
 			    (long long)mail->received_date, mail->size,

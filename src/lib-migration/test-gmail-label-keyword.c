@@ -3,11 +3,20 @@
 #include "lib.h"
 #include "array.h"
 #include "imap-arg.h"
+#include "str.h"
 #include "gmail-label-keyword.h"
 
 #include <check.h>
 
 #define LONG_NAME "Projects/Customers/Germany/Meeting minutes/Archive 2024"
+
+static struct gmail_keywords *
+keywords_init(const char *const *labels, unsigned int max_length)
+{
+	const struct gmail_keywords_config config = { .max_length = max_length };
+
+	return gmail_keywords_init(labels, &config);
+}
 
 /* One label alone. */
 static const struct {
@@ -56,7 +65,7 @@ START_TEST(test_name)
 {
 	const char *labels[] = { names[_i].label, NULL };
 	struct gmail_keywords *keywords =
-		gmail_keywords_init(labels, GMAIL_KEYWORD_DEFAULT_LENGTH);
+		keywords_init(labels, GMAIL_KEYWORD_DEFAULT_LENGTH);
 	const struct gmail_keyword *keyword =
 		gmail_keywords_get(keywords, names[_i].label);
 	const char *p;
@@ -96,7 +105,7 @@ START_TEST(test_pair)
 	unsigned int i;
 
 	for (i = 0; i < N_ELEMENTS(orders); i++) {
-		keywords = gmail_keywords_init(orders[i],
+		keywords = keywords_init(orders[i],
 					       GMAIL_KEYWORD_DEFAULT_LENGTH);
 		ck_assert_str_eq(
 			gmail_keywords_get(keywords, pairs[_i].label1)->keyword,
@@ -113,7 +122,7 @@ START_TEST(test_late_label)
 {
 	static const char *const labels[] = { "Work", "Home", NULL };
 	struct gmail_keywords *keywords =
-		gmail_keywords_init(labels, GMAIL_KEYWORD_DEFAULT_LENGTH);
+		keywords_init(labels, GMAIL_KEYWORD_DEFAULT_LENGTH);
 	const struct gmail_keyword *late, *again, *list;
 	ARRAY_TYPE(gmail_keyword) all;
 	unsigned int count;
@@ -139,13 +148,110 @@ END_TEST
 START_TEST(test_short_limit)
 {
 	static const char *const labels[] = { LONG_NAME, "日本日本日本", NULL };
-	struct gmail_keywords *keywords = gmail_keywords_init(labels, 3);
+	struct gmail_keywords *keywords = keywords_init(labels, 3);
 
 	/* a limit that leaves no room for a digest is not obeyed */
 	ck_assert_int_le(strlen(gmail_keywords_get(keywords,
 		labels[0])->keyword), GMAIL_KEYWORD_MIN_LENGTH);
 	ck_assert_int_le(strlen(gmail_keywords_get(keywords,
 		labels[1])->keyword), GMAIL_KEYWORD_MIN_LENGTH);
+	gmail_keywords_deinit(&keywords);
+}
+END_TEST
+
+/* What an earlier run has written, and what a label's keyword is now. */
+static const struct {
+	const char *known, *label, *keyword;
+} known_tests[] = {
+	/* "Muller" came later, and would have taken the keyword */
+	{ "Muller\tMüller\n", "Müller", "Muller" },
+	{ "Muller\tMüller\n", "Muller", "Muller_a4fd39ff" },
+	/* of a label that is gone: its keyword is free */
+	{ "Work\tWorks\n", "Work", "Work" },
+	/* not as we would write it: nothing of it counts */
+	{ "Junk\tMuller\n", "Muller", "Muller" },
+	{ "To do\tMuller\n", "Muller", "Muller" },
+	{ "\tMuller\n", "Muller", "Muller" },
+	{ "nonsense\n\n\t\t\n", "Muller", "Muller" },
+	{ "a\xff" "b\tMuller\n", "Muller", "Muller" },
+	{ "0123456789012345678901234567890123456789012345678901234\tMuller\n",
+	  "Muller", "Muller" },
+	/* twice: the first in byte order of labels has it */
+	{ "X\tMüller\nX\tMuller\n", "Muller", "X" },
+	{ "X\tMüller\nX\tMuller\n", "Müller", "Muller" },
+};
+
+START_TEST(test_known)
+{
+	static const char *const labels[] = { "Müller", "Muller", "Work", NULL };
+	const struct gmail_keywords_config config = {
+		.max_length = GMAIL_KEYWORD_DEFAULT_LENGTH,
+		.known = known_tests[_i].known,
+	};
+	struct gmail_keywords *keywords = gmail_keywords_init(labels, &config);
+	struct gmail_keywords_config next = config;
+	string_t *text = t_str_new(128), *again = t_str_new(128);
+
+	ck_assert_str_eq(gmail_keywords_get(keywords,
+		known_tests[_i].label)->keyword, known_tests[_i].keyword);
+	/* the run after that finds the same */
+	gmail_keywords_export(keywords, text);
+	gmail_keywords_deinit(&keywords);
+	next.known = str_c(text);
+	keywords = gmail_keywords_init(labels, &next);
+	gmail_keywords_export(keywords, again);
+	ck_assert_str_eq(str_c(text), str_c(again));
+	gmail_keywords_deinit(&keywords);
+}
+END_TEST
+
+START_TEST(test_odd_label_survives)
+{
+	static const char *const labels[] = { "tab\there\nand\\", NULL };
+	struct gmail_keywords_config config = {
+		.max_length = GMAIL_KEYWORD_DEFAULT_LENGTH,
+	};
+	struct gmail_keywords *keywords = gmail_keywords_init(labels, &config);
+	string_t *text = t_str_new(128);
+
+	gmail_keywords_export(keywords, text);
+	/* one line, one tab */
+	ck_assert_uint_eq(strchr(str_c(text), '\n') - str_c(text) + 1,
+			  str_len(text));
+	ck_assert_ptr_eq(strchr(str_c(text), '\t'),
+			 strrchr(str_c(text), '\t'));
+	gmail_keywords_deinit(&keywords);
+	config.known = t_strconcat("Odd", strchr(str_c(text), '\t'), NULL);
+	keywords = gmail_keywords_init(labels, &config);
+	ck_assert_str_eq(gmail_keywords_get(keywords, labels[0])->keyword, "Odd");
+	gmail_keywords_deinit(&keywords);
+}
+END_TEST
+
+/* Maildir: there is room for some labels, those that had keywords before come
+   first. */
+START_TEST(test_room)
+{
+	static const char *const labels[] = { "A", "B", "C", "D", NULL };
+	const struct gmail_keywords_config config = {
+		.max_length = GMAIL_KEYWORD_DEFAULT_LENGTH,
+		.max_count = 2,
+		.known = "D\tD\n",
+	};
+	struct gmail_keywords *keywords = gmail_keywords_init(labels, &config);
+	string_t *text = t_str_new(32);
+
+	ck_assert_str_eq(gmail_keywords_get(keywords, "D")->keyword, "D");
+	ck_assert_str_eq(gmail_keywords_get(keywords, "A")->keyword, "A");
+	ck_assert_ptr_null(gmail_keywords_get(keywords, "B")->keyword);
+	ck_assert_ptr_null(gmail_keywords_get(keywords, "C")->keyword);
+	ck_assert_str_eq(gmail_keywords_get(keywords, "B")->reason,
+			 "there is room for the keywords of 2 labels");
+	/* one that is met later */
+	ck_assert_ptr_null(gmail_keywords_get(keywords, "E")->keyword);
+	ck_assert_uint_eq(gmail_keywords_left_out(keywords), 3);
+	gmail_keywords_export(keywords, text);
+	ck_assert_str_eq(str_c(text), "A\tA\nD\tD\n");
 	gmail_keywords_deinit(&keywords);
 }
 END_TEST
@@ -162,6 +268,9 @@ int main(void)
 	tcase_add_loop_test(tc, test_pair, 0, N_ELEMENTS(pairs));
 	tcase_add_test(tc, test_late_label);
 	tcase_add_test(tc, test_short_limit);
+	tcase_add_loop_test(tc, test_known, 0, N_ELEMENTS(known_tests));
+	tcase_add_test(tc, test_odd_label_survives);
+	tcase_add_test(tc, test_room);
 	suite_add_tcase(s, tc);
 	runner = srunner_create(s);
 	srunner_run_all(runner, CK_NORMAL);

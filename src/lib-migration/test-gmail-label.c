@@ -72,6 +72,14 @@ static const struct {
 	{ "(\"\")", "", "" },
 };
 
+static struct gmail_keywords *
+keywords_init(const char *const *labels, unsigned int max_length)
+{
+	const struct gmail_keywords_config config = { .max_length = max_length };
+
+	return gmail_keywords_init(labels, &config);
+}
+
 START_TEST(test_parse)
 {
 	ARRAY_TYPE(gmail_label) labels;
@@ -258,7 +266,7 @@ START_TEST(test_message)
 {
 	static const char *const no_labels[] = { NULL };
 	struct gmail_keywords *keywords =
-		gmail_keywords_init(no_labels, GMAIL_KEYWORD_DEFAULT_LENGTH);
+		keywords_init(no_labels, GMAIL_KEYWORD_DEFAULT_LENGTH);
 	struct gmail_message msg = {
 		.place = messages[_i].place,
 		.place_name = messages[_i].name,
@@ -276,6 +284,38 @@ START_TEST(test_message)
 	ck_assert_str_eq(mapping.reason, messages[_i].reason);
 	gmail_keywords_deinit(&keywords);
 	ck_assert_ptr_null(keywords);
+}
+END_TEST
+
+/* Maildir has no room for the keyword: the label remains a folder. */
+START_TEST(test_no_room)
+{
+	static const char *const names[] = { "A", "B", NULL };
+	const struct gmail_keywords_config config = {
+		.max_length = GMAIL_KEYWORD_DEFAULT_LENGTH, .max_count = 1,
+	};
+	struct gmail_keywords *keywords = gmail_keywords_init(names, &config);
+	struct gmail_message msg = { .place = GMAIL_PLACE_ALL };
+	struct gmail_mapping mapping;
+	ARRAY_TYPE(gmail_label) labels;
+	const char *reason = NULL;
+
+	parse_labels("(A B)", &labels);
+	msg.labels = array_get(&labels, &msg.labels_count);
+	gmail_message_map(&msg, KEYWORDS, keywords, &mapping);
+	ck_assert_str_eq(join(&mapping.mailboxes), "\\All, B");
+	ck_assert_str_eq(join(&mapping.keywords), "A, $GMailHaveLabels");
+	ck_assert_str_eq(mapping.reason,
+		"A: keyword A (spelled as the label); "
+		"B: folder (there is room for the keywords of 1 labels)");
+	ck_assert(!gmail_mailbox_is_migrated(GMAIL_PLACE_LABEL, "A", KEYWORDS,
+					     keywords, &reason));
+	ck_assert(gmail_mailbox_is_migrated(GMAIL_PLACE_LABEL, "B", KEYWORDS,
+					    keywords, &reason));
+	ck_assert_str_eq(reason, "there is room for the keywords of 1 labels");
+	ck_assert(!gmail_mailbox_is_migrated(GMAIL_PLACE_STARRED, "S", KEYWORDS,
+					     keywords, &reason));
+	gmail_keywords_deinit(&keywords);
 }
 END_TEST
 
@@ -305,6 +345,7 @@ int main(void)
 	tcase_add_test(tc, test_parse_no_list);
 	tcase_add_loop_test(tc, test_place, 0, N_ELEMENTS(mailboxes));
 	tcase_add_loop_test(tc, test_message, 0, N_ELEMENTS(messages));
+	tcase_add_test(tc, test_no_room);
 	tcase_add_test(tc, test_policy_and_limit);
 	suite_add_tcase(s, tc);
 	runner = srunner_create(s);

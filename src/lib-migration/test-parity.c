@@ -239,6 +239,25 @@ START_TEST(test_equal)
 }
 END_TEST
 
+/* more than fits in the first piece of a string */
+START_TEST(test_many_keywords)
+{
+	struct parity_mailbox source = mailbox(3), dest = mailbox(3);
+	string_t *keywords = t_str_new(16);
+	unsigned int i;
+
+	for (i = 0; i < 200; i++)
+		str_printfa(keywords, "%skeyword%03u", i == 0 ? "" : " ", i);
+	mail_idx(&source, 1)->keywords = str_c(keywords);
+	mail_idx(&dest, 1)->keywords = str_c(keywords);
+	ck_assert_str_eq(parity_mailbox_digest(&source),
+			 parity_mailbox_digest(&dest));
+	mail_idx(&dest, 1)->keywords = str_c(keywords) + 1;
+	ck_assert_str_ne(parity_mailbox_digest(&source),
+			 parity_mailbox_digest(&dest));
+}
+END_TEST
+
 START_TEST(test_both_empty)
 {
 	struct parity_mailbox source = mailbox(0), dest = mailbox(0);
@@ -667,6 +686,7 @@ int main(void)
 	tcase_add_test(tc, test_sample_grows);
 	tcase_add_test(tc, test_sample_asks_about_sizes);
 	tcase_add_test(tc, test_equal);
+	tcase_add_test(tc, test_many_keywords);
 	tcase_add_test(tc, test_both_empty);
 	tcase_add_loop_test(tc, test_changed_mail, 0, N_ELEMENTS(changes));
 	tcase_add_test(tc, test_missing_and_extra);

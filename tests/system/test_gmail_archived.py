@@ -209,10 +209,79 @@ def test_none(dest, report):
                                 len(archived(account)))
 
 
-def test_verify_knows(dest):
+# -- verify
+
+def verify(dest, user, server, *words, **options):
+    result = backup(dest, user, server, *words,
+                    command=("-f", "tab", "migration", "verify"), **options)
+    rows = dict(line.split("\t", 1) for line in result.out.splitlines()[1:])
+    return result, {name: row.split("\t") for name, row in rows.items()}
+
+
+@pytest.mark.parametrize("driver", ["mdbox", "sdbox", "maildir"])
+@pytest.mark.parametrize("policy", ["folders", "keywords", "both"])
+@pytest.mark.parametrize("keep", ["whole", "archived"])
+def test_verify(dest, driver, policy, keep):
+    account, user = gmail.sample(60), dest.user(driver=driver)
+    with GmailServer(account) as server:
+        backup(dest, user, server, keep=keep, policy=policy).ok()
+        result, rows = verify(dest, user, server, "--full", keep=keep,
+                              policy=policy)
+    result.ok()
+    if keep == "whole":
+        assert set(rows) >= {name for name, box in
+                             snapshot.of(user).mailboxes.items() if box.mails}
+    else:
+        # the mails that lie there have UIDs of their own
+        assert ALL not in rows
+        count = str(len(archived(account, policy)))
+        assert rows[f"{ALL} (archived)"] == [count, count, count, "equal"]
+        listed = dest.doveadm("mailbox", "list", "-u", user.name).ok().out
+        assert ALL in listed.splitlines()
+
+
+def change(dest, user, *words):
+    dest.doveadm(*words[:1], "-u", user.name, *words[1:]).ok()
+
+
+def test_verify_finds_what_is_wrong_in_archived_mail(dest):
+    account, user = gmail.sample(80), dest.user()
+    with GmailServer(account) as server:
+        backup(dest, user, server).ok()
+        uids = sorted(snapshot.of(user).mailboxes[ALL].mails)
+        assert len(uids) >= 4
+        change(dest, user, "expunge", "mailbox", ALL, "uid", uids[0])
+        change(dest, user, "flags add", "\\Flagged \\Answered", "mailbox", ALL,
+               "uid", uids[1])
+        change(dest, user, "flags add", "Odd", "mailbox", ALL, "uid", uids[2])
+        change(dest, user, "copy", ALL, "mailbox", "INBOX", "uid",
+               min(snapshot.of(user).mailboxes["INBOX"].mails))
+        result, rows = verify(dest, user, server)
+        assert result.rc == FINDINGS
+        assert rows.pop(f"{ALL} (archived)")[-1] == (
+            "different: 1 mail-missing, 1 mail-extra, 1 flags, 1 keywords")
+        assert {row[-1] for row in rows.values()} == {"equal"}
+        # the next run repairs it
+        backup(dest, user, server).ok()
+        verify(dest, user, server)[0].ok()
+
+
+def test_verify_knows_that_none_leaves_messages_out(dest):
+    account, user = gmail.sample(40), dest.user()
+    with GmailServer(account) as server:
+        assert backup(dest, user, server, keep="none").rc == FINDINGS
+        result, rows = verify(dest, user, server, keep="none")
+    assert result.rc == FINDINGS
+    count = len(archived(account))
+    assert rows.pop(f"{ALL} (archived)") == [
+        str(count), "0", "0", f"different: {count} mail-missing"]
+    assert {row[-1] for row in rows.values()} == {"equal"}
+
+
+def test_verify_of_some_mailboxes(dest):
     account, user = gmail.sample(40), dest.user()
     with GmailServer(account) as server:
         backup(dest, user, server).ok()
-        backup(dest, user, server, command=("migration", "verify")).ok()
-    listed = dest.doveadm("mailbox", "list", "-u", user.name).ok().out
-    assert ALL in listed.splitlines()
+        assert set(verify(dest, user, server, "-m", "INBOX")[1]) == {"INBOX"}
+        assert f"{ALL} (archived)" not in verify(
+            dest, user, server, "-x", "*All*")[1]

@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import os
 import re
 
 import pytest
@@ -355,23 +356,90 @@ def test_limit_of_messages_is_reported(dest, report):
             ("gmail-folder-limit", "[Gmail]/All Mail")} <= findings(report)
 
 
+@pytest.mark.parametrize("policy", ["keywords", "both"])
 @pytest.mark.parametrize("count", [20, 40])
-def test_maildir_has_room_for_26_keywords(dest, report, count):
+def test_maildir_has_room_for_26_keywords(dest, report, policy, count):
+    """20 labels are keywords, the others remain folders."""
     account, user = Account(), dest.user(driver="maildir")
-    account.add_many([({"\\Inbox", f"Label{number}"}, mail) for number, mail in
-                      enumerate(gmail.mailgen.mails(count, size=50))])
-    for _ in range(2):
-        with GmailServer(account) as server:
-            backup(dest, user, server, policy="keywords", report=report).ok()
-        # nothing is lost as long as the index lives, but it is said
-        assert found(user) == expected(account, "keywords")
-    many = {("maildir-keywords", "INBOX"),
-            ("maildir-keywords", "[Gmail]/All Mail")}
-    # the second run changed nothing, so it has nothing to say
+    names = [f"Label{number:02}" for number in range(count)]
+    account.add_many([({"\\Inbox", name}, mail) for name, mail in
+                      zip(names, gmail.mailgen.mails(count, size=50))])
+    account.add(*names, "\\Important", "\\Muted")
+    wanted = expected(account, policy)
+    if policy == "keywords":
+        wanted.update({name: found_mails for name, found_mails in expected(
+            account, "folders").items() if name in names[20:]})
+    for mails in wanted.values():
+        for _, keywords, _ in mails.values():
+            keywords -= set(names[20:])
+    for name in names[20:]:
+        for mail in account.folders[name]:
+            wanted[name][mail.uid][1].update(
+                set(names[:20]) & mail.message.labels)
     with GmailServer(account) as server:
-        account.label(account.messages[0], "+Label1", "+\\Starred")
-        backup(dest, user, server, policy="keywords", report=report).ok()
-    assert findings(report) == (many if count > 26 else set())
+        for _ in range(2):
+            backup(dest, user, server, policy=policy, report=report).ok()
+            assert found(user) == wanted
+            assert findings(report) == (
+                {("maildir-keywords", None)} if count > 20 else set())
+        backup(dest, user, server, policy=policy,
+               command=("migration", "verify")).ok()
+    with open(f"{user.mail_path}/dovecot-keywords") as file:
+        assert len(file.readlines()) <= 26
+
+
+# -- keywords from run to run
+
+def metadata_dict(version):
+    """A place for METADATA, in both configurations."""
+    if version == "2.3":
+        return {"settings": {"mail_attribute_dict": "file:%h/attributes"}}
+    return {"extra": "mail_attribute {\n  dict file {\n"
+                     "    path = %{home}/attributes\n  }\n}\n"}
+
+
+@pytest.mark.parametrize("where", ["metadata", "file"])
+def test_label_keeps_its_keyword(dest, report, where):
+    """Whatever labels come later; and the names can be looked up."""
+    conf = dest.write_conf(
+        f"{dest.dir}/{where}.conf",
+        plugins=("migration_imapc", "migration_gmail"),
+        **metadata_dict(dest.version) if where == "metadata" else {})
+    account, user = Account(), dest.user()
+    message = account.add("\\Inbox", "Müller", "work")
+    with GmailServer(account) as server:
+        def run():
+            o = dest.imapc(server, user="user", password="secret")
+            o.update(dest.plugin_options({
+                "migration_gmail_labels": "keywords",
+                "migration_report_path": report}))
+            dest.doveadm("backup", "-R", "-u", user.name, "imapc:", o=o,
+                         conf=conf).ok()
+            with open(report) as file:
+                return json.load(file)["gmail_keywords"]
+        assert run() == {"Müller": "Muller", "work": "work"}
+        # these would have been first
+        account.add("\\Inbox", "Muller", "Work")
+        assert run() == {
+            "Müller": "Muller", "work": "work",
+            "Muller": "Muller_a4fd39ff", "Work": "Work_00040bab"}
+        run()
+    uid = next(mail.uid for mail in account.folders["INBOX"]
+               if mail.message is message)
+    assert found(user)["INBOX"][uid][1] == {"Muller", "work"}
+
+    if where == "file":
+        with open(f"{user.home}/dovecot-migration-gmail-keywords") as file:
+            text = file.read()
+    else:
+        text = dest.doveadm(
+            "mailbox", "metadata", "get", "-u", user.name, "-s", "", "/private/"
+            "vendor/vendor.dovecot-migration/gmail-keywords", conf=conf
+            ).ok().out
+        assert not os.path.exists(
+            f"{user.home}/dovecot-migration-gmail-keywords")
+    assert "Muller\tMüller\n" in text
+    assert "Muller_a4fd39ff\tMuller\n" in text
 
 
 # -- trouble

@@ -41,6 +41,9 @@ void verify_finish_result(struct verify_context *vctx,
 void verify_failed(struct verify_context *vctx, const char *mailbox,
 		   const char *side, const struct verify_error *error);
 
+/* Compares the mailbox whose mails a plugin pairs, if there is one. */
+void verify_pairing(struct verify_context *vctx);
+
 /* Compares what the POP3 servers list, if there is one to compare with. */
 void verify_pop3(struct verify_context *vctx);
 

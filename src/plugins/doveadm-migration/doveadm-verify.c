@@ -156,8 +156,15 @@ verify_side_read(struct verify_context *vctx, struct verify_side *side,
 {
 	struct verify_error error;
 
-	if (verify_mailbox_open(name, &side->box, &error) < 0 ||
-	    verify_mailbox_read(side->box, pool, &side->data, &error) < 0) {
+	if (verify_mailbox_open(name, &side->box, &error) < 0 &&
+	    error.error == MAIL_ERROR_NOTFOUND) {
+		/* Maildir lists names that are only parents of others like
+		   mailboxes; and a mailbox can be deleted while we compare */
+		side->data.exists = FALSE;
+		side->data.noselect = TRUE;
+		return 0;
+	}
+	if (side->box == NULL || verify_mailbox_read(side->box, pool, &side->data, &error) < 0) {
 		verify_failed(vctx, name->name, side->what, &error);
 		result->error = p_strdup(pool, error.text);
 		return -1;
@@ -405,6 +412,7 @@ static int verify_both_users(struct verify_context *vctx, pool_t pool)
 		array_count(&vctx->dest_names), vctx->cmd->sample_percent,
 		vctx->cmd->sample_min);
 	verify_mailboxes(vctx);
+	verify_pairing(vctx);
 	verify_pop3(vctx);
 	return 0;
 }

@@ -35,8 +35,8 @@ static bool name_matches(const char *name, const char *const *masks)
 	return FALSE;
 }
 
-static bool
-name_wanted(const struct verify_filter *filter, const char *name)
+bool verify_filter_matches(const struct verify_filter *filter,
+			   const char *name)
 {
 	if (filter->masks[0] != NULL && !name_matches(name, filter->masks))
 		return FALSE;
@@ -69,7 +69,7 @@ list_mailboxes(struct mail_namespace *ns, const struct verify_filter *filter,
 				      MAILBOX_LIST_ITER_SKIP_ALIASES |
 				      MAILBOX_LIST_ITER_NO_AUTO_BOXES);
 	while ((info = mailbox_list_iter_next(iter)) != NULL) {
-		if (!name_wanted(filter, info->vname))
+		if (!verify_filter_matches(filter, info->vname))
 			continue;
 		name = array_append_space(names);
 		name->name = p_strdup(pool, info->vname);
@@ -97,7 +97,7 @@ list_subscriptions(struct mail_namespace *ns,
 				      MAILBOX_LIST_ITER_SELECT_SUBSCRIBED |
 				      MAILBOX_LIST_ITER_RETURN_NO_FLAGS);
 	while ((info = mailbox_list_iter_next(iter)) != NULL) {
-		if (!name_wanted(filter, info->vname))
+		if (!verify_filter_matches(filter, info->vname))
 			continue;
 		name = array_append_space(names);
 		name->name = p_strdup(pool, info->vname);

@@ -24,6 +24,10 @@ struct verify_filter {
 	const char *const *masks, *const *excludes;
 };
 
+/* TRUE if a mailbox of this name is to be compared. */
+bool verify_filter_matches(const struct verify_filter *filter,
+			   const char *name);
+
 /* What stopped the reading: the text for the administrator, and the storage's
    own class of it for the exit code. */
 struct verify_error {

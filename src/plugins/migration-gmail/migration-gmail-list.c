@@ -97,8 +97,7 @@ migration_gmail_list_add_places(struct migration_gmail_list *mlist,
 			array_push_back(&labels, &place->name);
 	}
 	array_append_zero(&labels);
-	mlist->keywords = gmail_keywords_init(array_front(&labels),
-		mlist->list->list.mail_set->mail_max_keyword_length);
+	migration_gmail_keywords_load(mlist, array_front(&labels));
 }
 
 static void migration_gmail_list_check(struct migration_gmail_list *mlist)
@@ -176,7 +175,8 @@ static void
 migration_gmail_label_is_hidden(struct migration_gmail_list *mlist,
 				const struct gmail_label *label)
 {
-	if (mlist->muser->policy == GMAIL_LABELS_KEYWORDS)
+	if (mlist->muser->policy == GMAIL_LABELS_KEYWORDS &&
+	    gmail_keywords_get(mlist->keywords, label->name)->keyword != NULL)
 		return;
 	migration_run_finding(
 		migration_run_find(mlist->list->list.ns->user),
@@ -262,7 +262,9 @@ migration_gmail_list_shows(struct migration_gmail_list *mlist, const char *vname
 	place = hash_table_lookup(mlist->places, remote_name);
 	if (place == NULL)
 		return TRUE;
-	if (gmail_place_is_migrated(place->place, mlist->muser->policy, &reason))
+	if (gmail_mailbox_is_migrated(place->place, place->name,
+				      mlist->muser->policy, mlist->keywords,
+				      &reason))
 		return TRUE;
 	e_debug(mlist->muser->event, "mailbox %s: not migrated as a folder: %s",
 		vname, reason);
@@ -304,31 +306,6 @@ migration_gmail_list_iter_next(struct mailbox_list_iterate_context *ctx)
 
 /* ---- life ---- */
 
-/* The labels and their keywords become a part of the report: the names that
-   keywords could not hold are found there. */
-static void migration_gmail_list_report(struct migration_gmail_list *mlist)
-{
-	ARRAY_TYPE(gmail_keyword) keywords;
-	const struct gmail_keyword *keyword;
-	string_t *json = t_str_new(256);
-
-	if (mlist->muser->policy == GMAIL_LABELS_FOLDERS)
-		return;
-	gmail_keywords_get_all(mlist->keywords, &keywords);
-	str_append(json, "{");
-	array_foreach(&keywords, keyword) {
-		if (str_len(json) > 1)
-			str_append(json, ", ");
-		migration_report_append_string(json, keyword->label);
-		str_append(json, ": ");
-		migration_report_append_string(json, keyword->keyword);
-	}
-	str_append(json, "}");
-	migration_run_add_section(
-		migration_run_find(mlist->list->list.ns->user),
-		"gmail_keywords", str_c(json));
-}
-
 /* Mails of the destination that share their text with another one. */
 static void
 migration_gmail_list_report_shared(struct migration_gmail_list *mlist)
@@ -350,7 +327,7 @@ static void migration_gmail_list_deinit(struct mailbox_list *list)
 
 	if (mlist->pool != NULL) {
 		T_BEGIN {
-			migration_gmail_list_report(mlist);
+			migration_gmail_keywords_report(mlist);
 			migration_gmail_list_report_shared(mlist);
 		} T_END;
 		gmail_keywords_deinit(&mlist->keywords);

@@ -5,6 +5,7 @@
 #include "mail-storage-hooks.h"
 #include "compat-imapc.h"
 #include "settings-loader.h"
+#include "migration-pairing.h"
 #include "migration-run.h"
 #include "migration-user.h"
 #include "migration-gmail-local.h"
@@ -33,13 +34,19 @@ bool migration_gmail_user_copies(struct mail_user *user)
 }
 
 struct migration_gmail_user *
-migration_gmail_user_find_dest(struct mail_user *source)
+migration_gmail_user_find_other(struct mail_user *source)
 {
 	if (migration_gmail_first_user == NULL ||
-	    migration_gmail_first_user == source ||
-	    !migration_gmail_user_copies(source))
+	    migration_gmail_first_user == source)
 		return NULL;
 	return MIGRATION_GMAIL_USER_CONTEXT(migration_gmail_first_user);
+}
+
+struct migration_gmail_user *
+migration_gmail_user_find_dest(struct mail_user *source)
+{
+	return migration_gmail_user_copies(source) ?
+		migration_gmail_user_find_other(source) : NULL;
 }
 
 /* dsync ends the source's user first, so now everything is at the destination
@@ -51,8 +58,10 @@ static void migration_gmail_user_check_rest(struct mail_user *user)
 
 	for (ns = user->namespaces; ns != NULL; ns = ns->next) {
 		mlist = MIGRATION_GMAIL_LIST_CONTEXT(ns->list);
-		if (mlist != NULL && ns->alias_for == NULL)
+		if (mlist != NULL && ns->alias_for == NULL) {
 			migration_gmail_rest_check(mlist);
+			migration_gmail_keywords_save(mlist);
+		}
 	}
 }
 
@@ -157,10 +166,12 @@ static struct mail_storage_hooks migration_gmail_mail_storage_hooks = {
 
 void migration_gmail_plugin_init(struct module *module)
 {
+	migration_pairing_register(migration_gmail_pairing_find);
 	mail_storage_hooks_add(module, &migration_gmail_mail_storage_hooks);
 }
 
 void migration_gmail_plugin_deinit(void)
 {
+	migration_pairing_unregister();
 	mail_storage_hooks_remove(&migration_gmail_mail_storage_hooks);
 }

@@ -12,6 +12,7 @@
 
 struct gmail_copy_mail;
 struct gmail_keywords;
+struct migration_pairing;
 
 enum migration_gmail_all {
 	/* a mailbox like any other */
@@ -156,6 +157,16 @@ struct migration_gmail_mapping *
 migration_gmail_list_map(struct migration_gmail_list *mlist,
 			 const struct gmail_message *msg, pool_t pool);
 
+/* migration-gmail-keywords.c: which label has which keyword, from run to run.
+   Loads what is known of them and of these labels into mlist->keywords. */
+void migration_gmail_keywords_load(struct migration_gmail_list *mlist,
+				   const char *const *labels);
+/* Keeps them at the destination. To be called at the end of a run, while both
+   users exist. */
+void migration_gmail_keywords_save(struct migration_gmail_list *mlist);
+/* Adds them to the run's report. */
+void migration_gmail_keywords_report(struct migration_gmail_list *mlist);
+
 /* migration-gmail-mailbox.c: the metadata of a mailbox's messages */
 void migration_gmail_mailbox_allocated(struct mailbox *box);
 
@@ -176,6 +187,9 @@ bool migration_gmail_user_copies(struct mail_user *user);
    NULL. */
 struct migration_gmail_user *
 migration_gmail_user_find_dest(struct mail_user *source);
+/* The same, also for commands that write nothing, such as verify. */
+struct migration_gmail_user *
+migration_gmail_user_find_other(struct mail_user *source);
 
 /* The name of the mailbox, at source and destination, whose mails cannot be
    copied into this one: its own, because dsync may be about to remove them, or
@@ -211,6 +225,12 @@ void migration_gmail_archive_run(struct migration_gmail_list *mlist,
 /* migration-gmail-rest.c: messages that no mailbox of the destination has.
    To be called at the end of a run, while both users exist. */
 void migration_gmail_rest_check(struct migration_gmail_list *mlist);
+
+/* migration-gmail-verify.c: as migration_pairing_func */
+int migration_gmail_pairing_find(struct mail_user *source,
+				 struct mail_user *dest, pool_t pool,
+				 struct migration_pairing *pairing_r,
+				 const char **error_r);
 
 /* migration-gmail-mail.c: flags, keywords, GUID and UIDL of a message */
 void migration_gmail_mail_allocated(struct mail *mail);
