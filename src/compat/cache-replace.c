@@ -24,3 +24,20 @@ void migration_cache_replace(struct mailbox_transaction_context *t,
 	}
 	mail_cache_add(t->cache_trans, seq, field_idx, data, size);
 }
+
+void migration_cache_forget(struct mailbox_transaction_context *t,
+			    uint32_t seq)
+{
+	struct mailbox *box = t->box;
+	const struct mailbox_index_vsize no_sum = { .vsize = 0 };
+	const uint32_t nothing = 0;
+
+	mail_index_update_ext(t->itrans, seq, box->cache->ext_id, &nothing,
+			      NULL);
+	if (box->mail_vsize_ext_id != (uint32_t)-1) {
+		mail_index_update_ext(t->itrans, seq, box->mail_vsize_ext_id,
+				      &nothing, NULL);
+	}
+	mail_index_update_header_ext(t->itrans, box->vsize_hdr_ext_id, 0,
+				     &no_sum, sizeof(no_sum));
+}

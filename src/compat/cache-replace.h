@@ -12,4 +12,9 @@ void migration_cache_replace(struct mailbox_transaction_context *t,
 			     uint32_t seq, unsigned int field_idx,
 			     const void *data, size_t size);
 
+/* Forgets all that is cached of a mail, and what sums over sizes say of its
+   mailbox: its text is another one now. */
+void migration_cache_forget(struct mailbox_transaction_context *t,
+			    uint32_t seq);
+
 #endif

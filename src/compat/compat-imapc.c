@@ -2,6 +2,7 @@
 
 #include "lib.h"
 #include "str.h"
+#include "lib-event.h"
 #include "mail-user.h"
 #include "mail-storage-settings.h"
 #include "mailbox-list-private.h"
@@ -106,6 +107,23 @@ void compat_imapc_client_set_timeouts(struct imapc_client *client,
 	set->imapc_cmd_timeout_secs = (command_msecs + 999) / 1000;
 }
 
+struct imapc_client *
+compat_imapc_client_clone(const struct imapc_client *client)
+{
+	/* what the original was made with; the settings are looked up again */
+	const struct imapc_parameters params = {
+		.session_id_prefix = client->params.session_id_prefix,
+		.temp_path_prefix = client->params.temp_path_prefix,
+		.override_dns_client_socket_path =
+			client->dns_client_socket_path,
+		.override_rawlog_dir = client->imapc_rawlog_dir,
+		.override_password = client->password,
+		.flags = client->params.flags,
+	};
+
+	return imapc_client_init(&params, event_get_parent(client->event));
+}
+
 #else
 
 bool compat_imapc_user_keeps_metadata(struct mail_user *user ATTR_UNUSED)
@@ -207,6 +225,12 @@ void compat_imapc_client_set_timeouts(struct imapc_client *client,
 {
 	client->set.connect_timeout_msecs = connect_msecs;
 	client->set.cmd_timeout_msecs = command_msecs;
+}
+
+struct imapc_client *
+compat_imapc_client_clone(const struct imapc_client *client)
+{
+	return imapc_client_init(&client->set, event_get_parent(client->event));
 }
 
 #endif

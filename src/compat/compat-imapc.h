@@ -52,6 +52,12 @@ void compat_imapc_client_set_timeouts(struct imapc_client *client,
 				      unsigned int connect_msecs,
 				      unsigned int command_msecs);
 
+/* Another client of the same server with the same settings and login: it has
+   connections of its own. Nothing is sent yet. To be freed with
+   imapc_client_deinit(). */
+struct imapc_client *
+compat_imapc_client_clone(const struct imapc_client *client);
+
 /* FALSE if the METADATA of the source must not be read: 2.4 reads it always, and
    then ends the run if the destination has no mail_attribute dict to keep it
    in. Looks the dict's settings up: ask once for each user. */

@@ -77,9 +77,8 @@ static void append_body_field(string_t *dest, const char *field, size_t len)
 		append_field(dest, field, len);
 }
 
-/* What a mail must have to look like one, for one of which nothing is known. */
-static void
-append_made_header(string_t *dest, const struct placeholder *mail)
+void placeholder_write_made_header(string_t *dest,
+				   const struct placeholder *mail)
 {
 	str_printfa(dest, "Date: %s\r\n", message_date_create(mail->internaldate));
 	str_append(dest, "From: Mail migration <MAILER-DAEMON>\r\n");
@@ -133,7 +132,7 @@ void placeholder_write_begin(string_t *dest, const struct placeholder *mail,
 	if (mail->header != NULL)
 		header_foreach(mail->header, dest, append_true_field);
 	else
-		append_made_header(dest, mail);
+		placeholder_write_made_header(dest, mail);
 	str_printfa(dest, "MIME-Version: 1.0\r\n"
 		    "Content-Type: multipart/mixed;\r\n\tboundary=\"%s\"\r\n"
 		    "\r\n--%s\r\n"

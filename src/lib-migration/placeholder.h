@@ -47,6 +47,11 @@ void placeholder_write_part(string_t *dest, const struct placeholder *mail,
 			    const struct placeholder_part *part);
 void placeholder_write_end(string_t *dest, const struct placeholder *mail);
 
+/* The header fields that a mail gets of which none could be read: all but
+   PLACEHOLDER_HEADER. */
+void placeholder_write_made_header(string_t *dest,
+				   const struct placeholder *mail);
+
 /* TRUE if the header, which may be NULL, says that the body has parts. */
 bool placeholder_header_is_multipart(const char *header);
 

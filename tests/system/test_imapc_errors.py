@@ -4,8 +4,6 @@
 Whatever it is: no panic, an error that says what happened, exit code 75 (try
 again) or 77 (not allowed), and an end. A single interruption is overcome."""
 
-import json
-
 import pytest
 
 import lab
@@ -202,26 +200,6 @@ def test_refusals(dest, case):
                                                password="secret"))
     assert result.rc == rc, str(result)
     assert words in result.err
-
-
-def test_unreadable_mail_is_named(dest):
-    """The others of its batch arrive, and the report says which one it is."""
-    ours = dest.user(driver="mdbox")
-    report = f"{ours.home}/report.json"
-    with ImapServer({"INBOX": mailgen.mails(9)}, faults=[
-            On(r"UID FETCH (\d+,)*5[ ,].*BODY\.PEEK\[\]",
-               "NO [SERVERBUG] No text")]) as server:
-        result = dest.doveadm(
-            "backup", "-R", "-u", ours.name, "imapc:",
-            o={**dest.imapc(server, user="user", password="secret"),
-               **dest.plugin_options({"migration_report_path": report})})
-    assert result.rc not in (0, 2) and "Panic" not in result.err, str(result)
-    with open(report, encoding="utf-8") as file:
-        found = [f for f in json.load(file)["findings"]
-                 if f["what"] == "mail-unreadable"]
-    assert [(f["mailbox"], f["uid"]) for f in found] == [("INBOX", 5)]
-    assert "No text" in found[0]["why"]
-    assert len(snapshot.of(ours).mailboxes["INBOX"].mails) == 4
 
 
 @pytest.mark.parametrize("prefix", ["INBOX.", "INBOX"])

@@ -18,6 +18,7 @@
 #include "lib.h"
 #include "array.h"
 #include "hash.h"
+#include "istream.h"
 #include "str.h"
 #include "seq-range-array.h"
 #include "imap-arg.h"
@@ -88,8 +89,10 @@ struct migration_imapc_mail {
 	/* the search in whose window the mail is, or NULL */
 	struct migration_imapc_search *search;
 	uint64_t taken_size;
-	/* the mail that the server refused to give, or 0 */
-	uint32_t refused_uid;
+	/* the mail that was last got in other ways than imapc's, or 0 */
+	uint32_t replaced_uid;
+	/* its header fields, if imapc does not have them; or NULL */
+	struct istream *header;
 };
 
 /* ---- what to ask for ---- */
@@ -768,17 +771,29 @@ migration_imapc_mail_count(struct migration_imapc_mailbox *mmbox,
 		migration_budget_count(mmbox->budget, size);
 }
 
-/* TRUE if it is the server that does not give this mail. A lost connection is
-   no fault of the mail, and a mail that is gone is no fault at all. */
-static bool migration_imapc_mail_is_refused(struct mail *mail)
+/* imapc could not get something of the mail. TRUE if it shall be tried in other
+   ways: the mail is to be copied, and that was not tried before. */
+static bool migration_imapc_mail_wants_other_ways(struct mail *mail)
 {
-	struct imapc_mail *imail = IMAPC_MAIL(mail);
-	struct imapc_mailbox *mbox = IMAPC_MAILBOX(mail->box);
+	struct mail_private *pmail = (struct mail_private *)mail;
+	struct migration_imapc_mail *mmail =
+		MIGRATION_IMAPC_MAIL_CONTEXT_REQUIRE(pmail);
 
-	return !mail->expunged && imail->last_fetch_reply != NULL &&
-		mail->lookup_abort == MAIL_LOOKUP_ABORT_NEVER &&
-		mbox->client_box != NULL &&
-		imapc_client_mailbox_is_opened(mbox->client_box);
+	return mail->lookup_abort == MAIL_LOOKUP_ABORT_NEVER &&
+		mail->box->storage->user->dsyncing &&
+		mail->uid != mmail->replaced_uid;
+}
+
+static int migration_imapc_mail_replace(struct mail *mail)
+{
+	struct mail_private *pmail = (struct mail_private *)mail;
+	struct migration_imapc_mail *mmail =
+		MIGRATION_IMAPC_MAIL_CONTEXT_REQUIRE(pmail);
+	struct migration_imapc_mailbox *mmbox =
+		MIGRATION_IMAPC_CONTEXT_REQUIRE(mail->box);
+
+	mmail->replaced_uid = mail->uid;
+	return migration_imapc_unreadable_replace(mmbox, mail);
 }
 
 static int
@@ -792,8 +807,6 @@ migration_imapc_mail_get_stream(struct mail *mail, bool get_body,
 		MIGRATION_IMAPC_MAIL_CONTEXT_REQUIRE(pmail);
 	struct migration_imapc_mailbox *mmbox =
 		MIGRATION_IMAPC_CONTEXT_REQUIRE(mail->box);
-	struct imapc_mail *imail = IMAPC_MAIL(mail);
-	struct migration_run *run;
 
 	if (get_body && !migration_imapc_mail_may_read(mmbox, mail)) {
 		return migration_imapc_budget_get_stream(mmbox,
@@ -804,27 +817,72 @@ migration_imapc_mail_get_stream(struct mail *mail, bool get_body,
 	if (mmail->module_ctx.super.get_stream(mail, get_body, hdr_size,
 					       body_size, stream_r) == 0)
 		return 0;
-	if (mail->uid == mmail->refused_uid ||
-	    !migration_imapc_mail_is_refused(mail))
+	if (!migration_imapc_mail_wants_other_ways(mail) ||
+	    migration_imapc_mail_replace(mail) < 0)
 		return -1;
+	return mmail->module_ctx.super.get_stream(mail, get_body, hdr_size,
+						  body_size, stream_r);
+}
 
-	/* The refusal may have been meant for another mail of the same
-	   command: ask for this one alone. */
-	mmail->refused_uid = mail->uid;
-	run = migration_run_find(mail->box->storage->user);
-	migration_run_count(run, MIGRATION_COUNTER_RETRIES, 1);
-	if (mmail->module_ctx.super.get_stream(mail, get_body, hdr_size,
-					       body_size, stream_r) == 0)
+static int
+migration_imapc_mail_get_received_date(struct mail *mail, time_t *date_r)
+{
+	struct mail_private *pmail = (struct mail_private *)mail;
+	struct migration_imapc_mail *mmail =
+		MIGRATION_IMAPC_MAIL_CONTEXT_REQUIRE(pmail);
+
+	if (mmail->module_ctx.super.get_received_date(mail, date_r) == 0)
 		return 0;
-	/* dsync ends the run here: say which mail it was */
-	if (migration_imapc_mail_is_refused(mail)) {
-		migration_run_finding(run, MIGRATION_SEVERITY_ERROR,
-			mail->box->vname, mail->uid, "mail-unreadable",
-			"The source answers: %s. Run again; if it stays like "
-			"this, remove or repair the mail at the source.",
-			imail->last_fetch_reply);
+	if (!migration_imapc_mail_wants_other_ways(mail) ||
+	    migration_imapc_mail_replace(mail) < 0)
+		return -1;
+	return mmail->module_ctx.super.get_received_date(mail, date_r);
+}
+
+static int
+migration_imapc_mail_get_save_date(struct mail *mail, time_t *date_r)
+{
+	struct mail_private *pmail = (struct mail_private *)mail;
+	struct migration_imapc_mail *mmail =
+		MIGRATION_IMAPC_MAIL_CONTEXT_REQUIRE(pmail);
+	int ret;
+
+	ret = mmail->module_ctx.super.get_save_date(mail, date_r);
+	if (ret >= 0)
+		return ret;
+	if (!migration_imapc_mail_wants_other_ways(mail) ||
+	    migration_imapc_mail_replace(mail) < 0)
+		return -1;
+	return mmail->module_ctx.super.get_save_date(mail, date_r);
+}
+
+static int
+migration_imapc_mail_get_header_stream(struct mail *mail,
+				       struct mailbox_header_lookup_ctx *headers,
+				       struct istream **stream_r)
+{
+	struct mail_private *pmail = (struct mail_private *)mail;
+	struct migration_imapc_mail *mmail =
+		MIGRATION_IMAPC_MAIL_CONTEXT_REQUIRE(pmail);
+	struct migration_imapc_mailbox *mmbox =
+		MIGRATION_IMAPC_CONTEXT_REQUIRE(mail->box);
+	struct istream *input = NULL;
+
+	if (mail->box->storage->user->dsyncing)
+		input = migration_imapc_unreadable_known_header(mmbox, mail,
+								headers);
+	if (input == NULL) {
+		if (mmail->module_ctx.super.get_header_stream(mail, headers,
+							      stream_r) == 0)
+			return 0;
+		if (!migration_imapc_mail_wants_other_ways(mail) ||
+		    migration_imapc_unreadable_header(mmbox, mail, headers,
+						      &input) < 0)
+			return -1;
 	}
-	return -1;
+	i_stream_unref(&mmail->header);
+	*stream_r = mmail->header = input;
+	return 0;
 }
 
 static void migration_imapc_mail_close(struct mail *mail)
@@ -836,6 +894,7 @@ static void migration_imapc_mail_close(struct mail *mail)
 		MIGRATION_IMAPC_CONTEXT_REQUIRE(mail->box);
 
 	migration_imapc_mail_count(mmbox, mail);
+	i_stream_unref(&mmail->header);
 	mmail->module_ctx.super.close(mail);
 	if (mmail->search != NULL) {
 		fetch_window_remove(&mmail->search->window, mmail->taken_size);
@@ -858,7 +917,10 @@ void migration_imapc_mail_allocated(struct mail *mail)
 	pmail->vlast = &mmail->module_ctx.super;
 	v->prefetch = migration_imapc_mail_prefetch;
 	v->add_temp_wanted_fields = migration_imapc_mail_add_temp_wanted_fields;
+	v->get_header_stream = migration_imapc_mail_get_header_stream;
 	v->get_stream = migration_imapc_mail_get_stream;
+	v->get_received_date = migration_imapc_mail_get_received_date;
+	v->get_save_date = migration_imapc_mail_get_save_date;
 	v->close = migration_imapc_mail_close;
 	MODULE_CONTEXT_SET(pmail, migration_imapc_mail_module, mmail);
 }

@@ -10,6 +10,7 @@
 #include "migration-budget.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
+#include "migration-imapc-spare.h"
 
 /* How often a connection may be made again in one run, after the login. imapc
    itself stops when a new connection did not get further than the one before,
@@ -419,6 +420,8 @@ static void migration_imapc_list_deinit(struct mailbox_list *_list)
 
 	migration_imapc_status_free(mlist);
 	migration_budget_deinit(&mlist->budget);
+	if (mlist->spare != NULL)
+		migration_imapc_spare_deinit(&mlist->spare);
 	/* frees mlist, too */
 	mlist->module_ctx.super.deinit(_list);
 	pool_unref(&patterns_pool);

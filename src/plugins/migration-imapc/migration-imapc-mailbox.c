@@ -6,6 +6,7 @@
 #include "compat-imapc.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
+#include "migration-imapc-placeholders.h"
 
 /* dsync's question while it builds the tree of mailboxes */
 #define STATUS_ITEMS_OF_TREE (STATUS_UIDVALIDITY | STATUS_UIDNEXT)
@@ -70,6 +71,23 @@ static int migration_imapc_mailbox_open(struct mailbox *box)
 	return 0;
 }
 
+/* dsync hands on from which mail on no client was told of the mails. */
+static void
+migration_imapc_mailbox_keep_recent(struct migration_imapc_mailbox *mmbox,
+				    enum mailbox_status_items items,
+				    struct mailbox_status *status)
+{
+	uint32_t uid;
+
+	if ((items & STATUS_FIRST_RECENT_UID) == 0 ||
+	    !mmbox->mbox->box.opened)
+		return;
+	uid = migration_imapc_placeholders_first_uid(mmbox,
+		mail_index_get_header(mmbox->mbox->box.view)->uid_validity);
+	if (uid != 0 && status->first_recent_uid > uid)
+		status->first_recent_uid = uid;
+}
+
 static int
 migration_imapc_mailbox_get_status(struct mailbox *box,
 				   enum mailbox_status_items items,
@@ -91,8 +109,10 @@ migration_imapc_mailbox_get_status(struct mailbox *box,
 	   both sides. The two counters have nothing to do with each other:
 	   equal ones say nothing, and changes would be left out. Without them
 	   the mails themselves are compared. */
-	if (box->storage->user->dsyncing)
+	if (box->storage->user->dsyncing) {
 		status_r->nonpermanent_modseqs = TRUE;
+		migration_imapc_mailbox_keep_recent(mmbox, items, status_r);
+	}
 	return 0;
 }
 

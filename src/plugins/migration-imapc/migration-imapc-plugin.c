@@ -9,6 +9,7 @@
 #include "settings-loader.h"
 #include "migration-user.h"
 #include "migration-imapc-private.h"
+#include "migration-imapc-placeholders.h"
 #include "migration-imapc-plugin.h"
 
 const char *migration_imapc_plugin_version = DOVECOT_ABI_VERSION;
@@ -21,6 +22,29 @@ struct migration_imapc_storage_module migration_imapc_storage_module =
 	MODULE_CONTEXT_INIT(&mail_storage_module_register);
 struct migration_imapc_mail_module migration_imapc_mail_module =
 	MODULE_CONTEXT_INIT(&mail_module_register);
+
+/* A command's first user. If it has a second one, mails go from one to the
+   other, in one process. */
+static struct mail_user *migration_imapc_first_user = NULL;
+
+struct mail_user *migration_imapc_user_find_dest(struct mail_user *source)
+{
+	if (!source->dsyncing || migration_imapc_first_user == source)
+		return NULL;
+	return migration_imapc_first_user;
+}
+
+static void migration_imapc_user_deinit_pre(struct mail_user *user)
+{
+	struct migration_imapc_user *muser = MIGRATION_IMAPC_USER_CONTEXT(user);
+
+	/* dsync ends the source's user first: everything is at the destination
+	   now that will be, and both users are still there */
+	migration_imapc_placeholders_finish(muser);
+	if (migration_imapc_first_user == user)
+		migration_imapc_first_user = NULL;
+	muser->module_ctx.super.deinit_pre(user);
+}
 
 static void migration_imapc_user_deinit(struct mail_user *user)
 {
@@ -44,13 +68,17 @@ static void migration_imapc_mail_user_created(struct mail_user *user)
 		return;
 
 	muser = p_new(user->pool, struct migration_imapc_user, 1);
+	muser->user = user;
 	muser->set = set;
 	muser->event = event_create(user->event);
 	event_set_append_log_prefix(muser->event, "migration_imapc: ");
 	muser->module_ctx.super = *v;
 	user->vlast = &muser->module_ctx.super;
 	v->deinit = migration_imapc_user_deinit;
+	v->deinit_pre = migration_imapc_user_deinit_pre;
 	MODULE_CONTEXT_SET(user, migration_imapc_user_module, muser);
+	if (migration_imapc_first_user == NULL)
+		migration_imapc_first_user = user;
 
 	features = compat_imapc_user_enable_features(user);
 	if (features[0] != '\0') {

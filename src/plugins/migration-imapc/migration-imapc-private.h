@@ -8,16 +8,23 @@
 #include "imapc-storage.h"
 #include "imapc-list.h"
 #include "fetch-plan.h"
+#include "retry-policy.h"
 #include "migration-imapc-settings.h"
 
 struct migration_imapc_search;
 struct migration_imapc_status;
 struct migration_budget;
+struct migration_imapc_spare;
+struct migration_imapc_placeholders;
 
 struct migration_imapc_user {
 	union mail_user_module_context module_ctx;
 	const struct migration_imapc_settings *set;
 	struct event *event;
+
+	struct mail_user *user;
+	/* placeholders of this run and of earlier ones, or NULL */
+	struct migration_imapc_placeholders *placeholders;
 
 	/* what dsync's filters were seen to ask of each mail */
 	enum fetch_plan_item learned;
@@ -46,6 +53,18 @@ struct migration_imapc_list {
 	struct migration_imapc_status *status;
 	/* logins that were accepted */
 	unsigned int login_count;
+
+	/* the connection for mails that the server does not give, or NULL */
+	struct migration_imapc_spare *spare;
+	/* failures in a row of the spare connection and of single mails */
+	struct retry_state spare_failures;
+	/* mails that were tried again until the patience was over */
+	unsigned int given_up_mails;
+	/* what they were waited for together */
+	uint64_t unreadable_waited_msecs;
+	/* why the server is not asked any more, and when it may be again */
+	enum server_reply_meaning stop_meaning;
+	uint64_t later_msecs;
 
 	/* the connection broke while mailboxes were asked for their state, and
 	   could not be made again */
@@ -98,6 +117,9 @@ extern MODULE_CONTEXT_DEFINE(migration_imapc_mail_module,
 #define MIGRATION_IMAPC_MAIL_CONTEXT_REQUIRE(obj) \
 	MODULE_CONTEXT_REQUIRE(obj, migration_imapc_mail_module)
 
+/* The destination's user, or NULL if there is none in this process. */
+struct mail_user *migration_imapc_user_find_dest(struct mail_user *source);
+
 /* migration-imapc-list.c: connection, login, listing */
 void migration_imapc_list_created(struct mailbox_list *list);
 /* The server as log lines name it: host:port */
@@ -132,6 +154,37 @@ int migration_imapc_budget_get_stream(struct migration_imapc_mailbox *mmbox,
 				      struct message_size *hdr_size,
 				      struct message_size *body_size,
 				      struct istream **stream_r);
+
+/* migration-imapc-pause.c: A failure happened. Waits as long as it has to be,
+   and returns TRUE if the same thing shall be tried again. words is what the
+   server said, or how the connection ended, or NULL. */
+bool migration_imapc_pause(struct migration_imapc_list *mlist,
+			   struct retry_state *state,
+			   enum retry_failure failure, const char *words);
+/* The run cannot go on because of the server: sets the storage's error. */
+void migration_imapc_stop(struct migration_imapc_list *mlist,
+			  struct mailbox *box, const char *words);
+
+/* migration-imapc-unreadable.c: imapc could not get the mail. Gets it in
+   other ways, or a placeholder for it, and puts it into the mail as if it had
+   been fetched. Returns 0, or -1 if the run has to end (the storage's error is
+   set). */
+int migration_imapc_unreadable_replace(struct migration_imapc_mailbox *mmbox,
+				       struct mail *mail);
+/* The same for a mail whose header fields could not be fetched. *stream_r has
+   the fields; unref'ed by the caller. */
+int migration_imapc_unreadable_header(struct migration_imapc_mailbox *mmbox,
+				      struct mail *mail,
+				      struct mailbox_header_lookup_ctx *headers,
+				      struct istream **stream_r);
+
+/* The header fields of a mail that has a placeholder at the destination, which
+   shall be taken for the same mail; unref'ed by the caller. NULL if it has
+   none. */
+struct istream *
+migration_imapc_unreadable_known_header(struct migration_imapc_mailbox *mmbox,
+					struct mail *mail,
+					struct mailbox_header_lookup_ctx *headers);
 
 /* migration-imapc-fetch.c: what is fetched, and how far ahead */
 void migration_imapc_fetch_mailbox_init(struct migration_imapc_mailbox *mmbox,

@@ -21,6 +21,8 @@ static const struct setting_define migration_imapc_setting_defines[] = {
 	DEF(UINT, prefetch),
 	DEF(SIZE, prefetch_size),
 	DEF(TIME, timeout),
+	DEF(TIME, patience),
+	DEF(ENUM, unreadable),
 
 	SETTING_DEFINE_LIST_END
 };
@@ -31,6 +33,8 @@ static const struct migration_imapc_settings migration_imapc_default_settings = 
 	.prefetch = 500,
 	.prefetch_size = 16*1024*1024,
 	.timeout = 0,
+	.patience = 10*60,
+	.unreadable = "placeholder:fail",
 };
 
 bool migration_imapc_daily_limit_parse(const char *value, uoff_t *bytes_r,

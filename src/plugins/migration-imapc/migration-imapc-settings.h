@@ -19,6 +19,10 @@ struct migration_imapc_settings {
 	   dead; 0 leaves the limits that imapc has: 30 s for connecting and
 	   logging in, imapc_cmd_timeout for a command */
 	unsigned int timeout;
+	/* how long one row of failures may be waited for, in seconds */
+	unsigned int patience;
+	/* what becomes of a mail that the server does not give */
+	const char *unreadable;
 };
 
 /* The number of bytes, or 0 if the value names none. Returns FALSE and error_r

@@ -2,6 +2,7 @@
 """An IMAP server over plain data, small, strict and willing to misbehave."""
 
 import base64
+import email
 import re
 
 from lab import imap as wire
@@ -30,6 +31,12 @@ class ImapServer(Server):
     text            function (Mail) -> the bytes that FETCH serves
     header          function (Mail) -> the bytes of BODY[HEADER] and of its
                     FIELDS, for servers that make it apart from the text
+    bad             function (mailbox name, UID, FETCH items) -> None, or what
+                    becomes of this mail's answer: "NO …" or "BAD …" (nothing
+                    is sent for it, and the command ends so), "gone" (nothing
+                    is sent for it), "empty" (all items but the text), "short"
+                    (the text lacks its last byte), "truncate" (the literal
+                    ends before its size), "close", "reset", "hang"
     changes_allowed without it a STORE, APPEND, EXPUNGE … is an error of the
                     client: a migration leaves its source alone
     """
@@ -40,7 +47,8 @@ class ImapServer(Server):
                  capabilities=CAPABILITIES, greeting=None, prefix="",
                  separator="/", uidvalidity=1000, special_use=None,
                  noselect=(), subscriptions=None, extra=None, size=None,
-                 text=None, header=None, changes_allowed=False):
+                 text=None, header=None, bad=None,
+                 changes_allowed=False):
         super().__init__(faults, ca, tls)
         self.folders = folders
         self.users = users or {"user": "secret"}
@@ -59,6 +67,7 @@ class ImapServer(Server):
         self.size = size or (lambda mail: len(self.text(mail)))
         self.text = text or (lambda mail: mail.text)
         self.header = header
+        self.bad = bad or (lambda name, uid, items: None)
         self.changes_allowed = changes_allowed
 
     # data
@@ -298,17 +307,32 @@ class _Session:
         uids = self.server.uids(self.mailbox)
         keys = uids if by_uid else range(1, len(uids) + 1)
         chosen = _number_set(numbers, max(keys, default=0))
+        result = None
         for number, (key, mail) in enumerate(zip(keys, self.mails()), 1):
-            if key in chosen:
-                self.send_fetch(number, uids[number - 1], mail, items)
-        return None
+            if key not in chosen:
+                continue
+            bad = self.server.bad(self.mailbox, uids[number - 1], items)
+            if bad is not None and bad.startswith(("NO ", "BAD ")):
+                result = bad
+            elif bad != "gone" and not self.connection.misbehave(bad):
+                self.send_fetch(number, uids[number - 1], mail, items, bad)
+        return result
 
-    def send_fetch(self, number, uid, mail, items):
+    def send_fetch(self, number, uid, mail, items, bad=None):
         parts = [b"UID %d" % uid]
         for item in _fetch_items(items):
             value = self.fetch_item(item, mail)
-            if value is not None:
-                parts.append(value)
+            if value is None:
+                continue
+            if item.upper().startswith("BODY.PEEK"):
+                if bad == "empty":
+                    continue
+                if bad == "truncate":
+                    value = value[:-len(value) // 3]
+                if bad == "short":
+                    value = _literal(value[:value.index(b" {")],
+                                     value[value.index(b"\r\n") + 2:-1])
+            parts.append(value)
         self.connection.send(b"* %d FETCH (%s)\r\n" % (number,
                                                        b" ".join(parts)))
 
@@ -324,6 +348,8 @@ class _Session:
             return b"RFC822.SIZE %d" % self.server.size(mail)
         if item == "MODSEQ":
             return b"MODSEQ (1)"
+        if item == "BODYSTRUCTURE":
+            return b"BODYSTRUCTURE " + _structure(self.server.text(mail))
         if item.startswith("BODY"):
             return self.body_section(item, mail)
         extra = self.server.extra and self.server.extra(self.mailbox, mail)
@@ -346,9 +372,49 @@ class _Session:
         elif section.startswith("HEADER.FIELDS ("):
             names = section[len("HEADER.FIELDS ("):-1].split()
             data = _only_fields(header, names) + b"\r\n"
+        elif section.split(".")[0].isdigit():
+            data = _part(text, section)
         else:
             raise ValueError(f"section {section}")
-        return b"BODY[%s] {%d}\r\n%s" % (section.encode(), len(data), data)
+        name = f"BODY[{section}]"
+        if partial := re.search(r"<(\d+)\.(\d+)>$", item):
+            first, count = map(int, partial.groups())
+            data = data[first:first + count]
+            name += f"<{first}>"
+        return _literal(name.encode(), data)
+
+
+def _literal(name, data):
+    return b"%s {%d}\r\n%s" % (name, len(data), data)
+
+
+def _parts(text):
+    """The parts of a multipart as (header, body), [] if it is none."""
+    message = email.message_from_bytes(text)
+    if not message.is_multipart():
+        return []
+    boundary = message.get_boundary().encode()
+    pieces = re.split(rb"\r\n--" + re.escape(boundary) + rb"(?:--)?\r\n",
+                      b"\r\n" + _split(text)[2])
+    return [(header + separator, body) for header, separator, body in
+            map(_split, pieces[1:-1])]
+
+
+def _part(text, section):
+    """"2" or "2.MIME" of a multipart."""
+    number, _, mime = section.partition(".")
+    parts = _parts(text)
+    if not 1 <= int(number) <= len(parts):
+        return b""
+    return parts[int(number) - 1][0 if mime else 1]
+
+
+def _structure(text):
+    """Enough of it to count the parts."""
+    leaf = (b'("text" "plain" NIL NIL NIL "7bit" 1 1 NIL NIL NIL NIL)')
+    count = len(_parts(text))
+    return leaf if count == 0 else b'(%s "mixed" NIL NIL NIL NIL)' % (
+        leaf * count)
 
 
 def _split(text):
@@ -374,7 +440,7 @@ def _fetch_items(items):
     items = items.strip()
     if items.startswith("("):
         items = items[1:-1]
-    return re.findall(r"[^\s\[]+(?:\[[^\]]*\])?", items)
+    return re.findall(r"[^\s\[]+(?:\[[^\]]*\](?:<[\d.]+>)?)?", items)
 
 
 def _number_set(text, largest):

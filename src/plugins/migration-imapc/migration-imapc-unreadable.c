@@ -1,0 +1,768 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Mails that the source does not give.
+
+   dsync ends the user's run at the first of them, and at each later run again.
+   A gap instead would be worse: its UID could never be filled in later, and
+   dsync's answer to a missing UID is to delete the mailbox. So the mail is
+   asked for in every way there is, alone and on a connection of its own: whole,
+   as header and text, in pieces, in parts. Together these can still be the
+   mail, byte for byte. If they are not, a placeholder takes its place, with all
+   that could be read (placeholder.h), and a finding says so.
+
+   A mail that others get is never replaced because the server is busy: what is
+   meant for all mails ends the run instead. */
+
+#include "lib.h"
+#include "array.h"
+#include "str.h"
+#include "ioloop.h"
+#include "istream.h"
+#include "istream-concat.h"
+#include "index-mail.h"
+#include "imapc-client-private.h"
+#include "imapc-mail.h"
+#include "compat-imapc.h"
+#include "placeholder.h"
+#include "migration-run.h"
+#include "migration-imapc-private.h"
+#include "migration-imapc-spare.h"
+#include "migration-imapc-placeholders.h"
+
+/* A mail is asked for whole so often before it is asked for in pieces. */
+#define UNREADABLE_WHOLE_TRIES 2
+/* ... and so often if the server says each time that it is temporary, with
+   growing waits: some 50 seconds. Once so many mails were worth that, the next
+   ones are not. */
+#define UNREADABLE_TEMPORARY_TRIES 9
+#define UNREADABLE_PATIENT_MAILS 3
+/* Connections that one mail may cost */
+#define UNREADABLE_MAX_LOSSES 4
+/* Pieces get smaller where they are refused */
+#define UNREADABLE_LARGEST_PIECE (1024*1024)
+#define UNREADABLE_SMALLEST_PIECE 4096
+/* more parts are not looked for if the server does not say how many there are */
+#define UNREADABLE_MAX_PARTS 100
+
+enum unreadable_result {
+	/* the whole mail */
+	UNREADABLE_TEXT,
+	/* not to be had */
+	UNREADABLE_REFUSED,
+	/* it was expunged */
+	UNREADABLE_GONE,
+	/* the run has to end, the storage's error is set */
+	UNREADABLE_STOP,
+};
+
+struct unreadable_part {
+	struct placeholder_part part;
+	struct istream *text;
+};
+
+struct unreadable {
+	struct migration_imapc_mailbox *mmbox;
+	struct migration_imapc_list *mlist;
+	struct mail *mail;
+	pool_t pool;
+
+	/* what is known by now; UOFF_T_MAX and -1 if not */
+	uoff_t size;
+	time_t internaldate, save_date;
+	/* the words that are worth telling */
+	const char *words;
+	unsigned int tries, losses;
+	struct istream *text;
+	ARRAY(struct unreadable_part) parts;
+	/* no further command makes sense */
+	bool stop;
+};
+
+static struct migration_imapc_spare *
+unreadable_spare(struct unreadable *u)
+{
+	struct imapc_client *client = u->mmbox->mbox->storage->client->client;
+
+	if (u->mlist->spare == NULL) {
+		u->mlist->spare = migration_imapc_spare_init(client,
+			u->mmbox->muser->set->timeout * 1000);
+		u->mlist->spare_failures.reached = TRUE;
+	}
+	return u->mlist->spare;
+}
+
+static void unreadable_note_words(struct unreadable *u, const char *words)
+{
+	/* the first ones are about the mail, later ones may be about its
+	   pieces */
+	if (u->words == NULL && *words != '\0')
+		u->words = p_strdup(u->pool, words);
+}
+
+static enum unreadable_result
+unreadable_stop(struct unreadable *u, const char *words)
+{
+	u->stop = TRUE;
+	migration_imapc_stop(u->mlist, u->mail->box, words);
+	return UNREADABLE_STOP;
+}
+
+/* Opens the mail's mailbox on the spare connection. TRUE if it is open. */
+static bool unreadable_open(struct unreadable *u)
+{
+	struct migration_imapc_spare *spare = unreadable_spare(u);
+	struct imapc_mailbox *mbox = u->mmbox->mbox;
+	const char *words;
+	uint32_t uidvalidity;
+	bool login;
+	enum spare_result result;
+
+	while (!u->stop) {
+		result = migration_imapc_spare_open(spare,
+			imapc_mailbox_get_remote_name(mbox),
+			(mbox->storage->set->parsed_features &
+			 IMAPC_FEATURE_NO_EXAMINE) == 0, &uidvalidity, &login);
+		words = migration_imapc_spare_words(spare);
+		if (result == SPARE_OK)
+			break;
+		if (!migration_imapc_pause(u->mlist, &u->mlist->spare_failures,
+				result == SPARE_LOST ? RETRY_FAILURE_CONNECTION :
+				login ? RETRY_FAILURE_LOGIN :
+				RETRY_FAILURE_COMMAND, words))
+			(void)unreadable_stop(u, words);
+	}
+	if (u->stop)
+		return FALSE;
+	retry_progress(&u->mlist->spare_failures);
+	if (uidvalidity !=
+	    mail_index_get_header(u->mail->box->view)->uid_validity) {
+		(void)unreadable_stop(u, "the mailbox's UIDVALIDITY has changed");
+		return FALSE;
+	}
+	return TRUE;
+}
+
+/* TRUE if the words are about the whole connection or account: then it was
+   waited for, or the run has to end. */
+static bool unreadable_is_general(struct unreadable *u, const char *words)
+{
+	struct server_reply reply;
+
+	server_reply_understand(words, &reply);
+	switch (reply.meaning) {
+	case SERVER_REPLY_SLOW_DOWN:
+	case SERVER_REPLY_QUOTA:
+	case SERVER_REPLY_TOO_MANY_CONNECTIONS:
+	case SERVER_REPLY_NOT_CONNECTED:
+	case SERVER_REPLY_SESSION_OVER:
+		if (!migration_imapc_pause(u->mlist, &u->mlist->spare_failures,
+					   RETRY_FAILURE_COMMAND, words))
+			(void)unreadable_stop(u, words);
+		return TRUE;
+	case SERVER_REPLY_TEMPORARY:
+	case SERVER_REPLY_UNKNOWN:
+	case SERVER_REPLY_MESSAGE_LIMIT:
+	case SERVER_REPLY_GONE:
+	case SERVER_REPLY_REFUSED:
+	case SERVER_REPLY_POLICY:
+		return FALSE;
+	}
+	i_unreached();
+}
+
+/* One FETCH, on a connection that is made again if it was lost. */
+static enum spare_result
+unreadable_fetch(struct unreadable *u, const char *items,
+		 struct spare_reply *reply_r)
+{
+	struct migration_imapc_spare *spare = unreadable_spare(u);
+	enum spare_result result = SPARE_LOST;
+	const char *words;
+
+	i_zero(reply_r);
+	reply_r->parts_count = -1;
+	while (unreadable_open(u)) {
+		result = migration_imapc_spare_fetch(spare, u->mail->uid, items,
+						     reply_r);
+		words = migration_imapc_spare_words(spare);
+		if (reply_r->size != UOFF_T_MAX)
+			u->size = reply_r->size;
+		if (reply_r->internaldate != (time_t)-1)
+			u->internaldate = reply_r->internaldate;
+		if (reply_r->save_date != (time_t)-1)
+			u->save_date = reply_r->save_date;
+		if (result == SPARE_OK || result == SPARE_NO_DATA) {
+			retry_progress(&u->mlist->spare_failures);
+			return result;
+		}
+		i_stream_unref(&reply_r->text);
+		if (!unreadable_is_general(u, words)) {
+			unreadable_note_words(u, words);
+			break;
+		}
+	}
+	if (result == SPARE_LOST && ++u->losses >= UNREADABLE_MAX_LOSSES)
+		e_debug(u->mmbox->muser->event, "UID %u costs connections: "
+			"no more of them", u->mail->uid);
+	return result;
+}
+
+/* ---- the whole mail ---- */
+
+static bool unreadable_savedate_wanted(struct unreadable *u)
+{
+	return (u->mmbox->mbox->capabilities & IMAPC_CAPABILITY_SAVEDATE) != 0;
+}
+
+/* The text is all of the mail. If the server has another opinion of its size,
+   it has to send the same text twice. */
+static bool unreadable_is_whole(struct unreadable *u, struct istream *text)
+{
+	uoff_t size, old_size;
+
+	if (i_stream_get_size(text, TRUE, &size) <= 0)
+		return FALSE;
+	if (u->size == UOFF_T_MAX || size == u->size)
+		return TRUE;
+	unreadable_note_words(u, t_strdup_printf("%"PRIuUOFF_T" bytes came of a "
+		"mail of %"PRIuUOFF_T" bytes", size, u->size));
+	if (u->text != NULL &&
+	    i_stream_get_size(u->text, TRUE, &old_size) > 0 && old_size == size)
+		return TRUE;
+	i_stream_unref(&u->text);
+	u->text = text;
+	i_stream_ref(text);
+	return FALSE;
+}
+
+static enum unreadable_result unreadable_check_gone(struct unreadable *u)
+{
+	struct spare_reply reply;
+
+	switch (unreadable_fetch(u, "FLAGS", &reply)) {
+	case SPARE_NO_DATA:
+		return UNREADABLE_GONE;
+	case SPARE_OK:
+	case SPARE_REFUSED:
+	case SPARE_LOST:
+		break;
+	}
+	return u->stop ? UNREADABLE_STOP : UNREADABLE_REFUSED;
+}
+
+/* TRUE if the mail shall be asked for once more. */
+static bool unreadable_try_again(struct unreadable *u, enum spare_result result)
+{
+	struct server_reply reply;
+	struct retry_state failures = { .reached = TRUE };
+	const char *words = migration_imapc_spare_words(unreadable_spare(u));
+	bool patient = u->mlist->given_up_mails < UNREADABLE_PATIENT_MAILS;
+
+	u->tries++;
+	server_reply_understand(words, &reply);
+	if (result == SPARE_REFUSED && reply.meaning == SERVER_REPLY_TEMPORARY &&
+	    patient && u->tries < UNREADABLE_TEMPORARY_TRIES) {
+		failures.failures = u->tries - 1;
+		failures.waited_msecs = u->mlist->unreadable_waited_msecs;
+		if (migration_imapc_pause(u->mlist, &failures,
+					  RETRY_FAILURE_COMMAND, words)) {
+			u->mlist->unreadable_waited_msecs = failures.waited_msecs;
+			return TRUE;
+		}
+		return FALSE;
+	}
+	if (u->tries >= UNREADABLE_WHOLE_TRIES)
+		return FALSE;
+	/* the connection may have something to do with it */
+	migration_imapc_spare_close(unreadable_spare(u));
+	return TRUE;
+}
+
+static enum unreadable_result unreadable_get_whole(struct unreadable *u)
+{
+	const char *items = unreadable_savedate_wanted(u) ?
+		"INTERNALDATE RFC822.SIZE SAVEDATE BODY.PEEK[]" :
+		"INTERNALDATE RFC822.SIZE BODY.PEEK[]";
+	enum unreadable_result ret;
+	struct spare_reply reply;
+	enum spare_result result;
+	bool whole;
+
+	do {
+		result = unreadable_fetch(u, items, &reply);
+		if (u->stop)
+			return UNREADABLE_STOP;
+		if (result == SPARE_OK && reply.text != NULL) {
+			whole = unreadable_is_whole(u, reply.text);
+			if (whole) {
+				i_stream_unref(&u->text);
+				u->text = reply.text;
+				return UNREADABLE_TEXT;
+			}
+			i_stream_unref(&reply.text);
+		} else if (result == SPARE_NO_DATA || result == SPARE_OK) {
+			unreadable_note_words(u, "OK, but without the text");
+			ret = unreadable_check_gone(u);
+			if (ret != UNREADABLE_REFUSED)
+				return ret;
+		}
+	} while (unreadable_try_again(u, result));
+	i_stream_unref(&u->text);
+	return UNREADABLE_REFUSED;
+}
+
+/* ---- in pieces ---- */
+
+static bool unreadable_may_ask(struct unreadable *u)
+{
+	return !u->stop && u->losses < UNREADABLE_MAX_LOSSES;
+}
+
+/* Returns NULL if it could not be read. */
+static struct istream *
+unreadable_get_section(struct unreadable *u, const char *section)
+{
+	struct spare_reply reply;
+
+	if (!unreadable_may_ask(u))
+		return NULL;
+	if (unreadable_fetch(u, t_strdup_printf("BODY.PEEK[%s]", section),
+			     &reply) == SPARE_OK)
+		return reply.text;
+	return NULL;
+}
+
+/* Reads a section from its beginning as far as it goes. Returns NULL if not
+   even the beginning could be read. */
+static struct istream *
+unreadable_get_pieces(struct unreadable *u, const char *section,
+		      bool *complete_r)
+{
+	ARRAY(struct istream *) pieces;
+	struct istream *piece, *all = NULL;
+	uoff_t offset = 0, size, want = UNREADABLE_LARGEST_PIECE;
+	struct spare_reply reply;
+
+	*complete_r = FALSE;
+	t_array_init(&pieces, 16);
+	while (want >= UNREADABLE_SMALLEST_PIECE && unreadable_may_ask(u)) {
+		if (unreadable_fetch(u, t_strdup_printf(
+				"BODY.PEEK[%s]<%"PRIuUOFF_T".%"PRIuUOFF_T">",
+				section, offset, want), &reply) != SPARE_OK ||
+		    reply.text == NULL ||
+		    i_stream_get_size(reply.text, TRUE, &size) <= 0) {
+			i_stream_unref(&reply.text);
+			want /= 16;
+			continue;
+		}
+		/* a server that ignores the range sends all of it */
+		piece = reply.text;
+		array_push_back(&pieces, &piece);
+		offset += size;
+		if (size < want || size > want) {
+			*complete_r = TRUE;
+			break;
+		}
+	}
+	if (array_count(&pieces) > 0) {
+		array_append_zero(&pieces);
+		all = i_stream_create_concat(array_front_modifiable(&pieces));
+		array_pop_back(&pieces);
+		array_foreach_elem(&pieces, piece)
+			i_stream_unref(&piece);
+	}
+	return all;
+}
+
+static bool
+unreadable_take_if_whole(struct unreadable *u, struct istream *text)
+{
+	uoff_t size;
+
+	/* put together from pieces: only the server's size can prove it */
+	if (u->size == UOFF_T_MAX ||
+	    i_stream_get_size(text, TRUE, &size) <= 0 || size != u->size)
+		return FALSE;
+	u->text = text;
+	i_stream_ref(text);
+	return TRUE;
+}
+
+static bool
+unreadable_join(struct unreadable *u, struct istream *header,
+		struct istream *body)
+{
+	struct istream *const inputs[] = { header, body, NULL };
+	struct istream *text;
+	bool ret;
+
+	if (header == NULL || body == NULL)
+		return FALSE;
+	text = i_stream_create_concat((struct istream **)inputs);
+	ret = unreadable_take_if_whole(u, text);
+	i_stream_unref(&text);
+	return ret;
+}
+
+static const char *unreadable_read_all(pool_t pool, struct istream *input)
+{
+	string_t *str = t_str_new(1024);
+	const unsigned char *data;
+	size_t size, i;
+
+	i_stream_seek(input, 0);
+	while (i_stream_read_more(input, &data, &size) > 0) {
+		/* a header is text */
+		for (i = 0; i < size; i++)
+			str_append_c(str, data[i] == '\0' ? '?' : data[i]);
+		i_stream_skip(input, size);
+	}
+	i_stream_seek(input, 0);
+	return p_strdup(pool, str_c(str));
+}
+
+static void
+unreadable_add_part(struct unreadable *u, const char *number,
+		    const char *mime_header, struct istream *text, bool complete)
+{
+	struct unreadable_part *part;
+	uoff_t size;
+
+	if (i_stream_get_size(text, TRUE, &size) <= 0 || size == 0) {
+		i_stream_unref(&text);
+		return;
+	}
+	part = array_append_space(&u->parts);
+	part->part.number = p_strdup(u->pool, number);
+	part->part.mime_header = mime_header;
+	part->part.size = size;
+	part->part.complete = complete;
+	part->text = text;
+}
+
+static void
+unreadable_get_part(struct unreadable *u, const char *number)
+{
+	const char *mime_header = NULL;
+	struct istream *mime = NULL, *text;
+	bool complete = TRUE;
+
+	if (strcmp(number, "TEXT") != 0) {
+		mime = unreadable_get_section(u,
+			t_strconcat(number, ".MIME", NULL));
+	}
+	if (mime != NULL)
+		mime_header = unreadable_read_all(u->pool, mime);
+	text = unreadable_get_section(u, number);
+	if (text == NULL)
+		text = unreadable_get_pieces(u, number, &complete);
+	if (text != NULL)
+		unreadable_add_part(u, number, mime_header, text, complete);
+	i_stream_unref(&mime);
+}
+
+static void unreadable_get_parts(struct unreadable *u, const char *header)
+{
+	struct spare_reply reply;
+	unsigned int i, count, had;
+	bool known;
+
+	if (!unreadable_may_ask(u))
+		return;
+	(void)unreadable_fetch(u, "BODYSTRUCTURE", &reply);
+	i_stream_unref(&reply.text);
+	known = reply.parts_count >= 0;
+	if (known)
+		count = reply.parts_count;
+	else
+		count = placeholder_header_is_multipart(header) ?
+			UNREADABLE_MAX_PARTS : 0;
+	if (count == 0)
+		unreadable_get_part(u, "TEXT");
+	for (i = 1; i <= count && unreadable_may_ask(u); i++) T_BEGIN {
+		had = array_count(&u->parts);
+		unreadable_get_part(u, t_strdup_printf("%u", i));
+		if (!known && array_count(&u->parts) == had)
+			count = i;
+	} T_END;
+}
+
+/* ---- the placeholder ---- */
+
+static struct istream *
+unreadable_build(struct unreadable *u, const struct placeholder *mail)
+{
+	ARRAY(struct istream *) inputs;
+	ARRAY(struct placeholder_part) parts;
+	const struct unreadable_part *part;
+	struct istream *input, *all;
+	string_t *str = t_str_new(1024);
+
+	t_array_init(&parts, 8);
+	t_array_init(&inputs, 16);
+	array_foreach(&u->parts, part)
+		array_push_back(&parts, &part->part);
+	placeholder_write_begin(str, mail, array_is_empty(&parts) ? NULL :
+				array_front(&parts), array_count(&parts));
+	array_foreach(&u->parts, part) {
+		placeholder_write_part(str, mail, &part->part);
+		input = i_stream_create_copy_from_data(str_data(str),
+						       str_len(str));
+		array_push_back(&inputs, &input);
+		input = part->text;
+		i_stream_ref(input);
+		array_push_back(&inputs, &input);
+		str_truncate(str, 0);
+	}
+	placeholder_write_end(str, mail);
+	input = i_stream_create_copy_from_data(str_data(str), str_len(str));
+	array_push_back(&inputs, &input);
+
+	array_append_zero(&inputs);
+	all = i_stream_create_concat(array_front_modifiable(&inputs));
+	array_pop_back(&inputs);
+	array_foreach_elem(&inputs, input)
+		i_stream_unref(&input);
+	return all;
+}
+
+static struct placeholder unreadable_placeholder(struct unreadable *u)
+{
+	struct placeholder mail = {
+		.mailbox = u->mail->box->vname,
+		.uidvalidity = mail_index_get_header(
+			u->mail->box->view)->uid_validity,
+		.uid = u->mail->uid,
+		.internaldate = u->internaldate == (time_t)-1 ? 0 :
+			u->internaldate,
+		.size = u->size,
+		.words = u->words == NULL ? "nothing" : u->words,
+	};
+
+	return mail;
+}
+
+static void
+unreadable_make_placeholder(struct unreadable *u, const char *header, bool gone)
+{
+	struct migration_run *run =
+		migration_run_find(u->mail->box->storage->user);
+	struct placeholder mail = unreadable_placeholder(u);
+
+	mail.header = header;
+	u->text = unreadable_build(u, &mail);
+	migration_imapc_placeholders_add(u->mmbox, mail.uid, mail.uidvalidity,
+					 gone);
+	if (gone) {
+		e_debug(u->mmbox->muser->event, "mailbox %s: UID %u was expunged "
+			"during the run: a stand-in keeps its place until the "
+			"run's end", mail.mailbox, mail.uid);
+		return;
+	}
+	migration_run_finding(run, MIGRATION_SEVERITY_ERROR, mail.mailbox,
+		mail.uid, "mail-unreadable", "The source answers: %s. A "
+		"placeholder with %s is in its place. A later run puts the mail "
+		"there when it can be read.", mail.words,
+		array_is_empty(&u->parts) ?
+		(header != NULL ? "its header" : "no part of it") :
+		"what could be read");
+}
+
+/* ---- glue ---- */
+
+static void unreadable_give(struct unreadable *u)
+{
+	struct imapc_mail *imail = IMAPC_MAIL(u->mail);
+	struct index_mail_data *data = &imail->imail.data;
+
+	index_mail_close_streams(&imail->imail);
+	i_stream_seek(u->text, 0);
+	data->stream = u->text;
+	u->text = NULL;
+	imail->header_fetched = imail->body_fetched = TRUE;
+	imail->fetch_failed = FALSE;
+	if (data->received_date == (time_t)-1) {
+		data->received_date = u->internaldate != (time_t)-1 ?
+			u->internaldate : ioloop_time;
+	}
+	if (data->save_date == (time_t)-1) {
+		data->save_date = u->save_date != (time_t)-1 ?
+			u->save_date : 0;
+	}
+	imapc_mail_init_stream(imail);
+}
+
+/* What the mail needs besides its text, if it did not come with it. */
+static void unreadable_get_details(struct unreadable *u)
+{
+	struct spare_reply reply;
+
+	if (!unreadable_may_ask(u) || u->internaldate != (time_t)-1)
+		return;
+	(void)unreadable_fetch(u, unreadable_savedate_wanted(u) ?
+			       "INTERNALDATE RFC822.SIZE SAVEDATE" :
+			       "INTERNALDATE RFC822.SIZE", &reply);
+	i_stream_unref(&reply.text);
+}
+
+static int unreadable_get(struct unreadable *u)
+{
+	struct istream *header = NULL, *body = NULL, *pieces = NULL;
+	const char *header_text = NULL;
+	enum unreadable_result result;
+	bool complete;
+
+	result = unreadable_get_whole(u);
+	if (result == UNREADABLE_REFUSED) {
+		unreadable_get_details(u);
+		header = unreadable_get_section(u, "HEADER");
+		body = unreadable_get_section(u, "TEXT");
+		if (unreadable_join(u, header, body))
+			result = UNREADABLE_TEXT;
+		else {
+			pieces = unreadable_get_pieces(u, "", &complete);
+			if (pieces != NULL && complete &&
+			    unreadable_take_if_whole(u, pieces))
+				result = UNREADABLE_TEXT;
+		}
+	}
+	if (header != NULL)
+		header_text = unreadable_read_all(u->pool, header);
+	if (result == UNREADABLE_REFUSED && !u->stop) {
+		u->mlist->given_up_mails++;
+		if (strcmp(u->mmbox->muser->set->unreadable, "fail") == 0) {
+			migration_run_finding(
+				migration_run_find(u->mail->box->storage->user),
+				MIGRATION_SEVERITY_ERROR, u->mail->box->vname,
+				u->mail->uid, "mail-unreadable",
+				"The source answers: %s. With "
+				"migration_imapc_unreadable = placeholder the "
+				"run goes on without it.", u->words);
+			mail_storage_set_error(u->mail->box->storage,
+				MAIL_ERROR_TEMP, t_strdup_printf(
+				"UID %u can't be read: %s", u->mail->uid,
+				u->words));
+			u->stop = TRUE;
+		} else {
+			/* a header and a body that do not fit together */
+			unreadable_get_parts(u, header_text);
+		}
+	}
+	if (!u->stop && result != UNREADABLE_TEXT) {
+		unreadable_make_placeholder(u, header_text,
+					    result == UNREADABLE_GONE);
+	}
+	i_stream_unref(&header);
+	i_stream_unref(&body);
+	i_stream_unref(&pieces);
+	return u->stop ? -1 : 0;
+}
+
+static void
+unreadable_init(struct unreadable *u, struct migration_imapc_mailbox *mmbox,
+		struct mail *mail)
+{
+	i_zero(u);
+	u->mmbox = mmbox;
+	u->mlist = MIGRATION_IMAPC_LIST_CONTEXT(mail->box->list);
+	u->mail = mail;
+	u->pool = pool_alloconly_create("unreadable mail", 2048);
+	u->size = UOFF_T_MAX;
+	u->internaldate = u->save_date = (time_t)-1;
+	p_array_init(&u->parts, u->pool, 8);
+}
+
+static void unreadable_deinit(struct unreadable *u)
+{
+	struct unreadable_part *part;
+
+	array_foreach_modifiable(&u->parts, part)
+		i_stream_unref(&part->text);
+	i_stream_unref(&u->text);
+	pool_unref(&u->pool);
+}
+
+int migration_imapc_unreadable_replace(struct migration_imapc_mailbox *mmbox,
+				       struct mail *mail)
+{
+	struct unreadable u;
+	int ret;
+
+	if (strcmp(mail->box->list->name, MAILBOX_LIST_NAME_IMAPC) != 0)
+		return -1;
+	unreadable_init(&u, mmbox, mail);
+	T_BEGIN {
+		ret = unreadable_get(&u);
+		if (ret == 0)
+			unreadable_give(&u);
+	} T_END;
+	unreadable_deinit(&u);
+	return ret;
+}
+
+/* The fields of a mail of which not even these can be read. What the
+   destination has under the UID is taken for the same mail: anything else would
+   be a conflict, which costs the whole mailbox. */
+static struct istream *
+unreadable_make_header(struct unreadable *u, const char *const *names)
+{
+	struct placeholder mail;
+	const char *text;
+	string_t *str;
+
+	text = migration_imapc_placeholders_dest_header(u->mmbox, u->mail->uid,
+		mail_index_get_header(u->mail->box->view)->uid_validity, names);
+	if (text == NULL) {
+		unreadable_get_details(u);
+		mail = unreadable_placeholder(u);
+		str = t_str_new(256);
+		placeholder_write_made_header(str, &mail);
+		str_append(str, "\r\n");
+		text = str_c(str);
+	}
+	return i_stream_create_copy_from_data(text, strlen(text));
+}
+
+int migration_imapc_unreadable_header(struct migration_imapc_mailbox *mmbox,
+				      struct mail *mail,
+				      struct mailbox_header_lookup_ctx *headers,
+				      struct istream **stream_r)
+{
+	struct unreadable u;
+
+	if (strcmp(mail->box->list->name, MAILBOX_LIST_NAME_IMAPC) != 0)
+		return -1;
+	unreadable_init(&u, mmbox, mail);
+	T_BEGIN {
+		*stream_r = unreadable_get_section(&u, t_strdup_printf(
+			"HEADER.FIELDS (%s)",
+			t_strarray_join(headers->name, " ")));
+		if (*stream_r == NULL && !u.stop)
+			*stream_r = unreadable_make_header(&u, headers->name);
+	} T_END;
+	unreadable_deinit(&u);
+	return *stream_r == NULL ? -1 : 0;
+}
+
+struct istream *
+migration_imapc_unreadable_known_header(struct migration_imapc_mailbox *mmbox,
+					struct mail *mail,
+					struct mailbox_header_lookup_ctx *headers)
+{
+	uint32_t uidvalidity =
+		mail_index_get_header(mail->box->view)->uid_validity;
+	struct istream *input = NULL;
+	const char *text;
+
+	if (!migration_imapc_placeholders_have(mmbox, mail->uid, uidvalidity))
+		return NULL;
+	T_BEGIN {
+		text = migration_imapc_placeholders_dest_header(mmbox, mail->uid,
+			uidvalidity, headers->name);
+		if (text != NULL) {
+			input = i_stream_create_copy_from_data(text,
+							       strlen(text));
+		}
+	} T_END;
+	return input;
+}

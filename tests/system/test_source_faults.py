@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""migration_imapc: mails that the source does not give, mails and mailboxes
+that change while they are read, lost connections, throttling.
+
+Whatever happens, the run goes on with everything else; what was not copied
+exactly is a finding, and exit code 3."""
+
+import email
+import hashlib
+import json
+
+import pytest
+
+from lab import mailgen, snapshot
+from lab.scripted import ImapServer
+
+# bad: what the server does whenever the text of this mail is asked for
+BAD_UID = 4
+
+
+def texts_asked(items):
+    return "BODY.PEEK[" in items and "HEADER.FIELDS" not in items
+
+
+def always(reply, uid=BAD_UID, wanted=texts_asked):
+    """This mail is answered so."""
+    return lambda name, number, items: (
+        reply if number == uid and wanted(items) else None)
+
+
+def whole_only(reply, uid=BAD_UID):
+    """Header and parts can be read, but not the whole mail."""
+    return always(reply, uid, lambda items: "BODY.PEEK[]" in items)
+
+
+def backup(dest, server, user, command=("backup", "-R"), **settings):
+    options = {"migration_report_path": f"{user.home}/report.json",
+               "migration_imapc_patience": "1s",
+               "migration_imapc_timeout": "1s"}
+    options.update({f"migration_imapc_{name}": value
+                    for name, value in settings.items()})
+    result = dest.doveadm(
+        *command, "-u", user.name, "imapc:", timeout=60,
+        o={**dest.imapc(server, user="user", password="secret"),
+           **dest.plugin_options(options)})
+    assert "Panic" not in result.err and result.rc >= 0, str(result)
+    return result
+
+
+def report(user):
+    with open(f"{user.home}/report.json", encoding="utf-8") as file:
+        return json.load(file)
+
+
+def findings(user, what="mail-unreadable"):
+    return [found for found in report(user)["findings"]
+            if found["what"] == what]
+
+
+def folders(count=9):
+    return {"INBOX": mailgen.mails(count), "Later": mailgen.mails(3, seed=2)}
+
+
+def seen(server):
+    """What a destination must have of a scripted server's mails."""
+    return {name: {uid: (tuple(sorted(mail.flags)),
+                         tuple(sorted(mail.keywords)), mail.date,
+                         hashlib.sha256(mail.text).hexdigest())
+                   for uid, mail in zip(server.uids(name), mails)}
+            for name, mails in server.folders.items() if mails}
+
+
+def stored(user):
+    return {name: {uid: (mail.flags, mail.keywords, mail.date, mail.sha256)
+                   for uid, mail in box.mails.items()}
+            for name, box in snapshot.of(user).mailboxes.items() if box.mails}
+
+
+def text_of(user, mailbox, uid):
+    result = user.server.doveadm("fetch", "-u", user.name, "text", "mailbox",
+                                 mailbox, "uid", str(uid)).ok()
+    return email.message_from_string(result.out.partition("text:\n")[2])
+
+
+def assert_one_placeholder(server, user, uid=BAD_UID):
+    """All is as at the source but this mail. Returns its placeholder."""
+    theirs, ours = seen(server), stored(user)
+    true, placeholder = theirs["INBOX"].pop(uid), ours["INBOX"].pop(uid)
+    assert ours == theirs
+    # all but the text
+    assert placeholder[:3] == true[:3] and placeholder[3] != true[3]
+    message = text_of(user, "INBOX", uid)
+    assert f"uid={uid};" in message["X-Migration-Placeholder"]
+    return message
+
+
+FAULTS = {
+    "no": "NO Something is wrong with it",
+    "serverbug": "NO [SERVERBUG] Index is broken",
+    "bad": "BAD Command Argument Error 11",
+    "empty": "empty",
+    "truncate": "truncate",
+    "close": "close",
+    "reset": "reset",
+    "hang": "hang",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_unreadable_mail(dest, fault):
+    ours = dest.user(driver="mdbox")
+    with ImapServer(folders(), bad=always(FAULTS[fault])) as server:
+        result = backup(dest, server, ours)
+        assert result.rc == 3, str(result)
+        placeholder = assert_one_placeholder(server, ours)
+    found = findings(ours)
+    assert [(f["mailbox"], f["uid"], f["severity"]) for f in found] == [
+        ("INBOX", BAD_UID, "error")]
+    words = FAULTS[fault].partition(" ")[2]
+    assert words in found[0]["why"]
+    assert words in placeholder.get_payload()[0].get_payload()
+
+
+WHOLE_ONLY = ["no", "bad", "empty", "close"]
+
+
+@pytest.mark.parametrize("fault", WHOLE_ONLY)
+def test_mail_that_can_be_read_in_pieces(dest, fault):
+    """It arrives as it is: nothing is to be told."""
+    ours = dest.user(driver="mdbox")
+    with ImapServer(folders(), bad=whole_only(FAULTS[fault])) as server:
+        result = backup(dest, server, ours)
+        assert result.rc == 0, str(result)
+        assert stored(ours) == seen(server)
+    assert report(ours)["findings"] == []
+
+
+def test_temporary_failure_is_not_unreadable(dest):
+    """The server has its reasons twice, then the mail comes."""
+    ours = dest.user(driver="mdbox")
+    times = iter(range(4))
+
+    def bad(name, uid, items):
+        if uid != BAD_UID or not texts_asked(items):
+            return None
+        return "NO [UNAVAILABLE] Not now" if next(times, 9) < 4 else None
+
+    with ImapServer(folders(), bad=bad) as server:
+        result = backup(dest, server, ours, patience="10s")
+        assert result.rc == 0, str(result)
+        assert stored(ours) == seen(server)
+    assert report(ours)["findings"] == []
+    waits = {wait["cause"]: wait["times"] for wait in report(ours)["waited"]}
+    assert waits["temporary"] >= 2
+
+
+def test_size_that_is_wrong(dest):
+    """A server that guesses sizes sends the same text each time."""
+    ours = dest.user(driver="mdbox")
+    with ImapServer(folders(), size=lambda mail: len(mail.text) + 7) as server:
+        result = backup(dest, server, ours)
+        assert result.rc == 0, str(result)
+        assert stored(ours) == seen(server)
+
+
+def test_parts_that_can_be_read(dest):
+    """The placeholder has the parts; the second one is broken."""
+    ours = dest.user(driver="mdbox")
+    mails = folders()
+    mails["INBOX"][BAD_UID - 1].text = (
+        b"From: a@example.com\r\nSubject: three parts\r\nMessage-ID: <3@x>\r\n"
+        b"Content-Type: multipart/mixed; boundary=xyz\r\n\r\n"
+        b"--xyz\r\nContent-Type: text/plain\r\n\r\nThe first part\r\n"
+        b"--xyz\r\nContent-Type: text/plain\r\n\r\nThe second part\r\n"
+        b"--xyz\r\nContent-Type: text/html\r\n\r\nThe third part\r\n"
+        b"--xyz--\r\n")
+    wanted = ("BODY.PEEK[HEADER]", "BODY.PEEK[1", "BODY.PEEK[3",
+              "BODY.PEEK[2.MIME]", "BODYSTRUCTURE")
+    bad = always("NO Broken", wanted=lambda items: (
+        texts_asked(items) and not any(w in items for w in wanted)))
+    with ImapServer(mails, bad=bad) as server:
+        result = backup(dest, server, ours)
+        assert result.rc == 3, str(result)
+        placeholder = assert_one_placeholder(server, ours)
+    assert placeholder["Subject"] == "three parts"
+    assert placeholder["Message-ID"] == "<3@x>"
+    parts = placeholder.get_payload()
+    assert [part.get_content_type() for part in parts] == [
+        "text/plain", "text/plain", "text/html"]
+    assert "The first part" in parts[1].get_payload()
+    assert "The third part" in parts[2].get_payload()
+
+
+def test_unreadable_fail(dest):
+    """migration_imapc_unreadable = fail ends the run there."""
+    ours = dest.user(driver="mdbox")
+    with ImapServer(folders(), bad=always("NO Broken")) as server:
+        result = backup(dest, server, ours, unreadable="fail")
+    assert result.rc == 75, str(result)
+    assert [(f["mailbox"], f["uid"]) for f in findings(ours)] == [
+        ("INBOX", BAD_UID)]
+    assert list(stored(ours)["INBOX"]) == [1, 2, 3]
+
+
+def verify(dest, server, user):
+    return dest.doveadm(
+        "migration", "verify", "--full", "-u", user.name, "imapc:",
+        o=dest.imapc(server, user="user", password="secret"))
+
+
+def sound(name, uid, items):
+    return None
+
+
+@pytest.mark.parametrize("driver", ["sdbox", "mdbox", "maildir"])
+def test_cured_mail_takes_its_place(dest, driver):
+    """Its UID is the same, a further run finds nothing to do."""
+    ours = dest.user(driver=driver)
+    with ImapServer(folders(), bad=always("NO Broken")) as server:
+        assert backup(dest, server, ours).rc == 3
+        # not readable yet: still told, still there
+        result = backup(dest, server, ours)
+        assert result.rc == 3, str(result)
+        assert [f["uid"] for f in findings(ours)] == [BAD_UID]
+        server.bad = sound
+        assert verify(dest, server, ours).rc == 3
+
+        result = backup(dest, server, ours)
+        assert result.rc == 0, str(result)
+        assert [f["uid"] for f in findings(ours, "placeholder-replaced")] == [
+            BAD_UID]
+        assert stored(ours) == seen(server)
+        result = backup(dest, server, ours)
+        assert result.rc == 0 and report(ours)["findings"] == []
+        assert report(ours)["counters"]["mails_fetched"] == 0
+        result = verify(dest, server, ours)
+        assert result.rc == 0, str(result)
+    assert sorted(snapshot.of(ours).mailboxes) == ["INBOX", "Later"]
+    dest.doveadm("force-resync", "-u", ours.name, "*").ok()
+    assert stored(ours) == seen(server)
+
+
+def test_cured_mail_of_an_opened_mailbox(dest):
+    """A client may have kept what it saw under the UID: nothing changes
+    there."""
+    ours = dest.user(driver="mdbox")
+    with ImapServer(folders(), bad=always("NO Broken")) as server:
+        assert backup(dest, server, ours).rc == 3
+        assert_one_placeholder(server, ours)
+        server.bad = sound
+        result = backup(dest, server, ours, command=("sync", "-1R"))
+        assert result.rc == 0, str(result)
+        assert [f["uid"] for f in findings(ours, "placeholder-kept")] == [
+            BAD_UID]
+        mails = stored(ours)["INBOX"]
+        assert list(mails) == [*range(1, 10), 10]
+        assert mails[10] == seen(server)["INBOX"][BAD_UID]
+        result = backup(dest, server, ours, command=("sync", "-1R"))
+        assert result.rc == 0 and report(ours)["findings"] == []
+        assert stored(ours)["INBOX"] == mails
