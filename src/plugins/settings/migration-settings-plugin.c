@@ -10,6 +10,7 @@
 #include "migration-gmail-settings.h"
 #include "migration-import-settings.h"
 #include "migration-settings.h"
+#include "oauth2-settings.h"
 
 /* found by name: module name + "_version", module name + "_set_infos" */
 extern const char *migration_settings_version;
@@ -23,5 +24,6 @@ const struct setting_parser_info *migration_settings_set_infos[] = {
 	&migration_gmail_setting_parser_info,
 	&migration_import_setting_parser_info,
 	&migration_setting_parser_info,
+	&migration_oauth2_setting_parser_info,
 	NULL
 };
