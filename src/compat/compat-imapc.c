@@ -124,7 +124,28 @@ compat_imapc_client_clone(const struct imapc_client *client)
 	return imapc_client_init(&params, event_get_parent(client->event));
 }
 
+void compat_imapc_client_add_connect_timeout(struct imapc_client *client,
+					     unsigned int default_msecs,
+					     unsigned int add_msecs)
+{
+	struct imapc_settings *set = (struct imapc_settings *)client->set;
+	unsigned int msecs = set->imapc_connection_timeout_interval_msecs;
+
+	set->imapc_connection_timeout_interval_msecs =
+		(msecs == 0 ? default_msecs : msecs) + add_msecs;
+}
+
 #else
+
+void compat_imapc_client_add_connect_timeout(struct imapc_client *client,
+					     unsigned int default_msecs,
+					     unsigned int add_msecs)
+{
+	unsigned int msecs = client->set.connect_timeout_msecs;
+
+	client->set.connect_timeout_msecs =
+		(msecs == 0 ? default_msecs : msecs) + add_msecs;
+}
 
 bool compat_imapc_user_keeps_metadata(struct mail_user *user ATTR_UNUSED)
 {

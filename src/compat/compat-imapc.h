@@ -46,6 +46,11 @@ bool compat_imapc_name_misread(const char *vname);
 /* How many times connecting may be tried again. */
 void compat_imapc_client_set_retry_count(struct imapc_client *client,
 					 unsigned int count);
+/* Adds to the time that connecting and logging in may take, which is
+   default_msecs if nothing else is set. */
+void compat_imapc_client_add_connect_timeout(struct imapc_client *client,
+					     unsigned int default_msecs,
+					     unsigned int add_msecs);
 /* How long the server may be silent, while connecting and logging in, and
    while a command runs. To be called before there is a connection. */
 void compat_imapc_client_set_timeouts(struct imapc_client *client,

@@ -72,7 +72,6 @@ int outside_http_client_init(struct mail_user *user, const char *proxy_url,
 	struct http_client_settings *set;
 	struct http_client *client;
 	pool_t pool = pool_alloconly_create("outside http", 2048);
-	int ret;
 
 	set = p_new(pool, struct http_client_settings, 1);
 	http_client_settings_init(pool, set);
@@ -84,19 +83,20 @@ int outside_http_client_init(struct mail_user *user, const char *proxy_url,
 	set->request_max_attempts = 1;
 	set->auto_retry = FALSE;
 	set->auto_redirect = FALSE;
-	ret = proxy_parse(set->pool, proxy_url, &set->parsed_proxy_url,
-			  error_r);
-	if (ret == 0) {
-		set->proxy_url = p_strdup(set->pool, proxy_url);
-		client = http_client_init_private(set, user->event);
-		ret = outside_ssl_init(user, client, error_r);
-		if (ret < 0)
-			http_client_deinit(&client);
-		else
-			*client_r = client;
+	if (proxy_parse(set->pool, proxy_url, &set->parsed_proxy_url,
+			error_r) < 0) {
+		pool_unref(&set->pool);
+		return -1;
 	}
-	pool_unref(&set->pool);
-	return ret;
+	set->proxy_url = p_strdup(set->pool, proxy_url);
+	/* takes over the settings */
+	client = http_client_init_private(set, user->event);
+	if (outside_ssl_init(user, client, error_r) < 0) {
+		http_client_deinit(&client);
+		return -1;
+	}
+	*client_r = client;
+	return 0;
 }
 
 struct program_client *

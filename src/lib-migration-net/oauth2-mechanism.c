@@ -66,7 +66,7 @@ bearer_get_token(struct bearer_client *bearer, const char *user,
 		*error_r = "password not set";
 		return -1;
 	}
-	if (migration_oauth2_source_get(source, user, &token, &failure) < 0) {
+	if (migration_oauth2_source_login(source, user, &token, &failure) < 0) {
 		*error_r = failure->text;
 		return -1;
 	}

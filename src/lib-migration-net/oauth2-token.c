@@ -23,8 +23,11 @@ struct kept_token {
 	char *key;
 	char *token, *scope;
 	uint64_t obtained_msecs, expires_msecs;
-	/* the one that a server did not take latest */
+	/* the one that a server did not take latest, or that it is only
+	   suspected not to take: then it serves as long as no other can be
+	   had */
 	char *refused;
+	bool only_suspected;
 	/* somebody else renews it, and nobody said when: ask each time */
 	bool is_for_one_login;
 };
@@ -51,6 +54,8 @@ struct migration_oauth2_source {
 	char *latest_key;
 	struct migration_oauth2_token latest;
 	bool have_latest;
+	/* ... and a login with it was begun */
+	bool logged_in;
 	struct migration_oauth2_failure failure;
 	char *failure_text;
 	char *challenge;
@@ -220,6 +225,21 @@ source_fail(struct migration_oauth2_source *source, const char *login_user,
 	return -1;
 }
 
+/* There is nothing better than the token that was suspected. */
+static bool
+source_reuse_suspected(struct migration_oauth2_source *source,
+		       struct kept_token *kept)
+{
+	if (kept->refused == NULL || !kept->only_suspected ||
+	    now_msecs() >= kept->expires_msecs)
+		return FALSE;
+	e_debug(source->event, "there is no newer token: using the old one");
+	free_secret(&kept->token);
+	kept->token = kept->refused;
+	kept->refused = NULL;
+	return TRUE;
+}
+
 static int
 source_return(struct migration_oauth2_source *source, const char *login_user,
 	      const struct kept_token *kept, const char *from,
@@ -346,10 +366,13 @@ source_fetch(struct migration_oauth2_source *source, const char *login_user,
 			entry.not_before_msecs = fetched.not_before_msecs;
 			cache_put(source, cache, &entry);
 		}
+		if (migration_oauth2_problem_is_temporary(fetched.problem) &&
+		    source_reuse_suspected(source, kept))
+			return 0;
 		return source_fail(source, login_user, fetched.problem,
 				   fetched.advice, failure_r);
 	}
-	if (kept->refused != NULL &&
+	if (kept->refused != NULL && !kept->only_suspected &&
 	    strcmp(kept->refused, fetched.token.token) == 0) {
 		return source_fail(source, login_user,
 			MIGRATION_OAUTH2_PROBLEM_SETTINGS,
@@ -443,6 +466,40 @@ int migration_oauth2_source_get(struct migration_oauth2_source *source,
 	return ret;
 }
 
+static void source_session_lost(struct migration_oauth2_source *source)
+{
+	struct kept_token *kept;
+
+	if (!source->have_latest ||
+	    !migration_oauth2_token_is_suspect(&source->latest, now_msecs()))
+		return;
+	kept = kept_get(source->latest_key);
+	if (kept->token == NULL)
+		return;
+	e_debug(source->event, "the session has ended: its token is used again "
+		"only if there is no other one");
+	free_secret(&kept->refused);
+	kept->refused = kept->token;
+	kept->only_suspected = TRUE;
+	kept->token = NULL;
+	source->have_latest = FALSE;
+}
+
+int migration_oauth2_source_login(struct migration_oauth2_source *source,
+				  const char *login_user,
+				  const struct migration_oauth2_token **token_r,
+				  const struct migration_oauth2_failure **failure_r)
+{
+	if (source->logged_in)
+		source_session_lost(source);
+	source->logged_in = FALSE;
+	if (migration_oauth2_source_get(source, login_user, token_r,
+					failure_r) < 0)
+		return -1;
+	source->logged_in = TRUE;
+	return 0;
+}
+
 void migration_oauth2_source_refused(struct migration_oauth2_source *source,
 				     const char *challenge)
 {
@@ -460,6 +517,7 @@ void migration_oauth2_source_refused(struct migration_oauth2_source *source,
 		challenge == NULL ? "" : challenge);
 	free_secret(&kept->refused);
 	kept->refused = kept->token;
+	kept->only_suspected = FALSE;
 	kept->token = NULL;
 	source->have_latest = FALSE;
 }
@@ -592,6 +650,12 @@ const char *
 migration_oauth2_source_get_provider(struct migration_oauth2_source *source)
 {
 	return source->config.provider;
+}
+
+unsigned int
+migration_oauth2_source_get_timeout_secs(struct migration_oauth2_source *source)
+{
+	return source->set->timeout;
 }
 
 void migration_oauth2_source_set_server(struct migration_oauth2_source *source,

@@ -36,6 +36,15 @@ int migration_oauth2_source_get(struct migration_oauth2_source *source,
 				const struct migration_oauth2_token **token_r,
 				const struct migration_oauth2_failure **failure_r);
 
+/* The same for a login that begins now. If one was begun before with the same
+   token, its session was lost. Unless the token is quite new, another one is
+   got if there is one: a revoked token and one whose time is over end sessions,
+   too. */
+int migration_oauth2_source_login(struct migration_oauth2_source *source,
+				  const char *login_user,
+				  const struct migration_oauth2_token **token_r,
+				  const struct migration_oauth2_failure **failure_r);
+
 /* The server did not take the token that was got latest: it is not used any
    more. challenge is what the server said of it, or NULL. */
 void migration_oauth2_source_refused(struct migration_oauth2_source *source,
@@ -55,6 +64,10 @@ migration_oauth2_source_get_grant(struct migration_oauth2_source *source);
 /* google, microsoft, yahoo or custom */
 const char *
 migration_oauth2_source_get_provider(struct migration_oauth2_source *source);
+
+/* How long getting a token may take: migration_oauth2_timeout. */
+unsigned int
+migration_oauth2_source_get_timeout_secs(struct migration_oauth2_source *source);
 
 /* The server that the tokens are for, as OAUTHBEARER tells it. */
 void migration_oauth2_source_set_server(struct migration_oauth2_source *source,

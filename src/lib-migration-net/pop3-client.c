@@ -8,7 +8,10 @@
 #include "base64.h"
 #include "safe-memset.h"
 #include "sleep.h"
+#include "time-util.h"
 #include "pop3-connection.h"
+#include "oauth2-sasl.h"
+#include "oauth2-token.h"
 #include "pop3-client.h"
 
 /* TOPs in flight. Enough for any line, and little enough that no server's input
@@ -37,6 +40,16 @@ struct pop3_client {
 	struct event *event;
 	struct pop3_connection *conn;
 	enum pop3_capability capabilities;
+	/* what the server announces: all of it, and its SASL mechanisms */
+	string_t *capability_lines;
+	char *sasl_mechanisms;
+
+	/* where tokens come from, or NULL */
+	struct migration_oauth2_source *oauth2;
+	/* why there is none although there should be */
+	char *oauth2_error;
+	/* a token was refused in this login, the next one is the last */
+	bool token_refused;
 
 	/* list */
 	pool_t list_pool;
@@ -200,12 +213,18 @@ static void capability_line(struct pop3_client *client, const char *line)
 
 	if (words[0] == NULL)
 		return;
+	if (str_len(client->capability_lines) > 0)
+		str_append(client->capability_lines, ", ");
+	str_append(client->capability_lines, line);
 	for (unsigned int i = 0; i < N_ELEMENTS(names); i++) {
 		if (strcasecmp(words[0], names[i].name) == 0)
 			client->capabilities |= names[i].flag;
 	}
-	if (strcasecmp(words[0], "SASL") == 0 &&
-	    str_array_icase_find(words + 1, "PLAIN"))
+	if (strcasecmp(words[0], "SASL") != 0)
+		return;
+	i_free(client->sasl_mechanisms);
+	client->sasl_mechanisms = i_strdup(t_strarray_join(words + 1, " "));
+	if (str_array_icase_find(words + 1, "PLAIN"))
 		client->capabilities |= POP3_CAPABILITY_SASL_PLAIN;
 }
 
@@ -235,6 +254,7 @@ static void client_send_capa(struct pop3_client *client)
 	};
 
 	client->capabilities = 0;
+	str_truncate(client->capability_lines, 0);
 	pop3_connection_send(client->conn, &command);
 }
 
@@ -401,6 +421,98 @@ static int client_utf8(struct pop3_client *client)
 	return 0;
 }
 
+/* Sends a line of the SASL exchange, or the command that begins it. Returns 0
+   and line_r (data stack), or -1. */
+static int client_auth_line(struct pop3_client *client, const char *line,
+			    const char **line_r)
+{
+	struct simple_reply reply;
+
+	client_send_simple(client, line, &reply);
+	if (client_wait(client, "logging in") < 0)
+		return -1;
+	*line_r = t_strdup(reply.line);
+	i_free(reply.line);
+	return 0;
+}
+
+static bool is_challenge(const char *line)
+{
+	return line[0] == '+' && strncasecmp(line, "+OK", 3) != 0;
+}
+
+/* Keeps what the server says of the token, and lets it go on. */
+static int
+client_answer_challenge(struct pop3_client *client,
+			enum migration_oauth2_mechanism mechanism,
+			const char **line_r)
+{
+	const char *base64 = (*line_r)[1] == ' ' ? *line_r + 2 : "";
+	const char *answer = migration_oauth2_challenge_answer(mechanism);
+	buffer_t *json = t_base64_decode_str(base64);
+
+	migration_oauth2_source_refused(client->oauth2,
+		migration_oauth2_challenge_text(json->data, json->used));
+	return client_auth_line(client, str_c(t_base64_encode(0, 0, answer,
+							      strlen(answer))),
+				line_r);
+}
+
+/* pop3-oauth2-two-steps: the token always goes on a line of its own. RFC 5034
+   allows a command of 255 bytes, and Microsoft insists on it. */
+static int
+client_auth_token(struct pop3_client *client, const char *token,
+		  const char **line_r)
+{
+	enum migration_oauth2_mechanism mechanism =
+		migration_oauth2_mechanism_choose(t_strsplit_spaces(
+			client->sasl_mechanisms == NULL ? "" :
+			client->sasl_mechanisms, " "));
+	string_t *message = t_str_new(4096);
+	const char *base64;
+
+	migration_oauth2_append_message(message, mechanism,
+		client->set.username, client->set.host, client->set.port,
+		token);
+	base64 = str_c(t_base64_encode(0, 0, str_data(message),
+				       str_len(message)));
+	safe_memset(str_c_modifiable(message), 0, str_len(message));
+	if (client_auth_line(client, t_strconcat("AUTH ",
+			migration_oauth2_mechanism_name(mechanism), NULL),
+			line_r) < 0)
+		return -1;
+	if (!is_challenge(*line_r))
+		return strncasecmp(*line_r, "+OK", 3) == 0 ? 1 : 0;
+	if (client_auth_line(client, base64, line_r) < 0)
+		return -1;
+	if (is_challenge(*line_r) &&
+	    client_answer_challenge(client, mechanism, line_r) < 0)
+		return -1;
+	return strncasecmp(*line_r, "+OK", 3) == 0 ? 1 : 0;
+}
+
+static int
+client_token_failed(struct pop3_client *client,
+		    const struct migration_oauth2_failure *failure)
+{
+	return client_fail(client,
+		migration_oauth2_problem_is_temporary(failure->problem) ?
+		POP3_CLIENT_ERROR_TEMP : POP3_CLIENT_ERROR_AUTH,
+		"%s", failure->text);
+}
+
+/* Returns like client_auth_plain(). */
+static int client_auth_oauth2(struct pop3_client *client, const char **line_r)
+{
+	const struct migration_oauth2_token *token;
+	const struct migration_oauth2_failure *failure;
+
+	if (migration_oauth2_source_login(client->oauth2, client->set.username,
+					  &token, &failure) < 0)
+		return client_token_failed(client, failure);
+	return client_auth_token(client, token->token, line_r);
+}
+
 static int client_authenticate(struct pop3_client *client, const char **line_r)
 {
 	bool sasl = *client->set.master_user != '\0' ||
@@ -408,8 +520,25 @@ static int client_authenticate(struct pop3_client *client, const char **line_r)
 					 POP3_CAPABILITY_SASL_PLAIN)) ==
 		POP3_CAPABILITY_SASL_PLAIN;
 
+	if (client->oauth2 != NULL)
+		return client_auth_oauth2(client, line_r);
 	return sasl ? client_auth_plain(client, line_r) :
 		client_user_pass(client, line_r);
+}
+
+static int
+client_refused_token(struct pop3_client *client, const char *line)
+{
+	const char *challenge =
+		migration_oauth2_source_get_challenge(client->oauth2);
+
+	return client_fail(client, POP3_CLIENT_ERROR_AUTH,
+		"The login of %s with an OAuth2 token was refused, also with a "
+		"new one: %s%s%s (does the mailbox exist, is POP switched on "
+		"for it, and may the application open it?)",
+		client->set.username, str_sanitize(line, 200),
+		challenge == NULL ? "" : "; the server said of the token: ",
+		challenge == NULL ? "" : challenge);
 }
 
 static int client_refused(struct pop3_client *client, const char *line)
@@ -426,6 +555,8 @@ static int client_refused(struct pop3_client *client, const char *line)
 			"The login of %s has to wait: %s", who,
 			str_sanitize(line, 200));
 	}
+	if (client->oauth2 != NULL)
+		return client_refused_token(client, line);
 	return client_fail(client, POP3_CLIENT_ERROR_AUTH,
 		"The login of %s was refused: %s (check pop3c_user, "
 		"pop3c_master_user and pop3c_password)", who,
@@ -453,6 +584,16 @@ static int client_login_once(struct pop3_client *client, const char **line_r)
 		client_disconnect(client);
 		return 0;
 	}
+	if (client->oauth2 != NULL && !client->token_refused &&
+	    !reply_is_temporary(*line_r)) {
+		client->token_refused = TRUE;
+		e_debug(client->event, "POP3: %s: trying once more with a new "
+			"token", str_sanitize(*line_r, 200));
+		migration_oauth2_source_refused(client->oauth2, t_strdup(
+			migration_oauth2_source_get_challenge(client->oauth2)));
+		client_disconnect(client);
+		return client_login_once(client, line_r);
+	}
 	return client_refused(client, *line_r);
 }
 
@@ -463,6 +604,11 @@ int pop3_client_login(struct pop3_client *client)
 	int ret;
 
 	client_disconnect(client);
+	if (client->oauth2_error != NULL) {
+		return client_fail(client, POP3_CLIENT_ERROR_AUTH, "%s",
+				   client->oauth2_error);
+	}
+	client->token_refused = FALSE;
 	while ((ret = client_login_once(client, &line)) == 0 &&
 	       tries < client->set.busy_retries) {
 		pause_secs = 1U << I_MIN(tries, 5);
@@ -479,6 +625,9 @@ int pop3_client_login(struct pop3_client *client)
 	}
 	if (ret < 0)
 		return -1;
+	if (client->oauth2 != NULL) {
+		e_debug(client->event, "POP3: logged in with an OAuth2 token");
+	}
 	/* pop3-capa-after-login: some capabilities are told only then */
 	if ((client->capabilities & POP3_CAPABILITY_CAPA) != 0 &&
 	    (client->capabilities & POP3_CAPABILITY_PIPELINING) == 0) {
@@ -682,11 +831,26 @@ static void reading_finished(void *context, const struct pop3_reply *reply)
 	reading_send(reading);
 }
 
+/* The server would end the session in the middle of a mail. */
+static bool client_token_expires(struct pop3_client *client)
+{
+	const struct migration_oauth2_token *token = client->oauth2 == NULL ?
+		NULL : migration_oauth2_source_get_latest(client->oauth2);
+	struct timeval tv;
+
+	if (token == NULL)
+		return FALSE;
+	i_gettimeofday(&tv);
+	return migration_oauth2_session_should_end(token,
+		tv.tv_sec * 1000ULL + tv.tv_usec / 1000);
+}
+
 static void reading_send(struct pop3_client_reading *reading)
 {
 	struct pop3_client *client = reading->client;
 
 	while (reading->next < reading->count &&
+	       !client_token_expires(client) &&
 	       pop3_connection_pending(client->conn) < reading->max_pending) {
 		uint32_t number = reading->numbers[reading->next++];
 		const struct pop3_command command = {
@@ -727,8 +891,14 @@ int pop3_client_read(struct pop3_client *client,
 				   "Not connected");
 	}
 	reading_send(&reading);
-	return client_wait(client, whole_texts ? "reading mails" :
-			   "reading headers");
+	if (client_wait(client, whole_texts ? "reading mails" :
+			"reading headers") < 0)
+		return -1;
+	if (reading.next < count) {
+		return client_fail(client, POP3_CLIENT_ERROR_TEMP,
+			"The OAuth2 token expires soon, so the session ends");
+	}
+	return 0;
 }
 
 /* --- life --- */
@@ -736,6 +906,7 @@ int pop3_client_read(struct pop3_client *client,
 struct pop3_client *pop3_client_init(const struct pop3_client_settings *set)
 {
 	struct pop3_client *client = i_new(struct pop3_client, 1);
+	const char *error;
 
 	client->set = *set;
 	client->set.host = client->host = i_strdup(set->host);
@@ -745,10 +916,14 @@ struct pop3_client *pop3_client_init(const struct pop3_client_settings *set)
 	client->set.password = client->password = i_strdup(set->password);
 	client->event = set->event;
 	event_ref(client->event);
+	if (migration_oauth2_source_init(set->user, &client->oauth2,
+					 &error) < 0)
+		client->oauth2_error = i_strdup(error);
 	client->list_pool =
 		pool_alloconly_create(MEMPOOL_GROWING"pop3 list", 1024*16);
 	i_array_init(&client->mails, 128);
 	client->partial_line = str_new(default_pool, 128);
+	client->capability_lines = str_new(default_pool, 128);
 	return client;
 }
 
@@ -765,6 +940,9 @@ void pop3_client_deinit(struct pop3_client **_client)
 		client_disconnect(client);
 	}
 	safe_memset(client->password, 0, strlen(client->password));
+	migration_oauth2_source_deinit(&client->oauth2);
+	i_free(client->oauth2_error);
+	i_free(client->sasl_mechanisms);
 	i_free(client->host);
 	i_free(client->username);
 	i_free(client->master_user);
@@ -775,6 +953,7 @@ void pop3_client_deinit(struct pop3_client **_client)
 	array_free(&client->mails);
 	pool_unref(&client->list_pool);
 	str_free(&client->partial_line);
+	str_free(&client->capability_lines);
 	event_unref(&client->event);
 	i_free(client);
 }
@@ -782,6 +961,11 @@ void pop3_client_deinit(struct pop3_client **_client)
 bool pop3_client_has_no_top(struct pop3_client *client)
 {
 	return client->no_top;
+}
+
+const char *pop3_client_get_capabilities(struct pop3_client *client)
+{
+	return str_c(client->capability_lines);
 }
 
 const char *pop3_client_get_error(struct pop3_client *client,

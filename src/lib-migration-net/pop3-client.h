@@ -39,6 +39,7 @@ struct pop3_client_settings {
 	/* The maildrop, and who logs in to it if not its owner (authzid and
 	   authid of SASL PLAIN). */
 	const char *username, *master_user;
+	/* Unused with OAuth2: migration_oauth2_* of the user. */
 	const char *password;
 	/* One command at a time, whatever the server says. */
 	bool no_pipelining;
@@ -95,6 +96,10 @@ int pop3_client_read(struct pop3_client *client,
 
 /* TRUE if a TOP was refused in a way that says that there is no TOP. */
 bool pop3_client_has_no_top(struct pop3_client *client);
+
+/* What the server announced latest: "TOP, UIDL, SASL PLAIN XOAUTH2". Valid until
+   the next login. */
+const char *pop3_client_get_capabilities(struct pop3_client *client);
 
 /* Why the last call returned -1. The text names host and port. */
 const char *pop3_client_get_error(struct pop3_client *client,

@@ -201,6 +201,10 @@ int gather_pop3_read(struct uidl_gather *gather, const uint32_t *indexes,
 	array_append(&reading.asked, indexes, count);
 	while (gather_pop3_read_more(gather, &reading) < 0) {
 		(void)gather_pop3_error(gather, error_r, type_r);
+		/* a server may end sessions by their age as often as it likes,
+		   as long as each one brings something */
+		if (reading.finished > 0)
+			tries = 0;
 		if (tries++ == MAX_RECONNECTS ||
 		    *type_r != POP3_CLIENT_ERROR_TEMP ||
 		    gather_pop3_reconnect(gather, error_r, type_r) < 0) {

@@ -6,6 +6,7 @@
 #include "oauth2-lifetime.h"
 
 #define MARGIN_MIN_MSECS (120*1000)
+#define SUSPECT_AGE_MSECS (60*1000)
 #define BACKOFF_MAX_SHIFT 5
 #define CACHE_FIRST_LINE "migration-oauth2 1"
 
@@ -51,6 +52,14 @@ migration_oauth2_session_should_end(const struct migration_oauth2_token *token,
 {
 	return now_msecs + migration_oauth2_margin_msecs(token) / 2 >=
 		token->expires_msecs;
+}
+
+bool
+migration_oauth2_token_is_suspect(const struct migration_oauth2_token *token,
+				  uint64_t now_msecs)
+{
+	return now_msecs >= token->obtained_msecs +
+		I_MIN(SUSPECT_AGE_MSECS, lifetime(token) / 4);
 }
 
 unsigned int

@@ -30,6 +30,13 @@ bool
 migration_oauth2_session_should_end(const struct migration_oauth2_token *token,
 				    uint64_t now_msecs);
 
+/* TRUE if a session that was lost may have ended because of its token: it was
+   used for a minute, or a quarter of its life if that is less. A newer token
+   than this is not made for each connection that breaks. */
+bool
+migration_oauth2_token_is_suspect(const struct migration_oauth2_token *token,
+				  uint64_t now_msecs);
+
 /* How long to wait before a token is asked for again, after so many tries.
    retry_after_secs is what the server said, or 0: then 1, 2, 4, ... seconds
    and up to half of that in addition, by the random number. */

@@ -76,6 +76,31 @@ START_TEST(test_use)
 END_TEST
 
 static const struct {
+	unsigned int life_secs, age_msecs;
+	bool suspect;
+} suspects[] = {
+	{ 3600, 0, FALSE },
+	{ 3600, 59999, FALSE },
+	{ 3600, 60000, TRUE },
+	{ 3600, 3700*1000, TRUE },
+	{ 2, 499, FALSE },
+	{ 2, 500, TRUE },
+};
+
+START_TEST(test_suspect)
+{
+	const struct migration_oauth2_token token = {
+		.token = "t", .obtained_msecs = START,
+		.expires_msecs = START + SECS(suspects[_i].life_secs),
+	};
+
+	ck_assert_int_eq(migration_oauth2_token_is_suspect(&token,
+				START + suspects[_i].age_msecs),
+			 suspects[_i].suspect);
+}
+END_TEST
+
+static const struct {
 	unsigned int tries, retry_after, random_number, msecs;
 } backoffs[] = {
 	{ 0, 0, 0, 1000 },
@@ -166,6 +191,7 @@ int main(void)
 	lib_init();
 	tcase_add_loop_test(tc, test_margin, 0, N_ELEMENTS(margins));
 	tcase_add_loop_test(tc, test_use, 0, N_ELEMENTS(uses));
+	tcase_add_loop_test(tc, test_suspect, 0, N_ELEMENTS(suspects));
 	tcase_add_loop_test(tc, test_backoff, 0, N_ELEMENTS(backoffs));
 	tcase_add_loop_test(tc, test_cache, 0, N_ELEMENTS(entries));
 	tcase_add_loop_test(tc, test_cache_damaged, 0, N_ELEMENTS(damaged));

@@ -5,6 +5,7 @@
 #include "doveadm-cmd.h"
 #include "migration-run.h"
 #include "deletion-guard.h"
+#include "doveadm-auth-test.h"
 #include "doveadm-import-source.h"
 #include "doveadm-migration-run.h"
 #include "doveadm-uidl.h"
@@ -28,6 +29,7 @@ void doveadm_migration_plugin_init(struct module *module ATTR_UNUSED)
 {
 	deletion_guard_init();
 	run_stop_init();
+	doveadm_cmd_register_ver2(&doveadm_cmd_migration_auth_test);
 	doveadm_cmd_register_ver2(&doveadm_cmd_migration_verify);
 	doveadm_cmd_register_ver2(&doveadm_cmd_migration_uidl);
 	next_hook_doveadm_mail_init = hook_doveadm_mail_init;

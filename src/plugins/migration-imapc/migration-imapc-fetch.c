@@ -632,6 +632,19 @@ migration_imapc_search_close_returned(struct migration_imapc_search *search)
 	}
 }
 
+/* What is on its way arrives first, so that nothing is fetched twice. */
+static void migration_imapc_fetch_reconnect(struct migration_imapc_mailbox *mmbox)
+{
+	struct imapc_mailbox *mbox = mmbox->mbox;
+
+	imapc_mail_fetch_flush(mbox);
+	while (array_count(&mbox->fetch_requests) > 0 ||
+	       mmbox->sizes_pending > 0)
+		imapc_mailbox_run_nofetch(mbox);
+	if (mbox->client_box != NULL)
+		migration_imapc_oauth2_reconnect(mmbox);
+}
+
 static bool
 migration_imapc_search_next_nonblock(struct mail_search_context *ctx,
 				     struct mail **mail_r, bool *tryagain_r)
@@ -642,6 +655,8 @@ migration_imapc_search_next_nonblock(struct mail_search_context *ctx,
 	bool ret;
 
 	migration_imapc_search_close_returned(search);
+	if (migration_imapc_oauth2_wants_reconnect(mmbox))
+		migration_imapc_fetch_reconnect(mmbox);
 	migration_imapc_search_set_room(search, ctx->unused_mail_idx);
 	mmbox->searching = search;
 	ret = mmbox->module_ctx.super.search_next_nonblock(ctx, mail_r,

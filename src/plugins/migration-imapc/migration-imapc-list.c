@@ -296,7 +296,13 @@ static void migration_imapc_list_login(struct migration_imapc_list *mlist)
 
 	if (sclient->auth_returned)
 		return;
+	if (!migration_imapc_oauth2_login_begin(mlist)) {
+		migration_imapc_list_drop_queue(mlist);
+		return;
+	}
 	migration_imapc_list_try_login(mlist);
+	if (migration_imapc_oauth2_login_again(mlist))
+		migration_imapc_list_try_login(mlist);
 	if (sclient->auth_failed_state == IMAPC_COMMAND_STATE_DISCONNECTED) {
 		e_debug(mlist->muser->event, "no connection to %s (%s): "
 			"trying once more", migration_imapc_list_source(mlist),
@@ -305,6 +311,7 @@ static void migration_imapc_list_login(struct migration_imapc_list *mlist)
 				    MIGRATION_COUNTER_RETRIES, 1);
 		migration_imapc_list_try_login(mlist);
 	}
+	migration_imapc_oauth2_login_end(mlist);
 	if (sclient->auth_failed_state == IMAPC_COMMAND_STATE_OK) {
 		e_debug(mlist->muser->event, "a lost connection is made again "
 			"as long as each one gets further than the one before");
@@ -423,6 +430,7 @@ static void migration_imapc_list_deinit(struct mailbox_list *_list)
 	if (mlist->spare != NULL)
 		migration_imapc_spare_deinit(&mlist->spare);
 	/* frees mlist, too */
+	migration_imapc_oauth2_list_deinit(mlist);
 	mlist->module_ctx.super.deinit(_list);
 	pool_unref(&patterns_pool);
 }
@@ -460,5 +468,6 @@ void migration_imapc_list_created(struct mailbox_list *_list)
 	}
 	migration_imapc_list_cut_prefix(mlist);
 	migration_imapc_list_set_limits(mlist);
+	migration_imapc_oauth2_list_init(mlist);
 	migration_imapc_list_login(mlist);
 }

@@ -55,6 +55,7 @@ static int migration_imapc_mailbox_open(struct mailbox *box)
 	struct migration_run *run;
 
 	migration_imapc_mailbox_list_first(box);
+	migration_imapc_oauth2_mailbox_opening(mmbox);
 	if (mmbox->module_ctx.super.open(box) < 0)
 		return -1;
 

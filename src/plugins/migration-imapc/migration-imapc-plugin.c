@@ -8,6 +8,7 @@
 #include "compat-imapc.h"
 #include "settings-loader.h"
 #include "migration-user.h"
+#include "oauth2-user.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-placeholders.h"
 #include "migration-imapc-plugin.h"
@@ -80,6 +81,7 @@ static void migration_imapc_mail_user_created(struct mail_user *user)
 	if (migration_imapc_first_user == NULL)
 		migration_imapc_first_user = user;
 
+	migration_oauth2_user_prepare(user);
 	features = compat_imapc_user_enable_features(user);
 	if (features[0] != '\0') {
 		e_debug(muser->event, "adding to imapc_features: %s "
@@ -120,10 +122,12 @@ static struct mail_storage_hooks migration_imapc_mail_storage_hooks = {
 
 void migration_imapc_plugin_init(struct module *module)
 {
+	migration_imapc_oauth2_init();
 	mail_storage_hooks_add(module, &migration_imapc_mail_storage_hooks);
 }
 
 void migration_imapc_plugin_deinit(void)
 {
 	mail_storage_hooks_remove(&migration_imapc_mail_storage_hooks);
+	migration_imapc_oauth2_deinit();
 }

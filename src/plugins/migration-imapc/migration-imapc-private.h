@@ -16,6 +16,7 @@ struct migration_imapc_status;
 struct migration_budget;
 struct migration_imapc_spare;
 struct migration_imapc_placeholders;
+struct migration_imapc_oauth2;
 
 struct migration_imapc_user {
 	union mail_user_module_context module_ctx;
@@ -49,6 +50,8 @@ struct migration_imapc_list {
 
 	/* what may be downloaded; NULL until a mailbox was opened */
 	struct migration_budget *budget;
+	/* where tokens come from, or NULL */
+	struct migration_imapc_oauth2 *oauth2;
 	/* answers to STATUS that nobody wanted yet */
 	struct migration_imapc_status *status;
 	/* logins that were accepted */
@@ -185,6 +188,26 @@ struct istream *
 migration_imapc_unreadable_known_header(struct migration_imapc_mailbox *mmbox,
 					struct mail *mail,
 					struct mailbox_header_lookup_ctx *headers);
+/* migration-imapc-oauth2.c: logging in with tokens. All of it does nothing
+   unless migration_oauth2_provider is set. */
+void migration_imapc_oauth2_init(void);
+void migration_imapc_oauth2_deinit(void);
+void migration_imapc_oauth2_list_init(struct migration_imapc_list *mlist);
+void migration_imapc_oauth2_list_deinit(struct migration_imapc_list *mlist);
+/* Before the first login. Returns FALSE if there is no token: the client's
+   auth_failed_state and _reason are set as if the login had failed. */
+bool migration_imapc_oauth2_login_begin(struct migration_imapc_list *mlist);
+/* After a login. Returns TRUE if it was refused and there is a new token, with
+   which to try once more. */
+bool migration_imapc_oauth2_login_again(struct migration_imapc_list *mlist);
+/* After the last try: explains a refusal. */
+void migration_imapc_oauth2_login_end(struct migration_imapc_list *mlist);
+/* TRUE if the session's token expires soon: send nothing more, wait until all
+   answers are there, and call reconnect. */
+bool migration_imapc_oauth2_wants_reconnect(struct migration_imapc_mailbox *mmbox);
+void migration_imapc_oauth2_reconnect(struct migration_imapc_mailbox *mmbox);
+/* The same between two mailboxes. */
+void migration_imapc_oauth2_mailbox_opening(struct migration_imapc_mailbox *mmbox);
 
 /* migration-imapc-fetch.c: what is fetched, and how far ahead */
 void migration_imapc_fetch_mailbox_init(struct migration_imapc_mailbox *mmbox,

@@ -10,6 +10,7 @@
 #include "imapc-storage.h"
 #include "settings-loader.h"
 #include "migration-user.h"
+#include "oauth2-user.h"
 #include "migration-pop3-private.h"
 #include "migration-pop3-plugin.h"
 
@@ -44,6 +45,7 @@ static void migration_pop3_mail_user_created(struct mail_user *user)
 			&migration_pop3_setting_parser_info, &_set))
 		return;
 	set = _set;
+	migration_oauth2_user_prepare(user);
 	if (set->mailbox[0] == '\0') {
 		e_debug(user->event, "migration_pop3: migration_pop3_mailbox is "
 			"not set, so UIDLs are not migrated");

@@ -3,14 +3,19 @@
 
 ImapServer, Pop3Server, HttpServer  serve data and misbehave at the commands
                                     named by On(…)
+Provider, TokenServer, BearerImapServer, BearerPop3Server
+                                    OAuth2: who issues tokens and asks for them
 Transcript                          plays a text file, line by line
 """
 
+from lab.scripted.bearer import (BearerImapServer, BearerPop3Server, Provider,
+                                 TokenServer)
 from lab.scripted.http import HttpServer, Route
 from lab.scripted.imap import ImapServer
 from lab.scripted.pop3 import Pop3Server
 from lab.scripted.server import On
 from lab.scripted.transcript import Transcript
 
-__all__ = ["HttpServer", "ImapServer", "On", "Pop3Server", "Route",
+__all__ = ["BearerImapServer", "BearerPop3Server", "HttpServer", "ImapServer",
+           "On", "Pop3Server", "Provider", "Route", "TokenServer",
            "Transcript"]
