@@ -13,6 +13,16 @@
 
 #define OAUTH2_PASSWORD_PLACEHOLDER "unused"
 
+static int check_rawlog_dir(const struct imapc_settings *set,
+			    const char **error_r)
+{
+	if (set->imapc_rawlog_dir[0] == '\0')
+		return 0;
+	*error_r = t_strdup_printf("imapc_rawlog_dir=%s would write the OAuth2 "
+		"tokens to files: leave it out", set->imapc_rawlog_dir);
+	return -1;
+}
+
 #if DOVECOT_PREREQ(2, 4, 0)
 
 #include "settings.h"
@@ -24,12 +34,16 @@ int compat_oauth2_user_prepare(struct mail_user *user, const char **error_r)
 			user->service_user);
 	const struct imapc_settings *imapc_set;
 	bool no_mechanisms;
+	int ret;
 
 	if (settings_get(user->event, &imapc_setting_parser_info, 0,
 			 &imapc_set, error_r) < 0)
 		return -1;
 	no_mechanisms = array_is_empty(&imapc_set->imapc_sasl_mechanisms);
+	ret = check_rawlog_dir(imapc_set, error_r);
 	settings_free(imapc_set);
+	if (ret < 0)
+		return -1;
 
 	settings_override(instance, "imapc_password",
 			  OAUTH2_PASSWORD_PLACEHOLDER,
@@ -51,11 +65,6 @@ void compat_oauth2_client_set_password(struct imapc_client *client,
 	client->password = p_strdup(client->pool, password);
 }
 
-const char *compat_oauth2_client_rawlog_dir(struct imapc_client *client)
-{
-	return client->imapc_rawlog_dir == NULL ? "" : client->imapc_rawlog_dir;
-}
-
 void compat_oauth2_mech_init(struct dsasl_client_mech *mech)
 {
 	mech->flags |= DSASL_MECH_SEC_NO_PASSWORD;
@@ -63,8 +72,7 @@ void compat_oauth2_mech_init(struct dsasl_client_mech *mech)
 
 #else
 
-int compat_oauth2_user_prepare(struct mail_user *user,
-			       const char **error_r ATTR_UNUSED)
+int compat_oauth2_user_prepare(struct mail_user *user, const char **error_r)
 {
 	/* these settings were expanded for this user and belong to it */
 	struct imapc_settings *imapc_set = (struct imapc_settings *)
@@ -75,6 +83,8 @@ int compat_oauth2_user_prepare(struct mail_user *user,
 						  "pop3c");
 
 	if (imapc_set != NULL) {
+		if (check_rawlog_dir(imapc_set, error_r) < 0)
+			return -1;
 		if (imapc_set->imapc_password[0] == '\0')
 			imapc_set->imapc_password = OAUTH2_PASSWORD_PLACEHOLDER;
 		if (imapc_set->imapc_sasl_mechanisms[0] == '\0')
@@ -89,11 +99,6 @@ void compat_oauth2_client_set_password(struct imapc_client *client,
 				       const char *password)
 {
 	client->set.password = p_strdup(client->pool, password);
-}
-
-const char *compat_oauth2_client_rawlog_dir(struct imapc_client *client)
-{
-	return client->set.rawlog_dir == NULL ? "" : client->set.rawlog_dir;
 }
 
 void compat_oauth2_mech_init(struct dsasl_client_mech *mech ATTR_UNUSED)

@@ -10,14 +10,13 @@ struct dsasl_client_mech;
    Stock asks for imapc_password and pop3c_password, which a user of tokens
    does not have: where they are empty they get a placeholder. Where
    imapc_sasl_mechanisms is empty it becomes XOAUTH2 and OAUTHBEARER: imapc
-   takes the first one that the server has. Returns 0, or -1 and error_r. */
+   takes the first one that the server has. Returns 0, or -1 and error_r:
+   imapc_rawlog_dir is set, and the raw logs would hold the tokens. */
 int compat_oauth2_user_prepare(struct mail_user *user, const char **error_r);
 
 /* What the SASL mechanism of the client's connections is given as password. */
 void compat_oauth2_client_set_password(struct imapc_client *client,
 				       const char *password);
-/* The folder of raw logs, which would hold the tokens; "" for none. */
-const char *compat_oauth2_client_rawlog_dir(struct imapc_client *client);
 
 /* Makes the mechanism one that needs no password of Dovecot's settings. */
 void compat_oauth2_mech_init(struct dsasl_client_mech *mech);

@@ -4,6 +4,8 @@
 #include "istream.h"
 #include "json-members.h"
 
+#include <ctype.h>
+
 #if DOVECOT_PREREQ(2, 4, 0)
 
 #include "json-istream.h"
@@ -52,6 +54,13 @@ int json_members_parse(const char *text, size_t size,
 
 #include "json-parser.h"
 
+static bool ends_with_brace(const char *text, size_t size)
+{
+	while (size > 0 && i_isspace(text[size - 1]))
+		size--;
+	return size > 0 && text[size - 1] == '}';
+}
+
 static void
 json_members_read(struct json_parser *parser,
 		  json_member_callback_t *callback, void *context)
@@ -97,9 +106,12 @@ int json_members_parse(const char *text, size_t size,
 	/* no data stack frame: the callback may allocate from the caller's */
 	json_members_read(parser, callback, context);
 	ret = json_parser_deinit(&parser, error_r);
-	if (ret < 0)
-		*error_r = t_strdup(*error_r);
 	i_stream_unref(&input);
+	/* the parser does not mind a string without end */
+	if (ret == 0 && !ends_with_brace(text, size)) {
+		*error_r = "Missing '}'";
+		return -1;
+	}
 	return ret;
 }
 

@@ -365,10 +365,13 @@ request_init(struct fetch_request *request,
 	return 0;
 }
 
-/* A server that repeats what it was sent must not bring it into a log. */
+/* A server that repeats what it was sent must not bring it into a log. text may
+   be NULL. */
 static const char *
 request_mask(const struct fetch_request *request, const char *text)
 {
+	if (text == NULL)
+		return NULL;
 	text = migration_oauth2_mask(text, request->form.client_secret);
 	text = migration_oauth2_mask(text, request->form.refresh_token);
 	return migration_oauth2_mask(text, request->form.assertion);
@@ -437,10 +440,13 @@ request_send(struct fetch_request *request, uint64_t deadline,
 			certificate ? " (ssl_client_ca_file)" : ""));
 	}
 	*retry_after_r = response.retry_after_secs;
+	response.error = request_mask(request, response.error);
+	response.error_description =
+		request_mask(request, response.error_description);
 	fetched_r->problem = migration_oauth2_judge(&response, fetch->grant,
 		fetch->login_user, asked / 1000, &advice);
 	if (fetched_r->problem != MIGRATION_OAUTH2_PROBLEM_NONE) {
-		fetched_r->advice = request_mask(request, advice);
+		fetched_r->advice = advice;
 		return -1;
 	}
 	request_store_refresh_token(request, &response);

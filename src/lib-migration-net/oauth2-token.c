@@ -28,8 +28,8 @@ struct kept_token {
 	   had */
 	char *refused;
 	bool only_suspected;
-	/* somebody else renews it, and nobody said when: ask each time */
-	bool is_for_one_login;
+	/* somebody else renews it, and nobody said when: ask for each login */
+	bool is_for_one_login, had_its_login;
 };
 
 /* A problem that every other user would have as well. */
@@ -282,7 +282,8 @@ kept_is_usable(struct migration_oauth2_source *source,
 	const char *reason;
 	bool usable;
 
-	if (kept->token == NULL || kept->is_for_one_login)
+	if (kept->token == NULL ||
+	    (kept->is_for_one_login && kept->had_its_login))
 		return FALSE;
 	usable = migration_oauth2_token_is_usable(&token, now_msecs(),
 						  kept->refused, &reason);
@@ -381,6 +382,7 @@ source_fetch(struct migration_oauth2_source *source, const char *login_user,
 	}
 	kept_set(kept, &fetched.token);
 	kept->is_for_one_login = fetched.is_for_one_login;
+	kept->had_its_login = FALSE;
 	if (!fetched.is_for_one_login) {
 		entry.token = fetched.token.token;
 		entry.scope = fetched.token.scope;
@@ -497,6 +499,7 @@ int migration_oauth2_source_login(struct migration_oauth2_source *source,
 					failure_r) < 0)
 		return -1;
 	source->logged_in = TRUE;
+	kept_get(source->latest_key)->had_its_login = TRUE;
 	return 0;
 }
 

@@ -112,21 +112,14 @@ const char *migration_oauth2_mask(const char *text, const char *secret)
 	return str_c(str);
 }
 
-/* Words after this one, up to a quote or the end of the line. */
-static const char *mask_after(const char *line, const char *word,
-			      unsigned int skip_words)
+/* What follows the words, up to a blank, a quote or the end of the line. */
+static const char *mask_after(const char *line, const char *words)
 {
-	const char *p = strstr(line, word), *end;
+	const char *p = strstr(line, words), *end;
 
 	if (p == NULL)
 		return line;
-	p += strlen(word);
-	for (; skip_words > 0; skip_words--) {
-		p += strcspn(p, " '\"");
-		if (*p != ' ')
-			return line;
-		p++;
-	}
+	p += strlen(words);
 	end = p + strcspn(p, " '\"");
 	if (end == p)
 		return line;
@@ -135,6 +128,7 @@ static const char *mask_after(const char *line, const char *word,
 
 const char *migration_oauth2_mask_command(const char *line)
 {
-	line = mask_after(line, "AUTHENTICATE ", 1);
-	return mask_after(line, "Bearer ", 0);
+	line = mask_after(line, "AUTHENTICATE XOAUTH2 ");
+	line = mask_after(line, "AUTHENTICATE OAUTHBEARER ");
+	return mask_after(line, "Bearer ");
 }

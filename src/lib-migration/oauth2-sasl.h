@@ -36,8 +36,8 @@ const char *migration_oauth2_challenge_text(const void *data, size_t size);
 /* Replaces every occurrence of the secret in text. Secrets of less than 4
    characters are left alone. Data stack. */
 const char *migration_oauth2_mask(const char *text, const char *secret);
-/* The same for what follows AUTHENTICATE and a mechanism's name or an auth
-   string in a log line: anything that is a token or holds one. */
+/* The same for what follows AUTHENTICATE and a mechanism's name, or Bearer, in a
+   log line: a token, or a message with one. */
 const char *migration_oauth2_mask_command(const char *line);
 
 #endif

@@ -122,6 +122,7 @@ static const struct {
 	  "2 AUTHENTICATE OAUTHBEARER <hidden>" },
 	{ "Command 'AUTHENTICATE XOAUTH2' timed out",
 	  "Command 'AUTHENTICATE XOAUTH2' timed out" },
+	{ "NO AUTHENTICATE failed. Sorry", "NO AUTHENTICATE failed. Sorry" },
 	{ "AUTHENTICATE", "AUTHENTICATE" },
 	{ "AUTHENTICATE ", "AUTHENTICATE " },
 	{ "auth=Bearer abc\001", "auth=Bearer <hidden>" },

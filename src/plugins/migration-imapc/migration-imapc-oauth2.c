@@ -114,7 +114,7 @@ void migration_imapc_oauth2_list_init(struct migration_imapc_list *mlist)
 	const struct imapc_settings *set = mlist->list->set;
 	struct migration_imapc_oauth2 *oauth2;
 	struct migration_oauth2_source *source;
-	const char *error, *rawlog_dir;
+	const char *error;
 	int ret;
 
 	ret = migration_oauth2_source_init(list->ns->user, &source, &error);
@@ -122,15 +122,6 @@ void migration_imapc_oauth2_list_init(struct migration_imapc_list *mlist)
 		migration_user_fail(list->ns->user, error);
 	if (ret <= 0)
 		return;
-	rawlog_dir = compat_oauth2_client_rawlog_dir(client);
-	if (rawlog_dir[0] != '\0') {
-		migration_user_fail(list->ns->user, t_strdup_printf(
-			"imapc_rawlog_dir=%s would write the OAuth2 tokens "
-			"to files: leave it out, or set "
-			"migration_oauth2_provider=none", rawlog_dir));
-		migration_oauth2_source_deinit(&source);
-		return;
-	}
 	oauth2 = p_new(list->pool, struct migration_imapc_oauth2, 1);
 	oauth2->source = source;
 	oauth2->login_user = set->imapc_user[0] != '\0' ? set->imapc_user :

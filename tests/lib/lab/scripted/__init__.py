@@ -10,12 +10,12 @@ Transcript                          plays a text file, line by line
 
 from lab.scripted.bearer import (BearerImapServer, BearerPop3Server, Provider,
                                  TokenServer)
-from lab.scripted.http import HttpServer, Route
+from lab.scripted.http import ConnectProxy, HttpServer, Route
 from lab.scripted.imap import ImapServer
 from lab.scripted.pop3 import Pop3Server
 from lab.scripted.server import On
 from lab.scripted.transcript import Transcript
 
-__all__ = ["BearerImapServer", "BearerPop3Server", "HttpServer", "ImapServer",
-           "On", "Pop3Server", "Provider", "Route", "TokenServer",
+__all__ = ["BearerImapServer", "BearerPop3Server", "ConnectProxy",
+           "HttpServer", "ImapServer", "On", "Pop3Server", "Provider", "Route", "TokenServer",
            "Transcript"]

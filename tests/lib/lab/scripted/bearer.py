@@ -107,7 +107,9 @@ class TokenServer(HttpServer):
         return self.url("/token")
 
     def _answer(self, request, line, fault):
-        if request.path != "/token" or request.method != "POST":
+        # by a proxy it can be the whole URL
+        if (not request.path.endswith("/token") or
+                request.method != "POST"):
             return "404 Not Found", {}, b""
         form = dict(urllib.parse.parse_qsl(request.body.decode()))
         with self._token_lock:

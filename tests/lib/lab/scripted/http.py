@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""An HTTP server with fixed answers, for token endpoints and the like."""
+"""An HTTP server with fixed answers, for token endpoints and the like, and a
+proxy before it."""
 
 import dataclasses
 import json
 import re
+import socket
+import threading
 
-from lab.scripted.server import Server
+from lab.scripted.server import Disconnect, Server
 
 
 @dataclasses.dataclass
@@ -95,3 +98,33 @@ def send_response(connection, status, headers, body):
              *(f"{name}: {value}" for name, value in headers.items()),
              f"Content-Length: {len(body)}", "", ""]
     connection.send("\r\n".join(lines).encode() + body)
+
+
+class ConnectProxy(Server):
+    """A proxy for TLS: CONNECT host:port, then bytes both ways."""
+
+    protocol = "http"
+
+    def serve(self, connection):
+        method, target, _ = connection.read_line().split(" ")
+        self.record(f"{method} {target}")
+        while connection.read_line():
+            pass
+        host, _, port = target.rpartition(":")
+        with socket.create_connection((host, int(port))) as onward:
+            connection.send("HTTP/1.1 200 Go on\r\n\r\n")
+            back = threading.Thread(target=_copy, args=(
+                lambda: onward.recv(65536), connection.send), daemon=True)
+            back.start()
+            _copy(connection.read_some, onward.sendall)
+            onward.shutdown(socket.SHUT_RDWR)
+            back.join(10)
+        raise Disconnect
+
+
+def _copy(read, write):
+    try:
+        while data := read():
+            write(data)
+    except OSError:
+        pass

@@ -171,6 +171,10 @@ class Connection:
             raise Disconnect
         return data
 
+    def read_some(self):
+        """What has come, at least one byte; b"" at the end of input."""
+        return self._file.read1(65536)
+
     def send(self, data):
         if isinstance(data, str):
             data = data.encode("utf-8", "surrogateescape")
