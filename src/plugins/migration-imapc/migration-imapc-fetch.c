@@ -641,7 +641,8 @@ static void migration_imapc_fetch_reconnect(struct migration_imapc_mailbox *mmbo
 	while (array_count(&mbox->fetch_requests) > 0 ||
 	       mmbox->sizes_pending > 0)
 		imapc_mailbox_run_nofetch(mbox);
-	if (mbox->client_box != NULL)
+	/* the server may have been faster */
+	if (migration_imapc_oauth2_wants_reconnect(mmbox))
 		migration_imapc_oauth2_reconnect(mmbox);
 }
 

@@ -312,6 +312,18 @@ bool migration_imapc_oauth2_wants_reconnect(struct migration_imapc_mailbox *mmbo
 		oauth2_session_should_end(oauth2_mailbox_list(mmbox));
 }
 
+static bool oauth2_is_connecting(struct migration_imapc_list *mlist)
+{
+	struct imapc_client_connection *conn;
+
+	array_foreach_elem(&mlist->list->client->client->conns, conn) {
+		if (imapc_connection_get_state(conn->conn) !=
+		    IMAPC_CONNECTION_STATE_DISCONNECTED)
+			return TRUE;
+	}
+	return FALSE;
+}
+
 void migration_imapc_oauth2_reconnect(struct migration_imapc_mailbox *mmbox)
 {
 	struct migration_imapc_list *mlist = oauth2_mailbox_list(mmbox);
@@ -322,6 +334,10 @@ void migration_imapc_oauth2_reconnect(struct migration_imapc_mailbox *mmbox)
 		return;
 	oauth2_log_reconnect(mlist);
 	imapc_client_mailbox_reconnect(client_box, RECONNECT_REASON);
+	/* imapc sends no FETCH before the mailbox is selected again */
+	do {
+		imapc_mailbox_run_nofetch(mmbox->mbox);
+	} while (!mmbox->mbox->selected && oauth2_is_connecting(mlist));
 }
 
 void migration_imapc_oauth2_mailbox_opening(struct migration_imapc_mailbox *mmbox)
