@@ -332,9 +332,9 @@ class _ImapSession(imap._Session):
             self.server.errors.append(f"answer to the challenge: {answer!r}")
         return "NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)"
 
-    def send_fetch(self, number, uid, mail, items):
+    def send_fetch(self, number, uid, mail, items, *more):
         if "BODY.PEEK[]" not in items.upper():
-            super().send_fetch(number, uid, mail, items)
+            super().send_fetch(number, uid, mail, items, *more)
             return
         time.sleep(self.server.pace)
         if self.server.time_is_over(self):
@@ -342,7 +342,7 @@ class _ImapSession(imap._Session):
                 raise _Over
             self.server.cut(self, b"* %d FETCH (UID %d BODY[] {%d}\r\n%s" % (
                 number, uid, len(mail.text), mail.text))
-        super().send_fetch(number, uid, mail, items)
+        super().send_fetch(number, uid, mail, items, *more)
         self.server.texts[(self.mailbox, uid)] += 1
 
 
