@@ -13,6 +13,7 @@
 #include "doveadm-mail.h"
 #include "dbox-repair.h"
 #include "mailbox-reset.h"
+#include "migration-elsewhere.h"
 #include "migration-run.h"
 #include "migration-user.h"
 #include "second-user.h"
@@ -244,14 +245,16 @@ static void guard_decide(struct mailbox_transaction_context *t,
 	struct mailbox *box = t->box;
 	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
 	struct guard_record *record = guard_get(box->vname);
-	unsigned int count = seq_range_count(uids);
+	unsigned int lost, count = seq_range_count(uids);
 	struct migration_run *run;
 	const char *reason;
 
 	i_zero(&record->question);
 	record->question.mails = gbox->expunged +
 		mail_index_view_get_messages_count(t->view);
-	record->question.wanted = gbox->expunged + count;
+	/* a mail that another mailbox has, too, is not lost */
+	lost = count - migration_elsewhere_count(box, uids);
+	record->question.wanted = gbox->expunged + lost;
 	record->question.completed = guard_is_completed(box, t->view);
 	if (!delete_guard_decide(&guard->limit, &record->question, &reason) &&
 	    !record->mails_allowed) {
@@ -263,7 +266,7 @@ static void guard_decide(struct mailbox_transaction_context *t,
 	reason = t_strdup_printf("%u of %u mails", count, record->question.mails);
 	record->mails_refused = FALSE;
 	guard_replay(t, uids);
-	gbox->expunged += count;
+	gbox->expunged += lost;
 	record->mails_deleted += count;
 	run = migration_run_find(guard->user);
 	migration_run_count(run, MIGRATION_COUNTER_MAILS_EXPUNGED, count);
@@ -348,7 +351,9 @@ static bool guard_may_delete(struct mailbox *box, struct guard_record *record)
 	    record->comparison.uid_next == status.uidnext)
 		return TRUE;
 	i_zero(question);
-	question->mails = question->wanted = status.messages;
+	question->mails = status.messages;
+	question->wanted = status.messages -
+		migration_elsewhere_count(box, NULL);
 	question->completed = guard_is_completed(box, box->view);
 	return delete_guard_decide(&guard->limit, question, &reason);
 }

@@ -389,6 +389,8 @@ static int verify_both_users(struct verify_context *vctx, pool_t pool)
 	struct verify_filter *filter = &vctx->cmd->filter;
 	struct verify_error error;
 
+	/* the pool of an earlier user's is gone */
+	i_zero(&filter->special_names);
 	p_array_init(&vctx->source_names, pool, 64);
 	p_array_init(&vctx->dest_names, pool, 64);
 	if (verify_check_places(vctx->source_user, vctx->dest_user, filter,

@@ -40,7 +40,38 @@ bool verify_filter_matches(const struct verify_filter *filter,
 {
 	if (filter->masks[0] != NULL && !name_matches(name, filter->masks))
 		return FALSE;
-	return !name_matches(name, filter->excludes);
+	if (name_matches(name, filter->excludes))
+		return FALSE;
+	return !array_is_created(&filter->special_names) ||
+		array_lsearch(&filter->special_names, &name,
+			      i_strcmp_p) == NULL;
+}
+
+/* -x '\\All': by the special-use attribute, as doveadm backup has it. What the
+   source calls so is left out on both sides. */
+static bool
+special_use_is_excluded(const struct verify_filter *filter,
+			const struct mailbox_info *info)
+{
+	const char *const *uses, *const *exclude;
+
+	if (info->special_use == NULL)
+		return FALSE;
+	uses = t_strsplit_spaces(info->special_use, " ");
+	for (exclude = filter->excludes; *exclude != NULL; exclude++) {
+		if (**exclude == '\\' && str_array_icase_find(uses, *exclude))
+			return TRUE;
+	}
+	return FALSE;
+}
+
+static void filter_add_name(struct verify_filter *filter, pool_t pool,
+			    const char *name)
+{
+	if (!array_is_created(&filter->special_names))
+		p_array_init(&filter->special_names, pool, 4);
+	name = p_strdup(pool, name);
+	array_push_back(&filter->special_names, &name);
 }
 
 static int
@@ -57,7 +88,7 @@ list_error(struct mail_namespace *ns, const char *what,
 }
 
 static int
-list_mailboxes(struct mail_namespace *ns, const struct verify_filter *filter,
+list_mailboxes(struct mail_namespace *ns, struct verify_filter *filter,
 	       pool_t pool, ARRAY_TYPE(verify_name) *names,
 	       struct verify_error *error_r)
 {
@@ -67,8 +98,11 @@ list_mailboxes(struct mail_namespace *ns, const struct verify_filter *filter,
 
 	iter = mailbox_list_iter_init(ns->list, "*",
 				      MAILBOX_LIST_ITER_SKIP_ALIASES |
-				      MAILBOX_LIST_ITER_NO_AUTO_BOXES);
+				      MAILBOX_LIST_ITER_NO_AUTO_BOXES |
+				      MAILBOX_LIST_ITER_RETURN_SPECIALUSE);
 	while ((info = mailbox_list_iter_next(iter)) != NULL) {
+		if (special_use_is_excluded(filter, info))
+			filter_add_name(filter, pool, info->vname);
 		if (!verify_filter_matches(filter, info->vname))
 			continue;
 		name = array_append_space(names);
@@ -160,7 +194,7 @@ check_namespace_names(struct mail_user *user,
 }
 
 int verify_list_names(struct mail_user *user,
-		      const struct verify_filter *filter, pool_t pool,
+		      struct verify_filter *filter, pool_t pool,
 		      ARRAY_TYPE(verify_name) *names,
 		      struct verify_error *error_r)
 {

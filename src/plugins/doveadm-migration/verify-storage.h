@@ -22,6 +22,9 @@ struct verify_filter {
 	const char *const *namespaces;
 	/* wildcards, NULL-terminated; no mask at all: all mailboxes */
 	const char *const *masks, *const *excludes;
+	/* what excludes such as \\Sent leave out, as far as the mailboxes were
+	   listed; from the pool of verify_list_names() */
+	ARRAY_TYPE(const_string) special_names;
 };
 
 /* TRUE if a mailbox of this name is to be compared. */
@@ -38,7 +41,7 @@ struct verify_error {
 /* Lists the user's mailboxes and subscriptions, sorted by name, each once.
    Strings lie in the pool. Returns 0, or -1 and error_r. */
 int verify_list_names(struct mail_user *user,
-		      const struct verify_filter *filter, pool_t pool,
+		      struct verify_filter *filter, pool_t pool,
 		      ARRAY_TYPE(verify_name) *names,
 		      struct verify_error *error_r);
 

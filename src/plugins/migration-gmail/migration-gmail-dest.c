@@ -38,8 +38,7 @@ static MODULE_CONTEXT_DEFINE_INIT(migration_gmail_dest_module,
 #define MIGRATION_GMAIL_DEST_CONTEXT_REQUIRE(obj) \
 	MODULE_CONTEXT_REQUIRE(obj, migration_gmail_dest_module)
 
-/* sdbox and mdbox: mails that share their text share its metadata */
-static bool storage_is_dbox(const struct mail_storage *storage)
+bool migration_gmail_storage_is_dbox(const struct mail_storage *storage)
 {
 	return strcmp(storage->name, "sdbox") == 0 ||
 		strcmp(storage->name, "mdbox") == 0;
@@ -119,7 +118,7 @@ migration_gmail_dest_decide(struct mail_save_context *ctx,
 	}
 	if (str_to_uint32(order, &local.pop3_order) < 0)
 		local.pop3_order = 0;
-	return gmail_copy_decide(&source, &local, storage_is_dbox(storage),
+	return gmail_copy_decide(&source, &local, migration_gmail_storage_is_dbox(storage),
 				 reason_r);
 }
 
@@ -140,7 +139,7 @@ migration_gmail_dest_share(struct migration_gmail_dest *dest,
 		ctx->copy_src_mail = local_mail;
 	/* dbox only shares if it is not asked for a GUID, and then takes the
 	   stored mail's, which is the same */
-	if (storage_is_dbox(t->box->storage))
+	if (migration_gmail_storage_is_dbox(t->box->storage))
 		ctx->data.guid = NULL;
 	/* migration_import wants no links to the source's mails; this one is the
 	   user's own */
@@ -149,7 +148,7 @@ migration_gmail_dest_share(struct migration_gmail_dest *dest,
 	t->box->disable_reflink_copy_to = old_disable;
 	if (ret < 0)
 		return -1;
-	if (storage_is_dbox(t->box->storage)) {
+	if (migration_gmail_storage_is_dbox(t->box->storage)) {
 		/* a copy does not do this, and POP3 would not look for them */
 		dbox_ctx = DBOX_SAVECTX(t->save_ctx);
 		if (have_uidl || have_order) {

@@ -196,6 +196,35 @@ local_get_mail_in(struct migration_gmail_local *local, struct local_box *lbox,
 	return local_mail_is(lbox->mail, guid) ? lbox->mail : NULL;
 }
 
+struct mail *
+migration_gmail_local_open_mail(struct migration_gmail_local *local,
+				struct mailbox *box, uint32_t uid)
+{
+	struct local_box *lbox = local_box_get(local, mailbox_get_namespace(box),
+					       mailbox_get_vname(box));
+
+	return local_box_open(local, lbox) && mail_set_uid(lbox->mail, uid) ?
+		lbox->mail : NULL;
+}
+
+void migration_gmail_local_get_uids(struct migration_gmail_local *local,
+				    struct mailbox *box,
+				    ARRAY_TYPE(seq_range) *uids)
+{
+	struct local_box *lbox = local_box_get(local, mailbox_get_namespace(box),
+					       mailbox_get_vname(box));
+	struct mail_index_view *view;
+	uint32_t seq, uid;
+
+	if (!local_box_open(local, lbox))
+		return;
+	view = lbox->box->view;
+	for (seq = 1; seq <= mail_index_view_get_messages_count(view); seq++) {
+		mail_index_lookup_uid(view, seq, &uid);
+		seq_range_array_add(uids, uid);
+	}
+}
+
 /* ---- what was there before the run ---- */
 
 static void

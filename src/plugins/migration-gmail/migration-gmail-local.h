@@ -3,6 +3,7 @@
 #define MIGRATION_GMAIL_LOCAL_H
 
 #include "guid.h"
+#include "seq-range-array.h"
 
 struct mail;
 struct mailbox;
@@ -30,6 +31,15 @@ void migration_gmail_local_learn(struct migration_gmail_local *local,
 
 /* The 128 bits by which a GUID is known to all mailbox formats. */
 void migration_gmail_local_guid(const char *guid, guid_128_t guid_128_r);
+
+/* Returns the mail of this mailbox, or NULL; valid as long as that. */
+struct mail *
+migration_gmail_local_open_mail(struct migration_gmail_local *local,
+				struct mailbox *box, uint32_t uid);
+/* All UIDs that the mailbox has. */
+void migration_gmail_local_get_uids(struct migration_gmail_local *local,
+				    struct mailbox *box,
+				    ARRAY_TYPE(seq_range) *uids);
 
 /* Closes the mailboxes that were opened, to be called before the run goes on
    to another mailbox. */

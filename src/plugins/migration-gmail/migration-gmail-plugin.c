@@ -5,6 +5,7 @@
 #include "mail-storage-hooks.h"
 #include "compat-imapc.h"
 #include "settings-loader.h"
+#include "migration-elsewhere.h"
 #include "migration-pairing.h"
 #include "migration-run.h"
 #include "migration-user.h"
@@ -166,6 +167,7 @@ static struct mail_storage_hooks migration_gmail_mail_storage_hooks = {
 
 void migration_gmail_plugin_init(struct module *module)
 {
+	migration_elsewhere_register(migration_gmail_elsewhere_count);
 	migration_pairing_register(migration_gmail_pairing_find);
 	mail_storage_hooks_add(module, &migration_gmail_mail_storage_hooks);
 }
@@ -173,5 +175,6 @@ void migration_gmail_plugin_init(struct module *module)
 void migration_gmail_plugin_deinit(void)
 {
 	migration_pairing_unregister();
+	migration_elsewhere_unregister();
 	mail_storage_hooks_remove(&migration_gmail_mail_storage_hooks);
 }

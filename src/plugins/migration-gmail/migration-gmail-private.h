@@ -183,6 +183,8 @@ void migration_gmail_dest_mailbox_allocated(struct mailbox *box);
 /* TRUE if the command copies mails from one user to another one: backup, sync
    and import. */
 bool migration_gmail_user_copies(struct mail_user *user);
+/* sdbox and mdbox: mails that share their text share its metadata. */
+bool migration_gmail_storage_is_dbox(const struct mail_storage *storage);
 /* Returns the user to whom the command copies the mails of another one, or
    NULL. */
 struct migration_gmail_user *
@@ -225,6 +227,11 @@ void migration_gmail_archive_run(struct migration_gmail_list *mlist,
 /* migration-gmail-rest.c: messages that no mailbox of the destination has.
    To be called at the end of a run, while both users exist. */
 void migration_gmail_rest_check(struct migration_gmail_list *mlist);
+
+/* migration-gmail-elsewhere.c: as migration_elsewhere_func */
+unsigned int
+migration_gmail_elsewhere_count(struct mailbox *box,
+				const ARRAY_TYPE(seq_range) *uids);
 
 /* migration-gmail-verify.c: as migration_pairing_func */
 int migration_gmail_pairing_find(struct mail_user *source,
