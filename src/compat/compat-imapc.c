@@ -267,3 +267,29 @@ bool compat_imapc_disable_gmail_migration(const struct imapc_settings *_set)
 	set->parsed_features &= ENUM_NEGATE(IMAPC_FEATURE_GMAIL_MIGRATION);
 	return TRUE;
 }
+
+const char *
+compat_imapc_disable_unsafe_features(const struct imapc_settings *_set)
+{
+	static const struct {
+		enum imapc_features bit;
+		const char *name;
+	} unsafe[] = {
+		/* they mean the same in both */
+		{ IMAPC_FEATURE_GUID_FORCED, "guid-forced" },
+		{ IMAPC_FEATURE_ZIMBRA_WORKAROUNDS, "zimbra-workarounds" },
+	};
+	struct imapc_settings *set = (struct imapc_settings *)_set;
+	string_t *names = t_str_new(64);
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(unsafe); i++) {
+		if ((set->parsed_features & unsafe[i].bit) == 0)
+			continue;
+		set->parsed_features &= ENUM_NEGATE(unsafe[i].bit);
+		if (str_len(names) > 0)
+			str_append(names, ", ");
+		str_append(names, unsafe[i].name);
+	}
+	return str_c(names);
+}

@@ -72,4 +72,9 @@ bool compat_imapc_user_keeps_metadata(struct mail_user *user);
    Returns TRUE if imapc_features had switched it on. */
 bool compat_imapc_disable_gmail_migration(const struct imapc_settings *set);
 
+/* imapc-unsafe-features: turns off the features that mix up or cut mails, for
+   one user's source. Returns their names (data stack), "" if none was on. */
+const char *
+compat_imapc_disable_unsafe_features(const struct imapc_settings *set);
+
 #endif

@@ -11,6 +11,7 @@
 #include "doveadm-uidl.h"
 #include "doveadm-verify.h"
 #include "run-stop.h"
+#include "save-check.h"
 #include "doveadm-migration-plugin.h"
 
 const char *doveadm_migration_plugin_version = DOVECOT_ABI_VERSION;
@@ -29,6 +30,7 @@ void doveadm_migration_plugin_init(struct module *module ATTR_UNUSED)
 {
 	deletion_guard_init();
 	run_stop_init();
+	save_check_init();
 	doveadm_cmd_register_ver2(&doveadm_cmd_migration_auth_test);
 	doveadm_cmd_register_ver2(&doveadm_cmd_migration_verify);
 	doveadm_cmd_register_ver2(&doveadm_cmd_migration_uidl);

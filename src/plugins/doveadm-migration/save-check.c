@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "lib.h"
+#include "istream.h"
+#include "module-dir.h"
+#include "mail-storage-hooks.h"
+#include "mail-storage-private.h"
+#include "mail-user.h"
+#include "imapc-storage.h"
+#include "compat-imapc.h"
+#include "migration-run.h"
+#include "migration-user.h"
+#include "text-size.h"
+#include "save-check.h"
+
+#define SAVE_CHECK_CONTEXT_REQUIRE(obj) \
+	MODULE_CONTEXT_REQUIRE(obj, save_check_storage_module)
+
+struct save_check_mailbox {
+	union mailbox_module_context module_ctx;
+	/* of the mail that is being copied */
+	bool saved_known;
+	uoff_t saved_size;
+};
+
+static MODULE_CONTEXT_DEFINE_INIT(save_check_storage_module,
+				  &mail_storage_module_register);
+
+static int save_check_save_finish(struct mail_save_context *ctx)
+{
+	struct save_check_mailbox *smbox =
+		SAVE_CHECK_CONTEXT_REQUIRE(ctx->transaction->box);
+	struct mail *saved = ctx->dest_mail;
+
+	if (smbox->module_ctx.super.save_finish(ctx) < 0)
+		return -1;
+	smbox->saved_known = saved != NULL &&
+		mail_get_virtual_size(saved, &smbox->saved_size) == 0;
+	return 0;
+}
+
+static bool is_saved_whole(struct istream *sent, uoff_t saved_size)
+{
+	struct text_size size;
+	const unsigned char *data;
+	uoff_t sent_size;
+	size_t len;
+
+	if (i_stream_get_size(sent, TRUE, &sent_size) > 0 &&
+	    sent_size == saved_size)
+		return TRUE;
+	/* other line ends? */
+	i_zero(&size);
+	i_stream_seek(sent, 0);
+	while (i_stream_read_more(sent, &data, &len) > 0) {
+		text_size_more(&size, data, len);
+		i_stream_skip(sent, len);
+	}
+	return sent->stream_errno == 0 && text_size_is_saved(&size, saved_size);
+}
+
+static int save_check_copy(struct mail_save_context *ctx, struct mail *mail)
+{
+	struct mailbox *box = ctx->transaction->box;
+	struct save_check_mailbox *smbox = SAVE_CHECK_CONTEXT_REQUIRE(box);
+	struct istream *sent;
+
+	smbox->saved_known = FALSE;
+	if (smbox->module_ctx.super.copy(ctx, mail) < 0)
+		return -1;
+	/* a hard link or a reference is what it was */
+	if (!smbox->saved_known || mail->box->storage == box->storage)
+		return 0;
+	if (mail_get_stream(mail, NULL, NULL, &sent) == 0 &&
+	    !is_saved_whole(sent, smbox->saved_size)) {
+		migration_run_finding(migration_run_find(box->storage->user),
+			MIGRATION_SEVERITY_ERROR, box->vname, mail->uid,
+			"saved-size-differs", "The mail has %"PRIuUOFF_T" bytes "
+			"after it was saved, which is not what the source "
+			"sent. Look for plugins that change mails, delete it "
+			"here and run again", smbox->saved_size);
+	}
+	return 0;
+}
+
+static void save_check_mailbox_allocated(struct mailbox *box)
+{
+	struct mailbox_vfuncs *v = box->vlast;
+	struct save_check_mailbox *smbox;
+
+	if (!migration_user_has_plugin(box->storage->user))
+		return;
+	smbox = p_new(box->pool, struct save_check_mailbox, 1);
+	smbox->module_ctx.super = *v;
+	box->vlast = &smbox->module_ctx.super;
+	v->copy = save_check_copy;
+	v->save_finish = save_check_save_finish;
+	MODULE_CONTEXT_SET(box, save_check_storage_module, smbox);
+}
+
+/* imapc-unsafe-features: taken from the source before it is read. */
+static void save_check_mail_storage_created(struct mail_storage *storage)
+{
+	struct imapc_storage *istorage;
+	const char *names;
+
+	if (strcmp(storage->name, IMAPC_STORAGE_NAME) != 0 ||
+	    !migration_user_has_plugin(storage->user))
+		return;
+	istorage = IMAPC_STORAGE(storage);
+	names = compat_imapc_disable_unsafe_features(istorage->set);
+	if (names[0] != '\0') {
+		migration_run_finding(migration_run_find(storage->user),
+			MIGRATION_SEVERITY_INFO, NULL, 0, "feature-ignored",
+			"imapc_features without %s: it takes different mails "
+			"for one, or cuts texts", names);
+	}
+}
+
+static struct mail_storage_hooks save_check_mail_storage_hooks = {
+	.mailbox_allocated = save_check_mailbox_allocated,
+	.mail_storage_created = save_check_mail_storage_created,
+};
+
+static char save_check_module_path[] = "lib04_migration_save_check";
+static struct module save_check_module = { .path = save_check_module_path };
+
+void save_check_init(void)
+{
+	/* never removed: see deletion_guard_init() */
+	mail_storage_hooks_add_forced(&save_check_module,
+				      &save_check_mail_storage_hooks);
+}
