@@ -325,10 +325,11 @@ static void migration_gmail_list_deinit(struct mailbox_list *list)
 	struct migration_gmail_list *mlist =
 		MIGRATION_GMAIL_LIST_CONTEXT_REQUIRE(list);
 
+	if (mlist->pool != NULL || mlist->objectid)
+		migration_gmail_list_report_shared(mlist);
 	if (mlist->pool != NULL) {
 		T_BEGIN {
 			migration_gmail_keywords_report(mlist);
-			migration_gmail_list_report_shared(mlist);
 		} T_END;
 		gmail_keywords_deinit(&mlist->keywords);
 		hash_table_destroy(&mlist->places);

@@ -109,6 +109,8 @@ migration_gmail_mail_get_special(struct mail *mail, enum mail_fetch_field field,
 	}
 	if (entry == NULL)
 		return gmail->super.get_special(mail, field, value_r);
+	if (field == MAIL_FETCH_UIDL_BACKEND && gbox->objectid)
+		return gmail->super.get_special(mail, field, value_r);
 	*value_r = field == MAIL_FETCH_GUID ? entry->msgid :
 		migration_gmail_mail_get_uidl(mail, entry);
 	return 0;

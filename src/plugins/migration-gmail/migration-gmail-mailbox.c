@@ -82,6 +82,13 @@ migration_gmail_mailbox_map(struct migration_gmail_mailbox *gbox,
 	return mapping;
 }
 
+/* of a server without labels */
+static const char *const no_keywords[] = { NULL };
+static const struct migration_gmail_mapping no_mapping = {
+	.keywords = no_keywords,
+	.shown_in = "",
+};
+
 static void
 migration_gmail_mailbox_read_fetch(struct migration_gmail_mailbox *gbox,
 				   const struct imap_arg *list)
@@ -93,6 +100,8 @@ migration_gmail_mailbox_read_fetch(struct migration_gmail_mailbox *gbox,
 	i_zero(&entry);
 	entry.size = UOFF_T_MAX;
 	entry.received_date = (time_t)-1;
+	if (gbox->objectid)
+		entry.mapping = &no_mapping;
 	for (; !IMAP_ARG_IS_EOL(&list[0]) && !IMAP_ARG_IS_EOL(&list[1]);
 	     list += 2) {
 		if (!imap_arg_get_atom(&list[0], &key))
@@ -104,6 +113,8 @@ migration_gmail_mailbox_read_fetch(struct migration_gmail_mailbox *gbox,
 		} else if (strcasecmp(key, "X-GM-MSGID") == 0) {
 			if (imap_arg_get_astring(&list[1], &value))
 				entry.msgid = value;
+		} else if (strcasecmp(key, "EMAILID") == 0) {
+			entry.msgid = migration_gmail_objectid_parse(&list[1]);
 		} else if (strcasecmp(key, "RFC822.SIZE") == 0) {
 			if (!imap_arg_get_atom(&list[1], &value) ||
 			    str_to_uoff(value, &entry.size) < 0)
@@ -288,8 +299,10 @@ migration_gmail_mailbox_ask(struct migration_gmail_mailbox *gbox)
 				       imapc_simple_callback, &sctx);
 	imapc_command_set_flags(cmd, IMAPC_COMMAND_FLAG_RETRIABLE);
 	gbox->fetching = TRUE;
-	imapc_command_sendf(cmd, "UID FETCH %u:* (X-GM-MSGID X-GM-LABELS "
-			    "RFC822.SIZE INTERNALDATE)", gbox->next_uid);
+	imapc_command_sendf(cmd, gbox->objectid ?
+		"UID FETCH %u:* (EMAILID RFC822.SIZE INTERNALDATE)" :
+		"UID FETCH %u:* (X-GM-MSGID X-GM-LABELS RFC822.SIZE INTERNALDATE)",
+		gbox->next_uid);
 	migration_run_count(run, MIGRATION_COUNTER_IMAP_COMMANDS, 1);
 	if (first && migration_gmail_mailbox_wants_pop3_search(gbox)) {
 		pop3_search_send(gbox, &search);
@@ -365,6 +378,12 @@ static void migration_gmail_mailbox_set_error(struct mailbox *box)
 		"Can't fetch the Gmail labels of its messages: %s", error));
 }
 
+static bool
+migration_gmail_mailbox_is_gmails(const struct migration_gmail_mailbox *gbox)
+{
+	return (gbox->mbox->capabilities & IMAPC_CAPABILITY_X_GM_EXT_1) != 0;
+}
+
 /* Returns 1 if the table is complete for what the mailbox shows, 0 if there is
    nothing to ask, -1 if asking failed. */
 static int migration_gmail_mailbox_load(struct migration_gmail_mailbox *gbox)
@@ -374,7 +393,8 @@ static int migration_gmail_mailbox_load(struct migration_gmail_mailbox *gbox)
 	bool first;
 
 	if (!mbox->box.opened || mbox->client_box == NULL ||
-	    (mbox->capabilities & IMAPC_CAPABILITY_X_GM_EXT_1) == 0)
+	    (!migration_gmail_mailbox_is_gmails(gbox) &&
+	     !gbox->mlist->muser->set->objectid))
 		return 0;
 	hdr = mail_index_get_header(mbox->box.view);
 	if (gbox->pool != NULL && hdr->next_uid <= gbox->next_uid)
@@ -382,10 +402,14 @@ static int migration_gmail_mailbox_load(struct migration_gmail_mailbox *gbox)
 	/* waiting does not nest */
 	if (imapc_client_is_running(mbox->storage->client->client))
 		return gbox->pool != NULL ? 1 : 0;
-	if (!migration_gmail_list_load(gbox->mlist))
-		return 0;
-
-	gbox->mlist->read = TRUE;
+	if (migration_gmail_list_load(gbox->mlist))
+		gbox->mlist->read = TRUE;
+	else {
+		gbox->objectid = !migration_gmail_mailbox_is_gmails(gbox) &&
+			migration_gmail_objectid_is_used(gbox->mlist);
+		if (!gbox->objectid)
+			return 0;
+	}
 	first = gbox->pool == NULL;
 	if (first) {
 		gbox->pool = pool_alloconly_create("migration gmail mailbox",
@@ -395,14 +419,15 @@ static int migration_gmail_mailbox_load(struct migration_gmail_mailbox *gbox)
 		i_array_init(&gbox->pop3_deleted_uids, 16);
 		hash_table_create(&gbox->mappings, default_pool, 0,
 				  str_hash, strcmp);
-		migration_gmail_mailbox_init_place(gbox);
+		if (!gbox->objectid)
+			migration_gmail_mailbox_init_place(gbox);
 	}
 	if (mbox->exists_count > 0 && migration_gmail_mailbox_ask(gbox) < 0) {
 		migration_gmail_mailbox_set_error(&mbox->box);
 		return -1;
 	}
 	migration_gmail_mailbox_finish(gbox);
-	if (first)
+	if (first && !gbox->objectid)
 		migration_gmail_mailbox_check_limit(gbox);
 	if (gbox->place == GMAIL_PLACE_ALL)
 		gbox->mlist->all_messages = array_count(&gbox->entries);
@@ -479,9 +504,11 @@ migration_gmail_mailbox_get_status(struct mailbox *box,
 	/* gmail-modseq-labels: nothing says that a change of labels raises the
 	   mailbox's modification sequence, so an unchanged one must not make
 	   dsync skip the mailbox. */
-	if (box->opened &&
-	    (gbox->mbox->capabilities & IMAPC_CAPABILITY_X_GM_EXT_1) != 0)
+	if (box->opened && migration_gmail_mailbox_is_gmails(gbox))
 		status_r->nonpermanent_modseqs = TRUE;
+	else if (box->opened && gbox->mlist->muser->set->objectid &&
+		 migration_gmail_mailbox_load(gbox) > 0)
+		status_r->have_guids = TRUE;
 	return 0;
 }
 

@@ -61,7 +61,8 @@ static void migration_gmail_user_check_rest(struct mail_user *user)
 		mlist = MIGRATION_GMAIL_LIST_CONTEXT(ns->list);
 		if (mlist != NULL && ns->alias_for == NULL) {
 			migration_gmail_rest_check(mlist);
-			migration_gmail_keywords_save(mlist);
+			if (mlist->pool != NULL)
+				migration_gmail_keywords_save(mlist);
 		}
 	}
 }

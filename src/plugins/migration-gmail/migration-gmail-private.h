@@ -11,6 +11,7 @@
 #include "migration-gmail-settings.h"
 
 struct gmail_copy_mail;
+struct imap_arg;
 struct gmail_keywords;
 struct migration_pairing;
 
@@ -64,6 +65,9 @@ struct migration_gmail_list {
 	bool listed_whole:1;
 	/* mails of this account were read in this run */
 	bool read:1;
+	/* the server is not Gmail, but has OBJECTID; known once it was asked */
+	bool objectid:1;
+	bool objectid_asked:1;
 	/* dsync is done, the archived messages are brought over */
 	bool archiving:1;
 	/* a mail could not be read, so the run does not go to its end */
@@ -117,6 +121,8 @@ struct migration_gmail_mailbox {
 	ARRAY_TYPE(seq_range) pop3_deleted_uids;
 	/* the answer is coming in */
 	bool fetching:1;
+	/* of a server with OBJECTID, not of Gmail */
+	bool objectid:1;
 };
 
 extern MODULE_CONTEXT_DEFINE(migration_gmail_user_module,
@@ -232,6 +238,12 @@ void migration_gmail_rest_check(struct migration_gmail_list *mlist);
 unsigned int
 migration_gmail_elsewhere_count(struct mailbox *box,
 				const ARRAY_TYPE(seq_range) *uids);
+
+/* migration-gmail-objectid.c: TRUE if the messages of this server, which is not
+   Gmail, have ids that are to be used. Can cost a wait. */
+bool migration_gmail_objectid_is_used(struct migration_gmail_list *mlist);
+/* The value of EMAILID, or NULL. */
+const char *migration_gmail_objectid_parse(const struct imap_arg *arg);
 
 /* migration-gmail-verify.c: as migration_pairing_func */
 int migration_gmail_pairing_find(struct mail_user *source,

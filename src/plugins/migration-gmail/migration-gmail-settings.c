@@ -11,6 +11,7 @@
 static const struct setting_define migration_gmail_setting_defines[] = {
 	DEF(ENUM, all),
 	DEF(ENUM, labels),
+	DEF(BOOL, objectid),
 
 	SETTING_DEFINE_LIST_END
 };
@@ -18,6 +19,7 @@ static const struct setting_define migration_gmail_setting_defines[] = {
 static const struct migration_gmail_settings migration_gmail_default_settings = {
 	.all = "whole:archived:none",
 	.labels = "folders:keywords:both",
+	.objectid = FALSE,
 };
 
 const struct setting_parser_info migration_gmail_setting_parser_info =

@@ -9,6 +9,8 @@ struct migration_gmail_settings {
 	const char *all;
 	/* how labels are kept: folders, keywords or both */
 	const char *labels;
+	/* other servers with ids of messages (OBJECTID) are treated alike */
+	bool objectid;
 };
 
 extern const struct setting_parser_info migration_gmail_setting_parser_info;
