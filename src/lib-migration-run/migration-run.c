@@ -245,6 +245,11 @@ void migration_run_waited(struct migration_run *run, const char *cause,
 	wait->msecs = msecs;
 }
 
+void migration_run_leave_out_mailbox(struct migration_run *run)
+{
+	run->mailbox_left_out = TRUE;
+}
+
 void migration_run_add_section(struct migration_run *run, const char *name,
 			       const char *json)
 {

@@ -132,6 +132,7 @@ struct migration_run {
 		mailboxes_by_name;
 	ARRAY(struct migration_run_wait) waits;
 
+	bool mailbox_left_out:1;
 	bool begun:1;
 	bool finished:1;
 	/* The run stopped on purpose before all was done: shows in the exit
@@ -169,6 +170,9 @@ migration_run_mailbox(struct migration_run *run, const char *name);
 /* The run waited on purpose. cause: one of a few words that stay the same. */
 void migration_run_waited(struct migration_run *run, const char *cause,
 			  uint64_t msecs);
+/* A mailbox was not migrated on purpose; a finding says why. Stock takes it for
+   one that changed meanwhile, so the exit code has to know. */
+void migration_run_leave_out_mailbox(struct migration_run *run);
 
 /* Adds a member to the report's top level. json is written as it is. */
 void migration_run_add_section(struct migration_run *run, const char *name,

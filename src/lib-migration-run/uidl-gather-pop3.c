@@ -4,7 +4,7 @@
 #include "migration-run.h"
 #include "uidl-gather-private.h"
 
-/* How often a lost POP3 connection is made again. */
+/* How often a lost POP3 connection is made again without getting further. */
 #define MAX_RECONNECTS 3
 
 static int gather_pop3_error(struct uidl_gather *gather, const char **error_r,
@@ -202,7 +202,7 @@ int gather_pop3_read(struct uidl_gather *gather, const uint32_t *indexes,
 	while (gather_pop3_read_more(gather, &reading) < 0) {
 		(void)gather_pop3_error(gather, error_r, type_r);
 		/* a server may end sessions by their age as often as it likes,
-		   as long as each one brings something */
+		   as long as each one brings something; broken-dot too */
 		if (reading.finished > 0)
 			tries = 0;
 		if (tries++ == MAX_RECONNECTS ||

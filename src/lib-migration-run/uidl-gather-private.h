@@ -12,6 +12,8 @@ struct gather_imap_mail {
 	/* of an earlier run */
 	const char *known_uidl;
 	uint32_t known_order;
+	/* of a leftover: Message-ID and Date, NULL if not looked at */
+	const char *description;
 };
 
 struct gather_mailbox {

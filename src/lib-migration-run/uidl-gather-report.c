@@ -96,8 +96,76 @@ static void explain_add(struct uidl_gather *gather, unsigned int idx,
 	explained->gbox = array_idx_modifiable(&gather->mailboxes, mailbox);
 }
 
-/* If anything goes wrong here, less is said. */
-void gather_explain(struct uidl_gather *gather)
+/* ", Message-ID <x@y>, Date ..." as far as they are there (data stack). */
+static const char *describe_header(const void *data, size_t size)
+{
+	static const char *const names[] = { "Message-ID", "Date" };
+	string_t *str = t_str_new(128);
+	const char *value;
+
+	for (unsigned int i = 0; i < N_ELEMENTS(names); i++) {
+		value = header_get_value(data, size, names[i]);
+		if (*value != '\0')
+			str_printfa(str, ", %s %s", names[i], value);
+	}
+	return str_c(str);
+}
+
+struct describing {
+	struct uidl_gather *gather;
+	/* the matcher's */
+	ARRAY_TYPE(uint32_t) indexes;
+};
+
+static void
+describe_evidence(void *context, const struct mailbox_evidence *evidence)
+{
+	struct describing *describing = context;
+	struct gather_imap_mail *mail;
+	unsigned int mailbox;
+	uint32_t idx;
+
+	array_foreach_elem(&describing->indexes, idx) {
+		mail = gather_find_imap(describing->gather, idx, &mailbox);
+		if (mail->uid == evidence->uid) T_BEGIN {
+			mail->description = p_strdup(describing->gather->pool,
+				describe_header(evidence->header_text,
+						evidence->header_text_size));
+		} T_END;
+	}
+}
+
+/* What the INBOX's mails without a POP3 mail are. */
+static void gather_describe_imap(struct uidl_gather *gather)
+{
+	struct describing describing = { .gather = gather };
+	struct gather_mailbox *inbox = array_front_modifiable(&gather->mailboxes);
+	ARRAY_TYPE(seq_range) uids;
+	const struct gather_imap_mail *mail;
+	unsigned int partner;
+	uint32_t idx = inbox->first_idx;
+	const char *error;
+
+	t_array_init(&uids, 16);
+	t_array_init(&describing.indexes, 16);
+	array_foreach(&inbox->mails, mail) {
+		if (array_count(&describing.indexes) < MAX_EXPLAINED &&
+		    uidl_match_get_imap(gather->match, idx, &partner) ==
+		    UIDL_MATCH_NONE) {
+			seq_range_array_add(&uids, mail->uid);
+			array_push_back(&describing.indexes, &idx);
+		}
+		idx++;
+	}
+	if (array_count(&uids) == 0 || gather_mailbox_open(inbox, &error) < 0)
+		return;
+	(void)mailbox_evidence_read(inbox->box, &uids, MAILBOX_EVIDENCE_HEADER,
+				    describe_evidence, &describing, &error);
+	gather_mailbox_close(inbox);
+}
+
+/* How POP3 mails without an IMAP mail differ from the nearest. */
+static void gather_explain_pop3(struct uidl_gather *gather)
 {
 	struct explaining explaining;
 	ARRAY_TYPE(uint32_t) leftovers;
@@ -123,25 +191,20 @@ void gather_explain(struct uidl_gather *gather)
 	explain_nearest(gather, &explaining);
 }
 
-/* ", Message-ID <x@y>, Date ..." as far as it is known. */
-static const char *describe_header(const struct gather_pop3_mail *mail)
+/* If anything goes wrong here, less is said. */
+void gather_explain(struct uidl_gather *gather)
 {
-	static const char *const names[] = { "Message-ID", "Date" };
-	string_t *str = t_str_new(128);
-	const char *value;
-
-	for (unsigned int i = 0; i < N_ELEMENTS(names); i++) {
-		if (mail->header == NULL)
-			break;
-		value = header_get_value((const unsigned char *)mail->header,
-					 mail->header_size, names[i]);
-		if (*value != '\0')
-			str_printfa(str, ", %s %s", names[i], value);
-	}
-	return str_c(str);
+	gather_explain_pop3(gather);
+	gather_describe_imap(gather);
 }
 
 /* --- findings --- */
+
+static const char *describe_size(uoff_t size)
+{
+	return size == UOFF_T_MAX ? "size unknown" :
+		t_strdup_printf("%"PRIuUOFF_T" bytes", size);
+}
 
 static void
 gather_report_pop3(struct uidl_gather *gather, struct migration_run *run,
@@ -175,27 +238,42 @@ gather_report_pop3(struct uidl_gather *gather, struct migration_run *run,
 	}
 	migration_run_finding(run, severity, inbox->box->vname, uid,
 		"uidl-unmatched",
-		"POP3 mail %u (UIDL %s, %"PRIuUOFF_T" bytes%s) has no IMAP mail: "
-		"%s%s", mail->number, str_sanitize(mail->uidl, 80), mail->size,
-		describe_header(mail), reason, where);
+		"POP3 mail %u (UIDL %s, %s%s) has no IMAP mail: "
+		"%s%s", mail->number, str_sanitize(mail->uidl, 80),
+		describe_size(mail->size),
+		mail->header == NULL ? "" :
+		describe_header(mail->header, mail->header_size), reason, where);
 }
 
 static void
 gather_report_imap(struct uidl_gather *gather, struct migration_run *run,
 		   unsigned int idx, unsigned int number)
 {
-	unsigned int nearest, mailbox;
+	unsigned int nearest = UINT_MAX, mailbox;
 	const struct gather_imap_mail *mail =
 		gather_find_imap(gather, idx, &mailbox);
 	const struct gather_mailbox *gbox =
 		array_idx(&gather->mailboxes, mailbox);
+	const struct gather_pop3_mail *pop3_mail;
+	const char *reason, *where = "";
 
+	if (number > MAX_REASONED)
+		reason = "not looked into, there are too many of them";
+	else {
+		reason = uidl_match_leftover_imap(gather->match, idx,
+						  &nearest);
+	}
+	if (nearest != UINT_MAX) {
+		pop3_mail = array_idx(&gather->pop3_mails, nearest);
+		where = t_strdup_printf(" (POP3 mail %u, UIDL %s)",
+			pop3_mail->number, str_sanitize(pop3_mail->uidl, 80));
+	}
 	migration_run_finding(run, MIGRATION_SEVERITY_INFO, gbox->box->vname,
 		mail->uid, "uidl-none",
-		"The POP3 server does not list this mail, so it has no UIDL: "
-		"%s", number > MAX_REASONED ?
-		"not looked into, there are too many of them" :
-		uidl_match_leftover_imap(gather->match, idx, &nearest));
+		"The POP3 server does not list this mail (%s%s), so it has no "
+		"UIDL: %s%s", describe_size(mail->size),
+		mail->description == NULL ? "" : mail->description,
+		reason, where);
 }
 
 static void gather_report_odd(struct uidl_gather *gather,
@@ -210,6 +288,14 @@ static void gather_report_odd(struct uidl_gather *gather,
 			"%u mails have a UIDL that the POP3 server gives to "
 			"another mail as well; they stay as they are",
 			result->repeated_uidls);
+	}
+	if (result->odd_uidls > 0) {
+		migration_run_finding(run, MIGRATION_SEVERITY_WARNING,
+			inbox->box->vname, 0, "uidl-odd",
+			"%u UIDLs are longer than 70 characters or have others "
+			"than RFC 1939 allows (the first: \"%s\"); they are "
+			"kept as they are", result->odd_uidls,
+			str_sanitize(result->first_odd_uidl, 80));
 	}
 	if (result->format != NULL && result->format->dovecot_23 != NULL) {
 		migration_run_finding(run, MIGRATION_SEVERITY_INFO,

@@ -13,24 +13,24 @@ static const struct uidl_store_vfuncs *const formats[] = {
 };
 
 static const struct uidl_store_vfuncs *
-uidl_store_find(const struct mailbox *box)
+uidl_store_find(const struct mail_storage *storage)
 {
 	unsigned int i;
 
 	for (i = 0; i < N_ELEMENTS(formats); i++) {
-		if (strcmp(box->storage->name, formats[i]->name) == 0)
+		if (strcmp(storage->name, formats[i]->name) == 0)
 			return formats[i];
 	}
 	return NULL;
 }
 
-const char *uidl_store_why_not(struct mailbox *box)
+const char *uidl_store_why_not(const struct mail_storage *storage)
 {
-	if (uidl_store_find(box) != NULL)
+	if (uidl_store_find(storage) != NULL)
 		return NULL;
 	return t_strdup_printf("%s has no place for POP3 UIDLs and order: "
 		"migrate to maildir, sdbox or mdbox, or set pop3_uidl_format "
-		"to what the old server used", box->storage->name);
+		"to what the old server used", storage->name);
 }
 
 uint32_t uidl_store_parse_order(const char *value)
@@ -84,7 +84,8 @@ read_mail(const struct uidl_store_vfuncs *format, struct mail *mail,
 int uidl_store_read(struct mailbox *box, pool_t pool,
 		    ARRAY_TYPE(uidl_store_mail) *mails, const char **error_r)
 {
-	const struct uidl_store_vfuncs *format = uidl_store_find(box);
+	const struct uidl_store_vfuncs *format =
+		uidl_store_find(box->storage);
 	struct mailbox_transaction_context *t;
 	struct uidl_store_mail stored;
 	const char *error = NULL;
@@ -201,7 +202,8 @@ int uidl_store_write(struct mailbox *box,
 		     unsigned int count, struct uidl_store_result *result_r,
 		     const char **error_r)
 {
-	const struct uidl_store_vfuncs *format = uidl_store_find(box);
+	const struct uidl_store_vfuncs *format =
+		uidl_store_find(box->storage);
 	unsigned int i;
 
 	i_assert(format != NULL);

@@ -3,6 +3,7 @@
 #define UIDL_STORE_H
 
 struct mailbox;
+struct mail_storage;
 
 /* Puts POP3 UIDLs and order numbers onto mails that are stored already.
    Dovecot itself can do this only while a mail is saved.
@@ -53,9 +54,9 @@ struct uidl_store_result {
 	unsigned int vanished;
 };
 
-/* Returns NULL, or why the mailbox's format cannot hold UIDLs: one sentence
-   that says what to do. */
-const char *uidl_store_why_not(struct mailbox *box);
+/* Returns NULL, or why mailboxes of this format cannot hold UIDLs: one sentence
+   that says what to do (data stack). */
+const char *uidl_store_why_not(const struct mail_storage *storage);
 
 /* Reads what the opened and synchronised mailbox has, in UID order, into the
    array, whose strings come from the pool. Writes nothing.

@@ -9,8 +9,13 @@
 #define STOCK_EXIT_CHANGES_DURING_SYNC 2
 
 int migration_exit_code_run(int stock_exit_code, uint64_t error_findings,
-			    const char **reason_r)
+			    bool mailbox_left_out, const char **reason_r)
 {
+	if (stock_exit_code == STOCK_EXIT_CHANGES_DURING_SYNC &&
+	    mailbox_left_out) {
+		*reason_r = "done, except for a mailbox that was left out";
+		return MIGRATION_EXIT_FINDINGS;
+	}
 	if (stock_exit_code != 0) {
 		*reason_r = "the command's own exit code";
 		return stock_exit_code;

@@ -8,13 +8,15 @@
    again later), 77 refused (password, permission), 78 wrong configuration. */
 
 /* The command did its work, but something is not the same on both sides: the
-   report and the summary list it. */
+   report and the summary list it. Also if a mailbox was left out on purpose. */
 #define MIGRATION_EXIT_FINDINGS 3
 
 /* The exit code of one user's run. An exit code of stock's own that says more
-   than "done" stays, because retry rules of existing scripts rely on it. */
+   than "done" stays, because retry rules of existing scripts rely on it. But a
+   mailbox that we left out on purpose is to stock one that changed meanwhile
+   (2), and it would be so again: then it is MIGRATION_EXIT_FINDINGS. */
 int migration_exit_code_run(int stock_exit_code, uint64_t error_findings,
-			    const char **reason_r);
+			    bool mailbox_left_out, const char **reason_r);
 
 /* What an exit code of a user's run means to a person, in a few words, and what
    the next run will do, in a sentence. Constants. */

@@ -3,11 +3,12 @@
 #include "lib.h"
 #include "buffer.h"
 #include "str.h"
+#include "byteorder.h"
+#include "md5.h"
 #include "sha1.h"
 #include "header-digest.h"
 
 #include <ctype.h>
-
 
 /* A header beyond this is cut: nobody writes it, and it must not fill the
    memory. */
@@ -49,6 +50,28 @@ static uint64_t value_hash(const string_t *value)
 	return sum[0] == 0 ? 1 : sum[0];
 }
 
+static uint64_t md5_half(const unsigned char *data, size_t size)
+{
+	unsigned char digest[MD5_RESULTLEN];
+
+	md5_get_digest(data, size, digest);
+	return be64_to_cpu_unaligned(digest);
+}
+
+static void
+message_id_hash(const string_t *value, struct header_digest *digest)
+{
+	const unsigned char *data = str_data(value);
+	size_t size = str_len(value);
+
+	digest->message_id = value_hash(value);
+	digest->message_id_md5[0] = digest->message_id_md5[1] = 0;
+	if (size < 2 || data[0] != '<' || data[size-1] != '>')
+		return;
+	digest->message_id_md5[0] = md5_half(data, size);
+	digest->message_id_md5[1] = md5_half(data + 1, size - 2);
+}
+
 /* Blanks are trimmed or moved by refolding, 8-bit bytes become one '?' each,
    one per UTF-8 sequence or none, NUL becomes 0x80: none of them can be told
    from another, so none of them counts. */
@@ -82,7 +105,7 @@ static void field_finish(struct field *field, struct header_digest *digest)
 	if (str_array_find(skipped_fields, name))
 		return;
 	if (strcmp(name, "message-id") == 0)
-		digest->message_id = value_hash(field->value);
+		message_id_hash(field->value, digest);
 	else if (strcmp(name, "date") == 0)
 		digest->date = value_hash(field->value);
 	else if (strcmp(name, "from") == 0)
@@ -195,6 +218,15 @@ bool header_digest_get_fields(const struct header_digest *digest,
 	sum_r[0] = digest->message_id;
 	sum_r[1] = digest->date * 3 + digest->from;
 	return TRUE;
+}
+
+uint64_t header_digest_of_message_id(const char *message_id)
+{
+	string_t *value = t_str_new(128);
+
+	append_counting(value, (const unsigned char *)message_id,
+			strlen(message_id));
+	return value_hash(value);
 }
 
 bool body_digest_is_empty(const struct body_digest *digest)

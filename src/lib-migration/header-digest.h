@@ -12,6 +12,9 @@ struct header_digest {
 	uint64_t all[2];
 	/* Hashes of single fields' values. 0 = the field is not there. */
 	uint64_t message_id, date, from, subject;
+	/* The first half of the MD5 of the Message-ID, with its angle brackets
+	   and without them: some servers make POP3 UIDLs of it. */
+	uint64_t message_id_md5[2];
 	/* Bytes up to and including the empty line, every line end counted as
 	   CR LF, as IMAP and POP3 count sizes. */
 	uint32_t raw_size;
@@ -48,6 +51,9 @@ bool header_digest_is_telling(const struct header_digest *digest);
 /* Digest of Message-ID, Date and From. FALSE if there is no Message-ID. */
 bool header_digest_get_fields(const struct header_digest *digest,
 			      uint64_t sum_r[2]);
+
+/* What digest.message_id is if the header has this Message-ID. */
+uint64_t header_digest_of_message_id(const char *message_id);
 
 /* TRUE if there is nothing in the body that counts. */
 bool body_digest_is_empty(const struct body_digest *digest);

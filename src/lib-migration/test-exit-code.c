@@ -8,15 +8,20 @@
 static const struct {
 	int stock;
 	uint64_t errors;
+	bool left_out;
 	int expected;
 } runs[] = {
-	{ 0, 0, 0 },
-	{ 0, 1, MIGRATION_EXIT_FINDINGS },
+	{ 0, 0, FALSE, 0 },
+	{ 0, 1, FALSE, MIGRATION_EXIT_FINDINGS },
 	/* stock's code says that another run is needed: it stays */
-	{ 2, 0, 2 },
-	{ 2, 5, 2 },
-	{ 75, 5, 75 },
-	{ 77, 0, 77 },
+	{ 2, 0, FALSE, 2 },
+	{ 2, 5, FALSE, 2 },
+	{ 75, 5, FALSE, 75 },
+	{ 77, 0, FALSE, 77 },
+	/* ... unless it only means what was left out on purpose */
+	{ 2, 1, TRUE, MIGRATION_EXIT_FINDINGS },
+	{ 0, 1, TRUE, MIGRATION_EXIT_FINDINGS },
+	{ 75, 1, TRUE, 75 },
 };
 
 START_TEST(test_run)
@@ -24,7 +29,8 @@ START_TEST(test_run)
 	const char *reason = NULL;
 
 	ck_assert_int_eq(migration_exit_code_run(runs[_i].stock,
-						 runs[_i].errors, &reason),
+						 runs[_i].errors,
+						 runs[_i].left_out, &reason),
 			 runs[_i].expected);
 	ck_assert_ptr_nonnull(reason);
 }

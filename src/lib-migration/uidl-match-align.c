@@ -17,7 +17,9 @@
      always confirmed.
    - two mails of equal size changed places. If any mail is out of order, all
      mails whose size is not unique are confirmed. If none is, neighbours of
-     equal size are confirmed, and the others if they are few or frequent.
+     equal size are confirmed, and the others if they are few or frequent; else
+     the most frequent sizes are looked at. If one is found, no mail of a size
+     that is not unique is believed without its header.
    - one of two neighbours is missing here, the other one there, and both have
      the same size. If the lists differ at all and equal sizes are not rare,
      everything is confirmed. */
@@ -26,7 +28,8 @@
 #define ALIGN_SAMPLE_COUNT 20
 /* A run of equal sizes must be this unlikely to be an accident, in bits. */
 #define ALIGN_RUN_MIN_BITS 40
-/* Of which so many are spread evenly. */
+/* Of which so many are spread evenly, over the mails whose size is not unique
+   if there are more than can be confirmed, and over all. */
 #define ALIGN_SPREAD_COUNT 8
 /* Two random mails have equal size more often than once in this many cases:
    then order proves little. More is demanded where the lists differ. */
@@ -336,7 +339,9 @@ collect_runs(struct uidl_match *match, const struct align *align,
 {
 	const struct align_mail *pmails = align->mails[MATCH_SIDE_POP3];
 	const struct align_mail *imails = align->mails[MATCH_SIDE_IMAP];
-	const struct match_pair end = { UIDL_MATCH_NO_IDX, UIDL_MATCH_NO_IDX };
+	const struct match_pair end = {
+		.pop3 = UIDL_MATCH_NO_IDX, .imap = UIDL_MATCH_NO_IDX
+	};
 	const uint32_t end_position = UIDL_MATCH_NO_IDX;
 	uint32_t ppos, first;
 	unsigned int bits;
@@ -353,7 +358,8 @@ collect_runs(struct uidl_match *match, const struct align *align,
 		for (uint32_t p = first; p <= ppos; p++) {
 			struct match_pair pair = {
 				.pop3 = pmails[p].idx,
-				.imap = imails[pmails[p].partner].idx
+				.imap = imails[pmails[p].partner].idx,
+				.size_repeats = !is_unique(align, p)
 			};
 
 			array_push_back(&match->candidates, &pair);
@@ -369,6 +375,77 @@ static bool lists_are_equal(const struct align *align, unsigned int candidates)
 {
 	return align->count[MATCH_SIDE_POP3] == align->count[MATCH_SIDE_IMAP] &&
 		candidates == align->count[MATCH_SIDE_POP3] + 1;
+}
+
+struct size_candidate {
+	uint32_t same, candidate;
+	uoff_t size;
+};
+
+/* The most frequent size first. */
+static int
+size_candidate_cmp(const struct size_candidate *a,
+		   const struct size_candidate *b)
+{
+	if (a->same != b->same)
+		return a->same > b->same ? -1 : 1;
+	if (a->size != b->size)
+		return a->size < b->size ? -1 : 1;
+	return a->candidate < b->candidate ? -1 :
+		(a->candidate > b->candidate ? 1 : 0);
+}
+
+/* Add the first and the last mail of the most frequent sizes. Whoever mixes
+   mails of one size hardly leaves both where they were. */
+static void
+sample_frequent(struct uidl_match *match, const struct align *align,
+		const uint32_t *positions,
+		const ARRAY_TYPE(uint32_t) *not_unique, unsigned int count)
+{
+	const struct align_mail *pmails = align->mails[MATCH_SIDE_POP3];
+	ARRAY(struct size_candidate) sorted;
+	struct size_candidate *sc;
+	unsigned int i, n, total;
+	uint32_t idx;
+
+	i_array_init(&sorted, array_count(not_unique) + 1);
+	array_foreach_elem(not_unique, idx) {
+		sc = array_append_space(&sorted);
+		sc->candidate = idx;
+		sc->same = pmails[positions[idx]].same;
+		sc->size = pmails[positions[idx]].size;
+	}
+	array_sort(&sorted, size_candidate_cmp);
+	sc = array_get_modifiable(&sorted, &total);
+	for (i = 0; i < total && count > 1; i += n, count -= 2) {
+		for (n = 1; i + n < total && sc[i + n].size == sc[i].size; n++) ;
+		array_push_back(&match->sample, &sc[i].candidate);
+		array_push_back(&match->sample, &sc[i + n - 1].candidate);
+	}
+	array_free(&sorted);
+}
+
+/* What is left of the sample is spread, half of it over the mails whose size is
+   not unique. */
+static void
+sample_spread(struct uidl_match *match, const ARRAY_TYPE(uint32_t) *not_unique)
+{
+	ARRAY_TYPE(uint32_t) picks;
+	unsigned int count = array_count(&match->sample);
+	uint32_t idx;
+
+	if (count >= ALIGN_SAMPLE_COUNT)
+		return;
+	i_array_init(&picks, ALIGN_SAMPLE_COUNT);
+	match_sample_evenly(&picks, array_count(not_unique),
+			    (ALIGN_SAMPLE_COUNT - count) / 2);
+	array_foreach_elem(&picks, idx) {
+		idx = *array_idx(not_unique, idx);
+		array_push_back(&match->sample, &idx);
+	}
+	array_free(&picks);
+	match_sample_evenly(&match->sample, array_count(&match->candidates),
+			    ALIGN_SAMPLE_COUNT - array_count(&match->sample));
 }
 
 /* Choose what must be confirmed, as indexes into match->candidates. */
@@ -404,18 +481,17 @@ choose_sample(struct uidl_match *match, const struct align *align,
 		else if (!is_unique(align, p))
 			array_push_back(&not_unique, &i);
 	}
+	count = array_count(&match->sample) + ALIGN_SPREAD_COUNT;
 	if (confirm_not_unique ||
-	    array_count(&match->sample) + array_count(&not_unique) <=
-	    ALIGN_SAMPLE_COUNT - ALIGN_SPREAD_COUNT)
+	    count + array_count(&not_unique) <= ALIGN_SAMPLE_COUNT) {
 		array_append_array(&match->sample, &not_unique);
-	array_free(&not_unique);
-
-	count = array_count(&match->sample);
-	if (count < ALIGN_SAMPLE_COUNT) {
-		match_sample_evenly(&match->sample,
-				    array_count(&match->candidates),
-				    ALIGN_SAMPLE_COUNT - count);
+		array_clear(&not_unique);
+	} else if (count < ALIGN_SAMPLE_COUNT) {
+		sample_frequent(match, align, pos, &not_unique,
+				ALIGN_SAMPLE_COUNT - count);
 	}
+	sample_spread(match, &not_unique);
+	array_free(&not_unique);
 	match_uniq(&match->sample);
 }
 
@@ -515,7 +591,7 @@ judge_run(struct uidl_match *match, unsigned int *first, unsigned int *last)
 }
 
 static void pair_run(struct uidl_match *match, unsigned int first,
-		     unsigned int last, bool only_confirmed)
+		     unsigned int last)
 {
 	for (unsigned int i = first; i <= last; i++) {
 		const struct match_pair *pair =
@@ -524,9 +600,13 @@ static void pair_run(struct uidl_match *match, unsigned int first,
 			match_mail_idx(match, MATCH_SIDE_POP3, pair->pop3);
 		int ret = match_confirm(match, pair->pop3, pair->imap);
 
-		/* asked and not to be had is no confirmation */
-		if (ret == 1 ||
-		    (ret == -1 && !only_confirmed && !mail->header_asked))
+		/* asked and not to be had is no confirmation, and of twins only
+		   the bodies can say which is which */
+		if ((ret == 1 && !mail->has_twin &&
+		     !match_mail_idx(match, MATCH_SIDE_IMAP,
+				     pair->imap)->has_twin) ||
+		    (ret == -1 && !mail->header_asked &&
+		     !(match->order_is_doubtful && pair->size_repeats)))
 			match_pair_add(match, pair->pop3, pair->imap,
 				       UIDL_MATCH_ALIGNED);
 	}
@@ -543,12 +623,82 @@ static void drop_run(struct uidl_match *match, unsigned int first,
 	}
 }
 
+struct align_header {
+	uint64_t sum[2];
+	uoff_t size;
+	uint32_t idx;
+};
+
+static int align_header_cmp(const struct align_header *a,
+			    const struct align_header *b)
+{
+	if (a->size != b->size)
+		return a->size < b->size ? -1 : 1;
+	for (unsigned int i = 0; i < 2; i++) {
+		if (a->sum[i] != b->sum[i])
+			return a->sum[i] < b->sum[i] ? -1 : 1;
+	}
+	return 0;
+}
+
+/* Mark mails that share header and size with another one whose header is
+   known. */
+static void mark_twins(struct uidl_match *match, enum match_side side)
+{
+	ARRAY(struct align_header) headers;
+	const struct align_header *h;
+	struct match_mail *mails;
+	unsigned int i, count;
+
+	i_array_init(&headers, 64);
+	mails = array_get_modifiable(&match->mails[side], &count);
+	for (i = 0; i < count; i++) {
+		struct align_header header = {
+			.size = mails[i].size, .idx = i
+		};
+
+		if (mails[i].header == NULL)
+			continue;
+		memcpy(header.sum, mails[i].header->all, sizeof(header.sum));
+		array_push_back(&headers, &header);
+	}
+	array_sort(&headers, align_header_cmp);
+	h = array_get(&headers, &count);
+	for (i = 1; i < count; i++) {
+		if (align_header_cmp(&h[i-1], &h[i]) == 0)
+			mails[h[i-1].idx].has_twin = mails[h[i].idx].has_twin = TRUE;
+	}
+	array_free(&headers);
+}
+
+/* TRUE if a mail within a run is another one than its size and place say. Ends
+   of runs are so wherever mails are missing. */
+static bool has_refuted_inside(struct uidl_match *match)
+{
+	const struct match_pair *pairs;
+	unsigned int i, count;
+
+	pairs = array_get(&match->candidates, &count);
+	for (i = 1; i + 1 < count; i++) {
+		if (pairs[i-1].pop3 != UIDL_MATCH_NO_IDX &&
+		    pairs[i].pop3 != UIDL_MATCH_NO_IDX &&
+		    pairs[i+1].pop3 != UIDL_MATCH_NO_IDX &&
+		    match_confirm(match, pairs[i].pop3, pairs[i].imap) == 0)
+			return TRUE;
+	}
+	return FALSE;
+}
+
 bool match_align_judge(struct uidl_match *match)
 {
 	const struct match_pair *pairs;
 	unsigned int i, first, last, end, count;
 	uint32_t idx;
 
+	if (has_refuted_inside(match))
+		match->order_is_doubtful = TRUE;
+	mark_twins(match, MATCH_SIDE_POP3);
+	mark_twins(match, MATCH_SIDE_IMAP);
 	array_clear(&match->sample);
 	match->align_rounds++;
 	pairs = array_get(&match->candidates, &count);
@@ -562,7 +712,7 @@ bool match_align_judge(struct uidl_match *match)
 		last = end - 1;
 		switch (judge_run(match, &first, &last)) {
 		case RUN_HOLDS:
-			pair_run(match, first, last, FALSE);
+			pair_run(match, first, last);
 			break;
 		case RUN_REFUTED:
 			break;

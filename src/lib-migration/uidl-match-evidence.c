@@ -10,8 +10,8 @@
    an early choice. Inside a class size decides, then the body; order decides
    only between mails that are the same text. */
 
-/* So many of 100 classes with one mail on each side differ in size: then the
-   two servers count sizes in different ways. */
+/* So many of 100 mails that must be the same differ in size: then the two
+   servers count sizes in different ways ... */
 #define SIZES_DIFFER_PERCENT 30
 /* ... but not fewer mails than this. */
 #define SIZES_DIFFER_MIN 4
@@ -31,6 +31,8 @@ struct class_mail {
 	uint32_t idx;
 };
 ARRAY_DEFINE_TYPE(class_mail, struct class_mail);
+
+ARRAY_DEFINE_TYPE(size_difference, int64_t);
 
 enum class_sub {
 	CLASS_SUB_NONE,
@@ -157,20 +159,34 @@ class_count(const struct class_mail *mails, unsigned int i, unsigned int count,
 	return n;
 }
 
+/* How the two servers' sizes relate. */
+enum size_relation {
+	/* too little is known: a size proves nothing by itself */
+	SIZE_RELATION_UNKNOWN = 0,
+	/* POP3's is larger by the same for all mails, most often by 0 */
+	SIZE_RELATION_FIXED,
+	/* it differs from mail to mail */
+	SIZE_RELATION_VARIES
+};
+
+struct size_rule {
+	enum size_relation relation;
+	int64_t difference;
+};
+
 /* The mails of one class, at least one on each side. */
 struct class {
 	struct uidl_match *match;
 	enum uidl_match_evidence evidence;
 	const struct class_mail *pop3, *imap;
 	unsigned int pop3_count, imap_count;
-	/* Pairs, and classes with one mail on each side: how often sizes
-	   agree, and the differences where they do not (POP3 - IMAP). */
-	unsigned int equal_sizes;
-	ARRAY(int64_t) differences;
-	/* What all POP3 sizes are larger by. */
-	int64_t difference;
-	/* Sizes agree only roughly. */
-	bool sizes_vary;
+	/* The whole mail's size, and its body's. */
+	struct size_rule sizes, body_sizes;
+
+	/* While these are learned: what POP3's sizes are larger by. */
+	ARRAY_TYPE(size_difference) differences, body_differences;
+	/* pairs and classes of one mail on each side that have the same size */
+	unsigned int equal_count;
 };
 
 typedef void class_callback_t(struct class *class);
@@ -187,7 +203,9 @@ walk_classes(struct class *class, enum class_sub sub, bool same_sub,
 	int cmp;
 
 	collect_class_mails(class->match, MATCH_SIDE_POP3, class->evidence,
-			    sub, class->difference, &pop3);
+			    sub, sub == CLASS_SUB_BODY_SIZE ?
+			    class->body_sizes.difference :
+			    class->sizes.difference, &pop3);
 	collect_class_mails(class->match, MATCH_SIDE_IMAP, class->evidence,
 			    sub, 0, &imap);
 	pmails = array_get(&pop3, &pcount);
@@ -252,53 +270,63 @@ static void pair_same_text(struct class *class)
 		pair_in_order(class);
 }
 
-/* The same where the bodies were not to be had: only with as many mails on both
-   sides, or one of them would be left out by guessing. */
-static void pair_in_order_without_bodies(struct class *class)
+/* What was left out of the digests still has a size. But where sizes differ,
+   because of fields that one server adds, nobody knows how that is for a mail
+   that has none. */
+static void pair_same_text_and_size(struct class *class)
 {
-	if (class->pop3_count != class->imap_count ||
-	    !header_digest_is_telling(class_pop3(class, 0)->header))
+	if (class->sizes.difference == 0)
+		pair_in_order(class);
+	else
+		pair_same_text(class);
+}
+
+/* --- how sizes relate --- */
+
+static void add_difference(ARRAY_TYPE(size_difference) *differences,
+			   uoff_t pop3_size, uoff_t imap_size)
+{
+	int64_t difference = (int64_t)pop3_size - (int64_t)imap_size;
+
+	if (pop3_size != UOFF_T_MAX && imap_size != UOFF_T_MAX)
+		array_push_back(differences, &difference);
+}
+
+/* Mails of a class that has as many on both sides are most likely the same, and
+   then they are so in the order of their sizes. */
+static void compare_class(struct class *class)
+{
+	if (class->pop3_count != class->imap_count)
 		return;
 	for (unsigned int i = 0; i < class->pop3_count; i++) {
-		if (class_pop3(class, i)->body != NULL &&
-		    class_imap(class, i)->body != NULL)
-			return;
+		add_difference(&class->differences, class_pop3(class, i)->size,
+			       class_imap(class, i)->size);
 	}
-	pair_in_order(class);
 }
 
-static void count_sizes(struct class *class, const struct match_mail *pmail,
-			const struct match_mail *imail)
+static void compare_class_bodies(struct class *class)
 {
-	if (pmail->size == UOFF_T_MAX || imail->size == UOFF_T_MAX)
+	if (class->pop3_count != class->imap_count)
 		return;
-	if (pmail->size == imail->size ||
-	    mail_body_size(pmail) == mail_body_size(imail)) {
-		class->equal_sizes++;
-	} else {
-		int64_t difference = (int64_t)pmail->size - (int64_t)imail->size;
-
-		array_push_back(&class->differences, &difference);
+	for (unsigned int i = 0; i < class->pop3_count; i++) {
+		add_difference(&class->body_differences,
+			       mail_body_size(class_pop3(class, i)),
+			       mail_body_size(class_imap(class, i)));
 	}
 }
 
-static void count_single(struct class *class)
+static void compare_pairs(struct class *class)
 {
-	if (class->pop3_count == 1 && class->imap_count == 1)
-		count_sizes(class, class_pop3(class, 0), class_imap(class, 0));
-}
+	const struct match_mail *pmail, *imail;
 
-static void count_pairs(struct class *class)
-{
-	const struct match_mail *mail;
-
-	array_foreach(&class->match->mails[MATCH_SIDE_POP3], mail) {
-		if (mail->evidence != UIDL_MATCH_NONE) {
-			count_sizes(class, mail,
-				    match_mail_idx(class->match,
-						   MATCH_SIDE_IMAP,
-						   mail->partner));
-		}
+	array_foreach(&class->match->mails[MATCH_SIDE_POP3], pmail) {
+		if (pmail->evidence == UIDL_MATCH_NONE)
+			continue;
+		imail = match_mail_idx(class->match, MATCH_SIDE_IMAP,
+				       pmail->partner);
+		add_difference(&class->differences, pmail->size, imail->size);
+		add_difference(&class->body_differences, mail_body_size(pmail),
+			       mail_body_size(imail));
 	}
 }
 
@@ -307,38 +335,93 @@ static int int64_cmp(const int64_t *a, const int64_t *b)
 	return *a < *b ? -1 : (*a > *b ? 1 : 0);
 }
 
-/* Find out how the two servers' sizes relate. */
-static void learn_sizes(struct class *class)
+static void find_rule(ARRAY_TYPE(size_difference) *differences,
+		      struct size_rule *rule_r)
 {
-	const int64_t *differences;
-	unsigned int i, n, count, most = 0;
+	const int64_t *diffs;
+	unsigned int i, n, count, differing, equal = 0, most = 0;
+	int64_t most_frequent = 0;
 
-	i_array_init(&class->differences, 64);
-	class->equal_sizes = 0;
-	class->difference = 0;
-	class->sizes_vary = class->match->set.skip_sizes;
-	count_pairs(class);
-	walk_classes(class, CLASS_SUB_NONE, FALSE, count_single);
-
-	array_sort(&class->differences, int64_cmp);
-	differences = array_get(&class->differences, &count);
-	if (count >= SIZES_DIFFER_MIN &&
-	    count * 100 > (class->equal_sizes + count) * SIZES_DIFFER_PERCENT) {
-		for (i = 0; i < count; i += n) {
-			for (n = 1; i + n < count &&
-			     differences[i] == differences[i + n]; n++) ;
-			if (n > most) {
-				most = n;
-				class->difference = differences[i];
-			}
-		}
-		if (most * 100 < (class->equal_sizes + count) *
-		    SIZES_SAME_DIFFERENCE_PERCENT) {
-			class->difference = 0;
-			class->sizes_vary = TRUE;
+	i_zero(rule_r);
+	array_sort(differences, int64_cmp);
+	diffs = array_get(differences, &count);
+	for (i = 0; i < count; i += n) {
+		for (n = 1; i + n < count && diffs[i] == diffs[i + n]; n++) ;
+		if (diffs[i] == 0)
+			equal = n;
+		if (n > most) {
+			most = n;
+			most_frequent = diffs[i];
 		}
 	}
+	differing = count - equal;
+	if (differing < SIZES_DIFFER_MIN ||
+	    differing * 100 <= count * SIZES_DIFFER_PERCENT) {
+		if (equal * 2 > count)
+			rule_r->relation = SIZE_RELATION_FIXED;
+	} else if (most * 100 >= count * SIZES_SAME_DIFFERENCE_PERCENT) {
+		rule_r->relation = SIZE_RELATION_FIXED;
+		rule_r->difference = most_frequent;
+	} else {
+		rule_r->relation = SIZE_RELATION_VARIES;
+	}
+}
+
+static void learn_sizes(struct class *class)
+{
+	i_zero(&class->sizes);
+	i_zero(&class->body_sizes);
+	if (class->match->set.skip_sizes) {
+		class->sizes.relation = class->body_sizes.relation =
+			SIZE_RELATION_VARIES;
+		return;
+	}
+	i_array_init(&class->differences, 64);
+	i_array_init(&class->body_differences, 64);
+	compare_pairs(class);
+	walk_classes(class, CLASS_SUB_SIZE, FALSE, compare_class);
+	walk_classes(class, CLASS_SUB_BODY_SIZE, FALSE, compare_class_bodies);
+	find_rule(&class->differences, &class->sizes);
+	find_rule(&class->body_differences, &class->body_sizes);
 	array_free(&class->differences);
+	array_free(&class->body_differences);
+}
+
+static void count_single(struct class *class)
+{
+	if (class->pop3_count == 1 && class->imap_count == 1)
+		class->equal_count++;
+}
+
+/* TRUE if most mails of the maildrop have, or can have, a partner of their
+   size. */
+static bool sizes_are_equal(struct class *class)
+{
+	const struct match_mail *mail;
+	unsigned int compared = 0;
+
+	class->equal_count = 0;
+	array_foreach(&class->match->mails[MATCH_SIDE_POP3], mail) {
+		if (mail->evidence == UIDL_MATCH_NONE && mail->header == NULL)
+			continue;
+		compared++;
+		if (mail->evidence != UIDL_MATCH_NONE &&
+		    mail->size == match_mail_idx(class->match, MATCH_SIDE_IMAP,
+						 mail->partner)->size)
+			class->equal_count++;
+	}
+	walk_classes(class, CLASS_SUB_SIZE, TRUE, count_single);
+	return class->equal_count * 2 > compared;
+}
+
+/* --- pairing by headers --- */
+
+/* One mail on each side, and the same size. */
+static void pair_single_of_equal_size(struct class *class)
+{
+	if (class->pop3_count == 1 && class->imap_count == 1 &&
+	    class_pop3(class, 0)->size == class_imap(class, 0)->size)
+		pair_single(class);
 }
 
 /* One mail on each side, whose sizes may be two counts of the same. */
@@ -377,7 +460,10 @@ void match_by_header_and_size(struct uidl_match *match)
 {
 	struct class class = { .match = match, .evidence = UIDL_MATCH_HEADER };
 
-	walk_classes(&class, CLASS_SUB_SIZE, TRUE, pair_single);
+	/* Not all headers are known yet. Where servers count sizes in different
+	   ways a size of one can be that of a twin on the other by accident. */
+	if (sizes_are_equal(&class))
+		walk_classes(&class, CLASS_SUB_SIZE, TRUE, pair_single);
 }
 
 void match_by_header(struct uidl_match *match,
@@ -386,15 +472,20 @@ void match_by_header(struct uidl_match *match,
 	struct class class = { .match = match, .evidence = evidence };
 
 	learn_sizes(&class);
-	if (!class.sizes_vary) {
+	if (!match->set.skip_sizes) {
+		walk_classes(&class, CLASS_SUB_NONE, FALSE,
+			     pair_single_of_equal_size);
+	}
+	if (class.sizes.relation == SIZE_RELATION_FIXED)
 		walk_classes(&class, CLASS_SUB_SIZE, TRUE, pair_single);
+	if (class.body_sizes.relation == SIZE_RELATION_FIXED)
 		walk_classes(&class, CLASS_SUB_BODY_SIZE, TRUE, pair_single);
-	} else if (evidence == UIDL_MATCH_HEADER) {
+	/* Message-ID, Date and From are the same in the copy that a mailing
+	   list sends, so they are not enough alone */
+	if (class.sizes.relation == SIZE_RELATION_VARIES &&
+	    evidence == UIDL_MATCH_HEADER) {
 		walk_classes(&class, CLASS_SUB_NONE, FALSE,
 			     pair_single_of_similar_size);
-	} else {
-		/* Message-ID, Date and From are the same in the copy that a
-		   mailing list sends, so they are not enough alone */
 	}
 	walk_classes(&class, CLASS_SUB_NONE, FALSE, want_bodies);
 }
@@ -405,17 +496,11 @@ void match_by_header_and_body(struct uidl_match *match,
 	struct class class = { .match = match, .evidence = evidence };
 
 	learn_sizes(&class);
-	if (!class.sizes_vary) {
-		/* what was left out of the digests still has a size */
+	if (class.sizes.relation == SIZE_RELATION_FIXED) {
 		walk_classes(&class, CLASS_SUB_BODY_AND_SIZE, TRUE,
-			     pair_in_order);
+			     pair_same_text_and_size);
 	}
 	walk_classes(&class, CLASS_SUB_BODY, TRUE, pair_same_text);
-	if (evidence == UIDL_MATCH_HEADER) {
-		learn_sizes(&class);
-		walk_classes(&class, CLASS_SUB_SIZE, TRUE,
-			     pair_in_order_without_bodies);
-	}
 }
 
 /* Equal bodies alone prove nothing: many mails say just "ok".
@@ -519,6 +604,8 @@ void match_want_sized_headers(struct uidl_match *match)
 	const uoff_t *wanted;
 	unsigned int i, count, wanted_count;
 
+	if (match->set.no_top)
+		return;
 	i_array_init(&sizes, 64);
 	mails = array_get(&match->mails[MATCH_SIDE_POP3], &count);
 	for (i = 0; i < count; i++) {

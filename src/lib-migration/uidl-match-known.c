@@ -10,7 +10,7 @@
 #define FORMAT_SAMPLE_COUNT 8
 /* The same where sizes cannot contradict. */
 #define FORMAT_SAMPLE_COUNT_NO_SIZES 16
-/* A format is worth a sample if it explains this many UIDLs, or all. */
+/* A format that explains fewer UIDLs must explain all. */
 #define FORMAT_MIN_UIDLS 4
 
 struct uidl_idx {
@@ -51,7 +51,7 @@ pair_candidates(struct uidl_match *match, bool sizes_agree,
 	}
 }
 
-static unsigned int count_equal_sizes(struct uidl_match *match)
+unsigned int match_count_equal_sizes(struct uidl_match *match)
 {
 	const struct match_pair *pair;
 	unsigned int equal = 0;
@@ -62,6 +62,44 @@ static unsigned int count_equal_sizes(struct uidl_match *match)
 			equal++;
 	}
 	return equal;
+}
+
+/* --- samples of the candidates --- */
+
+static void take_sample(struct uidl_match *match, unsigned int count)
+{
+	uint32_t idx;
+
+	array_clear(&match->sample);
+	match_sample_evenly(&match->sample, array_count(&match->candidates),
+			    count);
+	array_foreach_elem(&match->sample, idx) {
+		const struct match_pair *pair =
+			array_idx(&match->candidates, idx);
+
+		match_want_pair_headers(match, pair->pop3, pair->imap);
+	}
+}
+
+static void judge_sample(struct uidl_match *match, unsigned int *confirmed_r,
+			 unsigned int *refuted_r)
+{
+	uint32_t idx;
+
+	*confirmed_r = *refuted_r = 0;
+	array_foreach_elem(&match->sample, idx) {
+		const struct match_pair *pair =
+			array_idx(&match->candidates, idx);
+
+		switch (match_confirm(match, pair->pop3, pair->imap)) {
+		case 0:
+			*refuted_r += 1;
+			break;
+		case 1:
+			*confirmed_r += 1;
+			break;
+		}
+	}
 }
 
 /* --- pairs of earlier runs --- */
@@ -105,6 +143,12 @@ find_uidl(const struct uidl_idx *uidls, unsigned int count, const char *uidl)
 	return low < count && strcmp(uidls[low].uidl, uidl) == 0 ? low : count;
 }
 
+static void known_pair(struct uidl_match *match, bool sizes_agree)
+{
+	pair_candidates(match, sizes_agree, UIDL_MATCH_KNOWN);
+	array_clear(&match->candidates);
+}
+
 void match_known(struct uidl_match *match)
 {
 	const struct match_imap_info *infos;
@@ -134,9 +178,24 @@ void match_known(struct uidl_match *match)
 	}
 	i_free(taken);
 	i_free(uidls);
-	pair_candidates(match, !match->set.skip_sizes &&
-			count_equal_sizes(match) * 2 >
-			array_count(&match->candidates), UIDL_MATCH_KNOWN);
+	if (!match->set.skip_sizes &&
+	    match_count_equal_sizes(match) * 2 > array_count(&match->candidates))
+		known_pair(match, TRUE);
+	else
+		take_sample(match, FORMAT_SAMPLE_COUNT);
+}
+
+/* Sizes say nothing here, so headers must. message-number-uidl: a server whose UIDLs are message
+   numbers gives them to other mails as soon as one is deleted. */
+void match_known_judge(struct uidl_match *match)
+{
+	unsigned int confirmed, refuted;
+
+	if (array_count(&match->candidates) == 0)
+		return;
+	judge_sample(match, &confirmed, &refuted);
+	if (refuted == 0)
+		known_pair(match, FALSE);
 }
 
 /* --- formats --- */
@@ -256,6 +315,7 @@ format_candidates(struct uidl_match *match, const struct uidl_format *format)
 	unsigned int i, count, msgids_count = 0, free_count = 0;
 	bool gmail = uidl_format_has_gmail_msgid(format);
 
+	i_zero(&pair);
 	array_clear(&match->candidates);
 	if (gmail)
 		msgids = sort_gmail_msgids(match, &msgids_count);
@@ -292,21 +352,18 @@ format_sizes_suffice(const struct uidl_format *format, unsigned int equal,
 	return (uint64_t)equal * 100 >= (uint64_t)count * 95;
 }
 
-static void
-format_take_sample(struct uidl_match *match)
+bool match_format_is_worth(unsigned int uidls, unsigned int all)
 {
-	uint32_t idx;
+	return uidls > 0 && (uidls >= FORMAT_MIN_UIDLS || uidls == all);
+}
 
-	array_clear(&match->sample);
-	match_sample_evenly(&match->sample, array_count(&match->candidates),
-			    match->tried_format_sizes_agree ?
-			    FORMAT_SAMPLE_COUNT : FORMAT_SAMPLE_COUNT_NO_SIZES);
-	array_foreach_elem(&match->sample, idx) {
-		const struct match_pair *pair =
-			array_idx(&match->candidates, idx);
-
-		match_want_pair_headers(match, pair->pop3, pair->imap);
-	}
+void match_format_try(struct uidl_match *match,
+		      const struct uidl_format *format, bool sizes_agree)
+{
+	match->tried_format = format;
+	match->tried_format_sizes_agree = sizes_agree;
+	take_sample(match, sizes_agree ? FORMAT_SAMPLE_COUNT :
+		    FORMAT_SAMPLE_COUNT_NO_SIZES);
 }
 
 bool match_format_propose(struct uidl_match *match)
@@ -318,15 +375,13 @@ bool match_format_propose(struct uidl_match *match)
 		format = &uidl_formats[match->next_format++];
 		free_count = format_candidates(match, format);
 		count = array_count(&match->candidates);
-		if (count == 0 ||
-		    (count < FORMAT_MIN_UIDLS && count != free_count))
+		if (!match_format_is_worth(count, free_count))
 			continue;
-		equal = match->set.skip_sizes ? 0 : count_equal_sizes(match);
+		equal = match->set.skip_sizes ? 0 :
+			match_count_equal_sizes(match);
 		if (!format_sizes_suffice(format, equal, count))
 			continue;
-		match->tried_format = format;
-		match->tried_format_sizes_agree = equal * 2 > count;
-		format_take_sample(match);
+		match_format_try(match, format, equal * 2 > count);
 		return TRUE;
 	}
 	return FALSE;
@@ -334,22 +389,9 @@ bool match_format_propose(struct uidl_match *match)
 
 void match_format_judge(struct uidl_match *match)
 {
-	unsigned int confirmed = 0, refuted = 0;
-	uint32_t idx;
+	unsigned int confirmed, refuted;
 
-	array_foreach_elem(&match->sample, idx) {
-		const struct match_pair *pair =
-			array_idx(&match->candidates, idx);
-
-		switch (match_confirm(match, pair->pop3, pair->imap)) {
-		case 0:
-			refuted++;
-			break;
-		case 1:
-			confirmed++;
-			break;
-		}
-	}
+	judge_sample(match, &confirmed, &refuted);
 	/* without TOP nothing can be confirmed: then equal sizes must do */
 	if (refuted > 0 ||
 	    (confirmed == 0 && !(match->set.no_top &&

@@ -24,6 +24,8 @@ struct match_mail {
 	bool body_asked:1;
 	/* no UIDL: cannot be given to anything */
 	bool unusable:1;
+	/* another mail of this side is known to have its header and size */
+	bool has_twin:1;
 };
 
 struct match_imap_info {
@@ -35,14 +37,21 @@ struct match_imap_info {
 /* A pair that is not confirmed yet. */
 struct match_pair {
 	uint32_t pop3, imap;
+	/* alignment: other mails have this size, too */
+	bool size_repeats;
 };
 ARRAY_DEFINE_TYPE(match_pair, struct match_pair);
 ARRAY_DEFINE_TYPE(match_mail, struct match_mail);
 
 enum match_phase {
 	MATCH_PHASE_KNOWN,
+	MATCH_PHASE_KNOWN_SAMPLED,
 	MATCH_PHASE_FORMAT,
 	MATCH_PHASE_FORMAT_SAMPLED,
+	MATCH_PHASE_MESSAGE_ID,
+	MATCH_PHASE_MESSAGE_ID_TRIED,
+	MATCH_PHASE_MESSAGE_ID_READ,
+	MATCH_PHASE_MESSAGE_ID_SAMPLED,
 	MATCH_PHASE_ALIGN,
 	MATCH_PHASE_ALIGN_SAMPLED,
 	MATCH_PHASE_SIZED_HEADERS,
@@ -79,6 +88,9 @@ struct uidl_match {
 	const struct uidl_format *tried_format;
 	bool tried_format_sizes_agree;
 	unsigned int align_rounds;
+	/* alignment: mails of equal size were found to be mixed */
+	bool order_is_doubtful;
+	bool is_gmail;
 
 	struct uidl_match_result result;
 };
@@ -117,10 +129,30 @@ void match_sample_evenly(ARRAY_TYPE(uint32_t) *dest, unsigned int total,
 void match_uniq(ARRAY_TYPE(uint32_t) *indexes);
 
 /* uidl-match-known.c: pairs of earlier runs and UIDL formats. */
+
+/* Pairs with a UIDL of an earlier run, or candidates and sample if they have to
+   be confirmed. */
 void match_known(struct uidl_match *match);
+void match_known_judge(struct uidl_match *match);
 /* TRUE: candidates and sample were set. FALSE: no further format fits. */
 bool match_format_propose(struct uidl_match *match);
+/* Try the candidates as those of this format, which needs a sample. */
+void match_format_try(struct uidl_match *match,
+		      const struct uidl_format *format, bool sizes_agree);
 void match_format_judge(struct uidl_match *match);
+/* How many candidates have the same size on both sides. */
+unsigned int match_count_equal_sizes(struct uidl_match *match);
+/* A format is worth a sample if it explains this many UIDLs, or all. */
+bool match_format_is_worth(unsigned int uidls, unsigned int all);
+
+/* uidl-match-message-id.c: UIDLs made of the Message-ID. */
+
+/* Ask for a few IMAP headers if the UIDLs look as if. */
+void match_message_id_try(struct uidl_match *match);
+/* Ask for all IMAP headers if these have made UIDLs that are there. */
+void match_message_id_want(struct uidl_match *match);
+/* TRUE: candidates and sample were set, for match_format_judge(). */
+bool match_message_id_propose(struct uidl_match *match);
 
 /* uidl-match-align.c: sizes and order. */
 bool match_align_propose(struct uidl_match *match);

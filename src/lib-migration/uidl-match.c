@@ -95,6 +95,8 @@ void uidl_match_add_imap(struct uidl_match *match, unsigned int mailbox,
 	info->mailbox = mailbox;
 	info->uid = uid;
 	info->gmail_msgid = gmail_msgid;
+	if (gmail_msgid != 0)
+		match->is_gmail = TRUE;
 }
 
 void uidl_match_set_known(struct uidl_match *match, const char *uidl)
@@ -123,7 +125,8 @@ void match_want_header(struct uidl_match *match, enum match_side side,
 {
 	struct match_mail *mail = match_mail_idx(match, side, idx);
 
-	if (mail->header_asked || match->set.no_top)
+	if (mail->header_asked ||
+	    (match->set.no_top && side == MATCH_SIDE_POP3))
 		return;
 	mail->header_asked = TRUE;
 	array_push_back(&match->header_requests[side], &idx);
@@ -136,7 +139,8 @@ bool match_want_body(struct uidl_match *match, enum match_side side,
 
 	if (mail->body_asked)
 		return TRUE;
-	if (match->set.no_top || match->set.max_body_bytes == 0)
+	if (match->set.no_top || match->is_gmail ||
+	    match->set.max_body_bytes == 0)
 		return FALSE;
 	if (side == MATCH_SIDE_POP3) {
 		if (mail->size > match->body_bytes_left)
@@ -152,6 +156,8 @@ bool match_want_body(struct uidl_match *match, enum match_side side,
 void match_want_pair_headers(struct uidl_match *match, uint32_t pop3,
 			     uint32_t imap)
 {
+	if (match->set.no_top)
+		return;
 	match_want_header(match, MATCH_SIDE_POP3, pop3);
 	match_want_header(match, MATCH_SIDE_IMAP, imap);
 }
@@ -219,6 +225,19 @@ void match_uniq(ARRAY_TYPE(uint32_t) *indexes)
 	array_delete(indexes, used, count - used);
 }
 
+/* RFC 1939: one to 70 characters in the range 0x21 to 0x7e. */
+static bool uidl_is_odd(const char *uidl)
+{
+	unsigned int i;
+
+	for (i = 0; uidl[i] != '\0'; i++) {
+		if ((unsigned char)uidl[i] < 0x21 ||
+		    (unsigned char)uidl[i] > 0x7e || i == 70)
+			return TRUE;
+	}
+	return FALSE;
+}
+
 static void count_odd_uidls(struct uidl_match *match)
 {
 	HASH_TABLE(const char *, void *) seen;
@@ -226,6 +245,8 @@ static void count_odd_uidls(struct uidl_match *match)
 
 	hash_table_create(&seen, default_pool, 0, str_hash, strcmp);
 	array_foreach_elem(&match->uidls, uidl) {
+		if (uidl_is_odd(uidl) && match->result.odd_uidls++ == 0)
+			match->result.first_odd_uidl = uidl;
 		if (*uidl == '\0')
 			match->result.empty_uidls++;
 		else if (hash_table_lookup(seen, uidl) != NULL)
@@ -243,15 +264,35 @@ static bool match_step(struct uidl_match *match)
 	case MATCH_PHASE_KNOWN:
 		count_odd_uidls(match);
 		match_known(match);
+		match->phase = MATCH_PHASE_KNOWN_SAMPLED;
+		return TRUE;
+	case MATCH_PHASE_KNOWN_SAMPLED:
+		match_known_judge(match);
 		match->phase = MATCH_PHASE_FORMAT;
 		return FALSE;
 	case MATCH_PHASE_FORMAT:
 		match->phase = match_format_propose(match) ?
-			MATCH_PHASE_FORMAT_SAMPLED : MATCH_PHASE_ALIGN;
+			MATCH_PHASE_FORMAT_SAMPLED : MATCH_PHASE_MESSAGE_ID;
 		return TRUE;
 	case MATCH_PHASE_FORMAT_SAMPLED:
 		match_format_judge(match);
 		match->phase = MATCH_PHASE_FORMAT;
+		return FALSE;
+	case MATCH_PHASE_MESSAGE_ID:
+		match_message_id_try(match);
+		match->phase = MATCH_PHASE_MESSAGE_ID_TRIED;
+		return TRUE;
+	case MATCH_PHASE_MESSAGE_ID_TRIED:
+		match_message_id_want(match);
+		match->phase = MATCH_PHASE_MESSAGE_ID_READ;
+		return TRUE;
+	case MATCH_PHASE_MESSAGE_ID_READ:
+		match->phase = match_message_id_propose(match) ?
+			MATCH_PHASE_MESSAGE_ID_SAMPLED : MATCH_PHASE_ALIGN;
+		return TRUE;
+	case MATCH_PHASE_MESSAGE_ID_SAMPLED:
+		match_format_judge(match);
+		match->phase = MATCH_PHASE_ALIGN;
 		return FALSE;
 	case MATCH_PHASE_ALIGN:
 		match->phase = match_align_propose(match) ?
@@ -500,8 +541,11 @@ leftover_reason(struct uidl_match *match, enum match_side side,
 				       likeness == likeness_size ?
 				       " and" : ", but");
 	}
-	return t_strdup_printf("%s %s mail has %s, which is not enough",
-			       article, other_name, likeness);
+	return t_strdup_printf("%s %s mail has %s, which is not enough%s",
+			       article, other_name, likeness,
+			       likeness == likeness_size ||
+			       (mail->body_asked && other->body_asked) ? "" :
+			       ": their texts were not compared");
 }
 
 const char *

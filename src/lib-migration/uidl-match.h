@@ -20,7 +20,8 @@ struct uidl_format;
 
 enum uidl_match_evidence {
 	UIDL_MATCH_NONE = 0,
-	/* Paired by an earlier run. */
+	/* Paired by an earlier run; confirmed on a sample where sizes do not
+	   agree. */
 	UIDL_MATCH_KNOWN,
 	/* The UIDL names the mail; format confirmed on a sample. */
 	UIDL_MATCH_FORMAT,
@@ -41,7 +42,8 @@ struct uidl_match_settings {
 	bool skip_sizes;
 	/* The POP3 server cannot give headers. */
 	bool no_top;
-	/* Most bytes of bodies to ask from the POP3 server, 0 = none. */
+	/* Most bytes of bodies to ask from the POP3 server, 0 = none. Gmail is
+	   never asked for bodies. */
 	uoff_t max_body_bytes;
 };
 
@@ -62,8 +64,11 @@ struct uidl_match_result {
 	unsigned int pairs[UIDL_MATCH_EVIDENCE_COUNT];
 	/* What was asked for. */
 	unsigned int pop3_headers, imap_headers, pop3_bodies, imap_bodies;
-	/* POP3 mails whose UIDL another one has, or that have none. */
-	unsigned int repeated_uidls, empty_uidls;
+	/* POP3 mails whose UIDL another one has, or that have none, or one that
+	   RFC 1939 does not allow (longer than 70 characters, blanks, 8-bit). */
+	unsigned int repeated_uidls, empty_uidls, odd_uidls;
+	/* the first of these, NULL if there is none; valid until deinit */
+	const char *first_odd_uidl;
 	/* The format that was confirmed, or NULL. */
 	const struct uidl_format *format;
 	unsigned int format_sample;

@@ -156,7 +156,7 @@ def test_inbox_with_leftovers_is_refused_before_it_is_written(dest):
     mails = oddmail.inbox(without=(oddmail.BIG,))
     with Pair("Courier, no UTF8", mails) as source:
         result = backup(dest, source, user, ignore=False)
-        assert result.rc != 0
+        assert result.rc == 3, result
         assert "INBOX" in result.err
         assert "migration_pop3_ignore_missing_uidls" in result.err
     assert stored(dest, user) == {}

@@ -240,6 +240,27 @@ def test_server_that_cannot_be_asked(source, dest, plain, conf, settings, rc,
     assert snapshot.of(ours) == before
 
 
+def test_location(source, dest, plain):
+    """No namespace, no plugin: the pop3c_* settings and a location."""
+    ours = dest.user(driver="mdbox")
+    theirs = source.user(ours.name)
+    mailgen.deliver(theirs, {"INBOX": with_uidls(mailgen.mails(8),
+                                                 order=lambda n: 20 - n)})
+    backup(dest, plain, ours)
+    before = snapshot.of(ours)
+    conf = dest.write_conf(f"{dest.dir}/uidl-location.conf",
+                           settings={**dest.imapc(source),
+                                     **dest.pop3c(source)})
+    assert len(rows(uidl(dest, conf, ours, "-n", "pop3c:").ok())) == 8
+    assert snapshot.of(ours) == before
+    uidl(dest, conf, ours, "pop3c:").ok()
+    assert snapshot.of(ours) == snapshot.of(theirs)
+
+    run = uidl(dest, conf, ours, "imapc:")
+    assert run.rc == 64, run
+    assert "The location imapc: is no POP3 server's" in run.err
+
+
 def test_no_pop3_server_configured(dest, plain):
     ours = dest.user(driver="sdbox")
     run = uidl(dest, plain, ours)

@@ -120,7 +120,8 @@ static int get_exit_code(const struct migration_run *run, int stock_exit_code,
 	int exit_code;
 
 	exit_code = migration_exit_code_run(stock_exit_code,
-		run->finding_counts[MIGRATION_SEVERITY_ERROR], reason_r);
+		run->finding_counts[MIGRATION_SEVERITY_ERROR],
+		run->mailbox_left_out, reason_r);
 	if (run->continue_later) {
 		*reason_r = "stopped on purpose, to be continued later";
 		return migration_exit_code_worse(exit_code, EX_TEMPFAIL);

@@ -19,6 +19,7 @@
 #include "doveadm-cmd.h"
 #include "doveadm-print.h"
 #include "doveadm-cmd-compat.h"
+#include "second-user.h"
 #include "settings-loader.h"
 #include "migration-run.h"
 #include "pop3-source.h"
@@ -33,6 +34,8 @@
 
 struct uidl_cmd_context {
 	struct doveadm_mail_cmd_context ctx;
+	/* NULL: the POP3 server is that of migration_pop3_mailbox */
+	const char *location;
 	bool dry_run;
 };
 
@@ -47,6 +50,8 @@ struct uidl_context {
 	struct uidl_cmd_context *cmd;
 	struct migration_run *run;
 	struct mail_user *user;
+	/* who has the command's location, or NULL */
+	struct mail_user *source_user;
 	const struct migration_pop3_settings *set;
 	struct uidl_gather *gather;
 	pool_t pool;
@@ -77,20 +82,32 @@ uidl_failed(struct uidl_context *uctx, struct mailbox *box, int exit_code,
  * The POP3 server
  */
 
-/* The namespace that migration_pop3_mailbox names, or if it is not set, the
-   first one with a pop3c location. */
+static struct pop3c_storage *uidl_get_pop3c(struct mail_namespace *ns)
+{
+	struct mail_storage *storage = mail_namespace_get_default_storage(ns);
+
+	return storage == NULL ||
+		strcmp(storage->name, POP3C_STORAGE_NAME) != 0 ? NULL :
+		POP3C_STORAGE(storage);
+}
+
+/* The command's location, or the namespace that migration_pop3_mailbox names,
+   or if it is not set, the first one with a pop3c location. */
 static struct pop3c_storage *uidl_find_pop3c(struct uidl_context *uctx)
 {
 	struct mail_namespace *ns = uctx->user->namespaces;
-	struct mail_storage *storage;
+	struct pop3c_storage *storage;
 
+	if (uctx->source_user != NULL) {
+		return uidl_get_pop3c(mail_namespace_find_inbox(
+			uctx->source_user->namespaces));
+	}
 	if (uctx->set->mailbox[0] != '\0')
 		ns = mail_namespace_find(ns, uctx->set->mailbox);
 	for (; ns != NULL; ns = ns->next) {
-		storage = mail_namespace_get_default_storage(ns);
-		if (storage != NULL &&
-		    strcmp(storage->name, POP3C_STORAGE_NAME) == 0)
-			return POP3C_STORAGE(storage);
+		storage = uidl_get_pop3c(ns);
+		if (storage != NULL)
+			return storage;
 		if (uctx->set->mailbox[0] != '\0')
 			break;
 	}
@@ -102,6 +119,11 @@ static int uidl_gather_begin(struct uidl_context *uctx)
 	struct uidl_gather_settings gather_set;
 	struct pop3c_storage *storage = uidl_find_pop3c(uctx);
 
+	if (storage == NULL && uctx->source_user != NULL) {
+		return uidl_failed(uctx, NULL, EX_USAGE, t_strdup_printf(
+			"The location %s is no POP3 server's: it must be "
+			"pop3c:", uctx->cmd->location));
+	}
 	if (storage == NULL) {
 		return uidl_failed(uctx, NULL, EX_CONFIG, t_strdup_printf(
 			"migration_pop3_mailbox=%s: there is no namespace with "
@@ -155,7 +177,7 @@ uidl_add_mailbox(struct uidl_context *uctx, struct mail_namespace *ns,
 		return uidl_failed(uctx, umbox->box, EX_TEMPFAIL,
 			mailbox_get_last_internal_error(umbox->box, NULL));
 	}
-	error = uidl_store_why_not(umbox->box);
+	error = uidl_store_why_not(umbox->box->storage);
 	if (error != NULL)
 		return uidl_failed(uctx, umbox->box, EX_CONFIG, error);
 	if (uidl_gather_add_opened(uctx->gather, umbox->box, &error) < 0)
@@ -405,12 +427,33 @@ static void uidl_add_section(struct uidl_context *uctx)
 	migration_run_add_section(uctx->run, "uidl", str_c(json));
 }
 
+static int uidl_source_init(struct uidl_context *uctx)
+{
+	struct doveadm_mail_cmd_context *ctx = &uctx->cmd->ctx;
+	static const char *const no_options[] = { NULL };
+	const char *error;
+	int ret;
+
+	if (uctx->cmd->location == NULL)
+		return 0;
+	ret = second_user_init(ctx->storage_service, ctx->cur_service_user,
+			       uctx->cmd->location, no_options,
+			       &uctx->source_user, &error);
+	if (ret < 0) {
+		return uidl_failed(uctx, NULL,
+			ret == -1 ? EX_TEMPFAIL : EX_CONFIG,
+			t_strdup_printf("Source %s: %s", uctx->cmd->location,
+					error));
+	}
+	return 0;
+}
+
 static int uidl_run(struct uidl_context *uctx)
 {
 	enum pop3_client_error type;
 	const char *error;
 
-	if (uidl_gather_begin(uctx) < 0 || uidl_add_mailboxes(uctx) < 0)
+	if (uidl_source_init(uctx) < 0 || uidl_gather_begin(uctx) < 0 || uidl_add_mailboxes(uctx) < 0)
 		return -1;
 	if (uidl_gather_run(uctx->gather, &error, &type) < 0) {
 		return uidl_failed(uctx, NULL, uidl_gather_exit_code(type),
@@ -451,6 +494,8 @@ uidl_run_user(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 		uidl_gather_deinit(&uctx.gather);
 	array_foreach_modifiable(&uctx.mailboxes, umbox)
 		mailbox_free(&umbox->box);
+	if (uctx.source_user != NULL)
+		mail_user_deinit(&uctx.source_user);
 	array_free(&uctx.mails);
 	pool_unref(&uctx.pool);
 	migration_settings_free(set);
@@ -493,6 +538,8 @@ DOVEADM_COMPAT_INIT(cmd_uidl_init, _ctx)
 		container_of(_ctx, struct uidl_cmd_context, ctx);
 
 	(void)doveadm_cmd_param_bool(_ctx->cctx, "dry-run", &ctx->dry_run);
+	(void)doveadm_cmd_param_str(_ctx->cctx, "source-location",
+				    &ctx->location);
 	uidl_print_headers(ctx->dry_run);
 }
 
@@ -511,9 +558,10 @@ static struct doveadm_mail_cmd_context *cmd_uidl_alloc(void)
 struct doveadm_cmd_ver2 doveadm_cmd_migration_uidl = {
 	.name = "migration uidl",
 	.mail_cmd = cmd_uidl_alloc,
-	.usage = DOVEADM_CMD_MAIL_USAGE_PREFIX "[-n|--dry-run]",
+	.usage = DOVEADM_CMD_MAIL_USAGE_PREFIX "[-n|--dry-run] [<source location>]",
 DOVEADM_CMD_PARAMS_START
 DOVEADM_CMD_MAIL_COMMON
 DOVEADM_CMD_PARAM('n', "dry-run", CMD_PARAM_BOOL, 0)
+DOVEADM_CMD_PARAM('\0', "source-location", CMD_PARAM_STR, CMD_PARAM_FLAG_POSITIONAL)
 DOVEADM_CMD_PARAMS_END
 };

@@ -90,6 +90,8 @@ migration_pop3_mail_namespaces_created(struct mail_namespace *namespaces)
 		return;
 	if (migration_pop3_find_namespace(user, muser->set, &ns, &error) < 0)
 		migration_user_fail(user, error);
+	else
+		migration_pop3_room_warn(muser);
 }
 
 static void migration_pop3_mailbox_allocated(struct mailbox *box)

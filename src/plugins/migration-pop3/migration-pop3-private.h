@@ -83,6 +83,17 @@ void migration_pop3_known_add(struct migration_pop3_user *muser,
 void migration_pop3_known_check(struct migration_pop3_user *muser,
 				struct mailbox *inbox, unsigned int mailbox);
 
+/* migration-pop3-room.c */
+
+/* Say what is lost if the user's own mailboxes cannot hold UIDLs. */
+void migration_pop3_room_warn(struct migration_pop3_user *muser);
+/* The same for the UIDLs and the order that were matched. */
+void migration_pop3_room_report(struct migration_pop3_user *muser,
+				struct mailbox *inbox);
+/* TRUE if the destination can hold this UIDL. */
+bool migration_pop3_room_fits(struct migration_pop3_user *muser,
+			      const char *uidl);
+
 /* migration-pop3-dest.c */
 
 void migration_pop3_dest_mailbox_allocated(struct mailbox *box);

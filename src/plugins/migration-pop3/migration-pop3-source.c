@@ -247,6 +247,7 @@ static void judge_leftovers(struct migration_pop3_user *muser,
 	if (!muser->inbox_refused)
 		return;
 
+	migration_run_leave_out_mailbox(migration_run_find(muser->user));
 	remedy = only_extra ? " or migration_pop3_ignore_extra_uidls=yes" : "";
 	e_error(muser->event, "Mailbox %s is left out of this run: %u of %u "
 		"POP3 mails have no IMAP mail (the first has UIDL %s: %s). The "
@@ -285,6 +286,8 @@ ask_pop3(struct migration_pop3_user *muser, struct mailbox *inbox)
 	muser->state = MIGRATION_POP3_STATE_MATCHED;
 	judge_leftovers(muser, inbox);
 	migration_pop3_known_check(muser, inbox, 0);
+	if (!muser->inbox_refused)
+		migration_pop3_room_report(muser, inbox);
 }
 
 /* Returns 0, or -1 and the storage's error. */
@@ -464,7 +467,8 @@ source_get_special(struct mail *mail, enum mail_fetch_field field,
 	if (found == NULL)
 		*value_r = "";
 	else if (field == MAIL_FETCH_UIDL_BACKEND)
-		*value_r = found->uidl;
+		*value_r = migration_pop3_room_fits(muser, found->uidl) ?
+			found->uidl : "";
 	else if (found->order == 0)
 		*value_r = "";
 	else

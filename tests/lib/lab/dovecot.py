@@ -211,14 +211,16 @@ class Dovecot:
         """What a person inside the lab types to run this doveadm."""
         return self._program("doveadm", "-c", self.conf, *args)
 
-    def start_doveadm(self, *args, o=None, conf=None, **popen):
+    def start_doveadm(self, *args, o=None, conf=None, environment=None,
+                      **popen):
         """The same as a running process, for tests that kill it."""
         words = ["-c", conf or self.conf]
         for key, value in (o or {}).items():
             words += ["-o", f"{key}={_value(value)}"]
         return subprocess.Popen(
             self._program("/usr/bin/doveadm", *words, *map(str, args)),
-            stdin=subprocess.DEVNULL, env=_clean_environment(), **popen)
+            stdin=subprocess.DEVNULL,
+            env={**_clean_environment(), **(environment or {})}, **popen)
 
     def doveconf(self, *args, conf=None):
         return self.run("/usr/bin/doveconf", "-c", conf or self.conf, *args)
