@@ -14,20 +14,25 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static long steps_left = -1;
-static const char *folder;
+static long steps_left;
+static char folder[PATH_MAX];
+
+/* Dovecot's programs clean their environment */
+__attribute__((constructor)) static void begin(void)
+{
+	const char *step_str = getenv("STEPKILL_STEP");
+	const char *path = getenv("STEPKILL_FOLDER");
+
+	if (step_str != NULL && path != NULL) {
+		steps_left = atol(step_str);
+		snprintf(folder, sizeof(folder), "%s", path);
+	}
+}
 
 static void step(const char *path)
 {
-	if (folder == NULL) {
-		const char *step_str = getenv("STEPKILL_STEP");
-
-		folder = getenv("STEPKILL_FOLDER");
-		if (folder == NULL || step_str == NULL)
-			return;
-		steps_left = atol(step_str);
-	}
-	if (strncmp(path, folder, strlen(folder)) == 0 && --steps_left == 0)
+	if (*folder != '\0' && strncmp(path, folder, strlen(folder)) == 0 &&
+	    --steps_left == 0)
 		kill(getpid(), SIGKILL);
 }
 
