@@ -14,6 +14,7 @@ static const char *const counter_names[] = {
 	[MIGRATION_COUNTER_MAILS_FETCHED] = "mails_fetched",
 	[MIGRATION_COUNTER_MAILS_SAVED] = "mails_saved",
 	[MIGRATION_COUNTER_MAILS_SKIPPED] = "mails_skipped",
+	[MIGRATION_COUNTER_MAILS_COPIED] = "mails_copied",
 	[MIGRATION_COUNTER_MAILS_EXPUNGED] = "mails_expunged",
 	[MIGRATION_COUNTER_MAILBOXES_DELETED] = "mailboxes_deleted",
 	[MIGRATION_COUNTER_BYTES_FETCHED] = "bytes_fetched",

@@ -37,6 +37,9 @@ enum migration_counter {
 	MIGRATION_COUNTER_MAILS_SAVED,
 	/* mails that the destination had already */
 	MIGRATION_COUNTER_MAILS_SKIPPED,
+	/* mails that were saved with the text of another mail of the
+	   destination, not the source's */
+	MIGRATION_COUNTER_MAILS_COPIED,
 	/* mails and mailboxes deleted at the destination */
 	MIGRATION_COUNTER_MAILS_EXPUNGED,
 	MIGRATION_COUNTER_MAILBOXES_DELETED,

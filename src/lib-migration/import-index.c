@@ -45,13 +45,14 @@ struct import_index {
 	pool_t keyword_pool;
 
 	unsigned int paired_count;
-	bool guids_sorted, keys_known;
+	bool reusable, guids_sorted, keys_known;
 };
 
-struct import_index *import_index_init(void)
+struct import_index *import_index_init(bool reusable)
 {
 	struct import_index *index = i_new(struct import_index, 1);
 
+	index->reusable = reusable;
 	i_array_init(&index->entries, 128);
 	i_array_init(&index->digests, 8);
 	i_array_init(&index->by_guid, 128);
@@ -336,8 +337,10 @@ import_index_take(struct import_index *index, struct import_entry *entry,
 		  uint32_t *uid_r)
 {
 	i_assert(!entry->paired);
-	entry->paired = TRUE;
-	index->paired_count++;
+	if (!index->reusable) {
+		entry->paired = TRUE;
+		index->paired_count++;
+	}
 	*uid_r = entry->uid;
 	return 1;
 }

@@ -30,7 +30,9 @@ struct import_question {
 	uint32_t dest_uid;
 };
 
-struct import_index *import_index_init(void);
+/* With reusable a mail is never taken: it is the partner of any number of
+   mails. */
+struct import_index *import_index_init(bool reusable);
 void import_index_deinit(struct import_index **index);
 
 /* Adds a mail; UIDs must ascend. identity has the GUID, or nothing if it

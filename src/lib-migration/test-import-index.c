@@ -114,7 +114,7 @@ START_TEST(test_pair)
 {
 	const char *const *dest = t_strsplit_spaces(tests[_i].dest, " ");
 	const char *const *src = t_strsplit_spaces(tests[_i].src, " ");
-	struct import_index *index = import_index_init();
+	struct import_index *index = import_index_init(FALSE);
 	struct import_question question;
 	struct import_identity id;
 	string_t *partners = t_str_new(64), *asked = t_str_new(64);
@@ -198,7 +198,7 @@ START_TEST(test_twins)
 {
 	const char *const *dest = t_strsplit(twins[_i].dest, " ");
 	const char *const *src = t_strsplit(twins[_i].src, " ");
-	struct import_index *index = import_index_init();
+	struct import_index *index = import_index_init(FALSE);
 	struct import_question question;
 	struct import_identity id;
 	string_t *partners = t_str_new(64);
@@ -233,7 +233,7 @@ START_TEST(test_keywords)
 	static const char *const many[] = { "a", "B", NULL };
 	static const char *const same[] = { "b", "A", NULL };
 	static const char *const one[] = { "c", NULL };
-	struct import_index *index = import_index_init();
+	struct import_index *index = import_index_init(FALSE);
 	uint64_t set = import_index_keywords(index, many);
 
 	ck_assert_uint_eq(import_index_keywords(index, NULL), 0);
@@ -245,7 +245,7 @@ END_TEST
 
 START_TEST(test_unpaired)
 {
-	struct import_index *index = import_index_init();
+	struct import_index *index = import_index_init(FALSE);
 	struct import_question question;
 	ARRAY_TYPE(seq_range) uids;
 	struct import_identity id;
@@ -275,7 +275,7 @@ END_TEST
 START_TEST(test_many)
 {
 	const unsigned int count = 20000;
-	struct import_index *index = import_index_init();
+	struct import_index *index = import_index_init(FALSE);
 	struct import_question question;
 	struct import_identity id;
 	const char *reason;

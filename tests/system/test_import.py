@@ -318,16 +318,29 @@ def test_empty_mailbox_takes_the_uidvalidity(server, driver):
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_emptied_mailbox_keeps_its_uidvalidity(server, driver):
-    """Clients know its UIDs. They must not come to mean other mails."""
+def test_emptied_mailbox_takes_the_uidvalidity(server, driver):
+    """Clients know other mails by its UIDs, and forget them all when the
+    UIDVALIDITY is another one."""
     theirs, ours = server.user(driver="maildir"), server.user(driver=driver)
     mailgen.append(ours, "INBOX", mailgen.mails(3, seed="gone"))
     server.doveadm("expunge", "-u", ours.name, "mailbox", "INBOX", "all").ok()
-    uidvalidity = snapshot.of(ours).mailboxes["INBOX"].uidvalidity
+    assert snapshot.of(ours).mailboxes["INBOX"].uidvalidity != 12345
     mailgen.deliver(theirs, {"INBOX": at_uids([2, 3])}, uidvalidity=12345)
     run_import(ours, location(theirs)).ok()
+    assert (snapshot.of(ours).mailboxes["INBOX"] ==
+            snapshot.of(theirs).mailboxes["INBOX"])
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_emptied_mailbox_with_the_same_uidvalidity(server, driver):
+    """Then the UIDs that it gave away stay taken."""
+    theirs, ours = server.user(driver="maildir"), server.user(driver=driver)
+    mailgen.deliver(theirs, {"INBOX": at_uids([2, 3])}, uidvalidity=12345)
+    run_import(ours, location(theirs)).ok()
+    server.doveadm("expunge", "-u", ours.name, "mailbox", "INBOX", "all").ok()
+    run_import(ours, location(theirs)).ok()
     box = snapshot.of(ours).mailboxes["INBOX"]
-    assert (box.uidvalidity, list(box.mails)) == (uidvalidity, [4, 5])
+    assert (box.uidvalidity, list(box.mails)) == (12345, [4, 5])
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
@@ -346,9 +359,9 @@ def test_uidnext_is_kept(server, driver):
 
 # -- several users
 
-def users_with_old_mail(server, count=3):
+def users_with_old_mail(server, names=(None, None, None)):
     """Users whose old Maildir lies in their home, as ~/old."""
-    users = [server.user() for _ in range(count)]
+    users = [server.user(name) for name in names]
     for number, user in enumerate(users):
         mailgen.deliver(dataclasses.replace(user, driver="maildir"),
                         {"INBOX": old_mail(number)})
@@ -376,6 +389,37 @@ def test_each_user_gets_his_own_mail(server):
         for number, user in enumerate(users):
             assert (f"{4 + number} saved" in result.err) is expected
             assert texts_of(user) == digests(old_mail(number))
+
+
+@pytest.mark.parametrize("how", ("-A", "mask"))
+@pytest.mark.parametrize("place", ("maildir:~/old", "%u", "%h"))
+def test_all_users_get_their_own_mail(version, how, place):
+    """His own source, by his home or his name, whatever names them."""
+    server = Dovecot(version, plugins=["migration_import"], driver="sdbox",
+                     one_users_file=True)
+    names = [f"{name}@example.org" for name in ("ann", "bob", "cy")]
+    users = users_with_old_mail(server, names)
+    if place == "%u":
+        place = f"maildir:{os.path.dirname(users[0].home)}/%u/old"
+    elif place == "%h":
+        place = "maildir:%h/old"
+    if version == "2.4":
+        place = place.replace("%u", "%{user}").replace("%h", "%{home}")
+    words = ["-A"] if how == "-A" else ["-u", "*@example.org"]
+    with server:
+        for _ in range(2):
+            server.doveadm("import", *words, place, "", "all").ok()
+            for number, user in enumerate(users):
+                assert texts_of(user) == digests(old_mail(number))
+                assert owner_of_all(user) == {places.MAIL_UID}
+        assert " Panic: " not in server.log()
+
+
+def owner_of_all(user):
+    """What Dovecot has written for the user must be his."""
+    return {os.lstat(f"{folder}/{name}").st_uid
+            for folder, _, names in os.walk(user.mail_path)
+            for name in names}
 
 
 def test_one_source_for_each_user_with_U(server):

@@ -2,6 +2,7 @@
 """Every form of Dovecot's import guide, each run twice: from another user, a
 path, a remote server; into the root and a parent; with queries."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -265,14 +266,43 @@ def test_quota(quota):
     assert snapshot.of(ours) == before
 
 
-def test_names_that_become_one(version, server):
-    """"x.y" becomes "x_y" where the dot is the separator."""
-    theirs = server.user(driver="sdbox")
-    for name in ("x.y", "x_y"):
-        mailgen.append(theirs, name, mailgen.mails(2, seed=name), create=True)
+@pytest.fixture(scope="module")
+def dots(version):
+    """A destination whose separator is the dot."""
     with Dovecot(version, driver="maildir", separator=".",
-                 plugins=["migration_import"]) as dest:
-        ours = dest.user()
-        result = run_import(ours, location(theirs)).ok()
+                 plugins=["migration_import"]) as dovecot:
+        yield dovecot
+        assert " Panic: " not in dovecot.log()
+
+
+@pytest.mark.parametrize("parent", ("", "Recovered"))
+@pytest.mark.parametrize("only", ((), ("mailbox", "x.y")))
+def test_names_that_become_one(server, dots, parent, only):
+    """"x.y" becomes "x_y" where the dot is the separator: it gets a name of
+    its own, the same one in each run and for whatever part is imported."""
+    theirs, ours = server.user(driver="sdbox"), dots.user()
+    for name in ("x.y", "x_y", "x.y/z"):
+        mailgen.append(theirs, name, mailgen.mails(2, seed=name), create=True)
+    path = f"{ours.home}/report.json"
+    options = dots.plugin_options({"migration_report_path": path})
+    prefix = f"{parent}/" if parent else ""
+
+    if only:
+        result = run_import(ours, location(theirs), parent, query=only,
+                            words=["-s"], o=options).ok()
         assert "names-collide" in result.err
-        assert snapshot.of(ours).mailboxes["x_y"].mails.keys() == {1, 2, 3, 4}
+        assert report_counts(path) == (2, 0)
+    result = run_import(ours, location(theirs), parent, words=["-s"],
+                        o=options).ok()
+    assert "names-collide" in result.err
+    assert report_counts(path) == ((4, 2) if only else (6, 0))
+    run_import(ours, location(theirs), parent, words=["-s"], o=options).ok()
+    assert report_counts(path) == (0, 6)
+
+    before, after = snapshot.of(theirs), snapshot.of(ours)
+    apart = f"{prefix}x_y_{hashlib.sha1(b'x.y').hexdigest()[:8]}"
+    for name, new_name in (("x.y", apart), ("x_y", f"{prefix}x_y"),
+                           ("x.y/z", f"{prefix}x_y/z")):
+        assert after.mailboxes[new_name] == before.mailboxes[name]
+    assert set(after.subscriptions) == {apart, f"{prefix}x_y",
+                                        f"{prefix}x_y/z"}

@@ -5,6 +5,9 @@
 #include "mail-storage-private.h"
 #include "mail-storage-hooks.h"
 #include "doveadm-mail.h"
+#include "doveadm-cmd.h"
+#include "import-source-user.h"
+#include "migration-user.h"
 #include "doveadm-import-source.h"
 
 #include <unistd.h>
@@ -19,12 +22,32 @@ struct doveadm_import_cmd {
 static MODULE_CONTEXT_DEFINE_INIT(doveadm_import_source_module,
 				  &doveadm_mail_cmd_module_register);
 
-/* The effective uid of the user who is being imported into. */
+static const char *const no_options[] = { NULL };
+
+/* The import that is running, and the effective uid of the user who is being
+   imported into. */
+static struct doveadm_mail_cmd_context *import_ctx;
 static uid_t import_euid;
+
+static void doveadm_import_expand(struct mail_user *user)
+{
+	const char *location, *const *options, *error;
+
+	if (!doveadm_cmd_param_str(import_ctx->cctx, "source-location",
+				   &location))
+		return;
+	if (!doveadm_cmd_param_array(import_ctx->cctx, "source-option",
+				     &options))
+		options = no_options;
+	if (import_source_user_expand(user, location, options, &error) < 0)
+		migration_user_fail(user, error);
+}
 
 /* The source's user has been looked up; nothing is written yet. */
 static void doveadm_import_mail_user_created(struct mail_user *user)
 {
+	if (!user->autocreated)
+		doveadm_import_expand(user);
 	if (geteuid() == import_euid)
 		return;
 	e_debug(user->event, "Import: back to effective uid %s, "
@@ -45,6 +68,7 @@ static int doveadm_import_run(struct doveadm_mail_cmd_context *ctx,
 
 	/* internal hooks need no word in mail_plugins */
 	mail_storage_hooks_add_internal(&doveadm_import_mail_storage_hooks);
+	import_ctx = ctx;
 	import_euid = geteuid();
 	ret = icmd->module_ctx.super.run(ctx, user);
 	mail_storage_hooks_remove_internal(&doveadm_import_mail_storage_hooks);

@@ -8,6 +8,7 @@
 #include "doveadm-auth-test.h"
 #include "doveadm-import-source.h"
 #include "doveadm-migration-run.h"
+#include "doveadm-plan.h"
 #include "doveadm-uidl.h"
 #include "doveadm-verify.h"
 #include "run-stop.h"
@@ -32,6 +33,7 @@ void doveadm_migration_plugin_init(struct module *module ATTR_UNUSED)
 	run_stop_init();
 	save_check_init();
 	doveadm_cmd_register_ver2(&doveadm_cmd_migration_auth_test);
+	doveadm_cmd_register_ver2(&doveadm_cmd_migration_plan);
 	doveadm_cmd_register_ver2(&doveadm_cmd_migration_verify);
 	doveadm_cmd_register_ver2(&doveadm_cmd_migration_uidl);
 	next_hook_doveadm_mail_init = hook_doveadm_mail_init;

@@ -9,8 +9,10 @@
 #include "mail-storage-private.h"
 #include "dbox-repair.h"
 #include "migration-run.h"
-#include "import-index.h"
 #include "import-evidence.h"
+#include "import-journal.h"
+#include "import-local.h"
+#include "import-lookup.h"
 #include "import-target.h"
 
 /* Shows in logs as the reason of our transactions. */
@@ -24,13 +26,11 @@ struct import_target {
 
 	/* our own handle of the destination */
 	struct mailbox *box;
-	/* reads the mails that were there before, and changes their flags;
-	   NULL while it is not needed */
-	struct mailbox_transaction_context *read_trans;
-	struct mail *dest_mail;
-	struct import_index *index;
+	/* the mails that were there before; NULL if they do not count */
+	struct import_lookup *lookup;
 
 	struct mailbox_transaction_context *save_trans;
+	struct import_journal *journal;
 	/* UIDs in the source of the mails in it */
 	ARRAY_TYPE(uint32_t) saved_uids;
 	bool save_has_uidl;
@@ -80,152 +80,34 @@ static bool is_mbox(const struct mailbox *box)
 
 /* -- what the destination has already */
 
-static void import_target_begin_reading(struct import_target *target)
-{
-	if (target->read_trans != NULL)
-		return;
-	target->read_trans = mailbox_transaction_begin(target->box, 0,
-						       IMPORT_TARGET_REASON);
-	target->dest_mail = mail_alloc(target->read_trans, 0, NULL);
-}
-
 static int import_target_end_reading(struct import_target *target)
 {
-	if (target->read_trans == NULL)
-		return 0;
-	mail_free(&target->dest_mail);
-	return mailbox_transaction_commit(&target->read_trans);
-}
-
-/* FALSE: the mail is gone */
-static bool import_target_set_mail(struct import_target *target, uint32_t uid)
-{
-	import_target_begin_reading(target);
-	return mail_set_uid(target->dest_mail, uid);
-}
-
-static void
-import_target_set_flags(struct import_target *target, struct mail *mail,
-			struct import_identity *identity)
-{
-	identity->flags = mail_get_flags(mail);
-	identity->keywords = import_index_keywords(target->index,
-						   mail_get_keywords(mail));
-}
-
-static int
-import_target_search(struct import_target *target,
-		     const ARRAY_TYPE(seq_range) *uids,
-		     enum mail_fetch_field wanted_fields,
-		     struct mailbox_header_lookup_ctx *headers,
-		     enum import_evidence evidence)
-{
-	struct mail_search_args *args = mail_search_build_init();
-	struct mail_search_context *ctx;
-	struct mail_search_arg *arg;
-	struct import_identity identity;
-	struct mail *mail;
-
-	if (uids == NULL)
-		mail_search_build_add_all(args);
-	else {
-		arg = mail_search_build_add(args, SEARCH_UIDSET);
-		p_array_init(&arg->value.seqset, args->pool,
-			     array_count(uids));
-		array_append_array(&arg->value.seqset, uids);
-	}
-	import_target_begin_reading(target);
-	ctx = mailbox_search_init(target->read_trans, args, NULL,
-				  wanted_fields, headers);
-	mail_search_args_unref(&args);
-
-	while (mailbox_search_next(ctx, &mail)) {
-		i_zero(&identity);
-		import_evidence_read(mail, evidence, &identity);
-		if ((evidence & IMPORT_EVIDENCE_KEY) != 0)
-			import_target_set_flags(target, mail, &identity);
-		if (uids == NULL)
-			import_index_add(target->index, mail->uid, &identity);
-		else
-			import_index_set(target->index, mail->uid, &identity);
-	}
-	return mailbox_search_deinit(&ctx);
-}
-
-static int import_target_read_guids(struct import_target *target)
-{
-	if (target->set.duplicates == IMPORT_DUPLICATES_IMPORT)
-		return 0;
-	return import_target_search(target, NULL, MAIL_FETCH_GUID, NULL,
-				    IMPORT_EVIDENCE_GUID);
-}
-
-static int import_target_read_keys(struct import_target *target,
-				   enum import_evidence evidence)
-{
-	struct mailbox_header_lookup_ctx *headers;
-	ARRAY_TYPE(seq_range) uids;
-	int ret;
-
-	i_array_init(&uids, 128);
-	import_index_get_unpaired(target->index, &uids);
-	headers = mailbox_header_lookup_init(target->box,
-					     import_evidence_key_headers);
-	ret = import_target_search(target, &uids, 0, headers, evidence);
-	mailbox_header_lookup_unref(&headers);
-	import_index_set_finished(target->index);
-	array_free(&uids);
-	return ret;
-}
-
-static void import_target_read_one(struct import_target *target, uint32_t uid,
-				   enum import_evidence evidence)
-{
-	struct import_identity identity;
-
-	i_zero(&identity);
-	if (import_target_set_mail(target, uid))
-		import_evidence_read(target->dest_mail, evidence, &identity);
-	else
-		identity.unreadable = evidence;
-	import_index_set(target->index, uid, &identity);
+	return target->lookup == NULL ? 0 :
+		import_lookup_end_reading(target->lookup);
 }
 
 /* Finds the destination's mail that the source's mail is: 1, 0 if there is
    none, -1 if the destination cannot be read. */
 static int
 import_target_find(struct import_target *target, struct mail *mail,
-		   uint32_t *dest_uid_r, const char **reason_r)
+		   struct mail **dest_mail_r, const char **reason_r)
 {
 	struct import_identity identity;
-	struct import_question question;
+	uint32_t uid;
 	int ret;
 
-	if (target->set.duplicates == IMPORT_DUPLICATES_IMPORT) {
+	*dest_mail_r = NULL;
+	if (target->lookup == NULL) {
 		*reason_r = "not looked for";
 		return 0;
 	}
 	i_zero(&identity);
-	import_target_set_flags(target, mail, &identity);
-	while ((ret = import_index_pair(target->index, &identity, dest_uid_r,
-					&question, reason_r)) < 0) {
-		switch (question.need) {
-		case IMPORT_NEED_SOURCE:
-			import_evidence_read(mail, question.evidence,
-					     &identity);
-			break;
-		case IMPORT_NEED_DEST:
-			import_target_read_one(target, question.dest_uid,
-					       question.evidence);
-			break;
-		case IMPORT_NEED_ALL_DEST:
-			if (import_target_read_keys(target,
-						    question.evidence) < 0)
-				return -1;
-			break;
-		}
-	}
-	return ret;
+	ret = import_lookup_find(target->lookup, mail, FALSE, &identity,
+				 &uid, reason_r);
+	if (ret <= 0)
+		return ret;
+	*dest_mail_r = import_lookup_get_mail(target->lookup, uid);
+	return *dest_mail_r != NULL ? 1 : 0;
 }
 
 /* -- saving */
@@ -287,8 +169,10 @@ static int import_target_commit(struct import_target *target)
 	}
 	dbox_repair_failed_save(target->save_trans);
 
+	import_journal_begin_commit(target->journal);
 	ret = mailbox_transaction_commit_get_changes(&target->save_trans,
 						     &changes);
+	import_journal_end_commit(target->journal);
 	if (ret == 0) {
 		e_debug(target->box->event, "Import: %u mails committed",
 			array_count(&target->saved_uids));
@@ -338,12 +222,20 @@ import_target_open_mail(struct import_target *target, struct mail *mail)
 	return -1;
 }
 
-static void import_target_set_new_guid(struct mail_save_context *ctx)
+static void
+import_target_set_guid(struct mail_save_context *ctx, struct mail *mail)
 {
+	const char *value;
 	guid_128_t guid;
 
-	guid_128_generate(guid);
-	mailbox_save_set_guid(ctx, guid_128_to_string(guid));
+	if (import_evidence_has_guid(mail) &&
+	    mail_get_special(mail, MAIL_FETCH_GUID, &value) == 0 &&
+	    *value != '\0') {
+		mailbox_save_set_guid(ctx, value);
+	} else {
+		guid_128_generate(guid);
+		mailbox_save_set_guid(ctx, guid_128_to_string(guid));
+	}
 }
 
 /* What stock's import does not carry over. It does flags, keywords, received
@@ -356,8 +248,7 @@ import_target_set_metadata(struct import_target *target,
 	unsigned int order;
 	time_t save_date;
 
-	if (!import_evidence_has_guid(mail))
-		import_target_set_new_guid(ctx);
+	import_target_set_guid(ctx, mail);
 	/* 0 is a date that stands in for an unknown one */
 	if (mail_get_save_date(mail, &save_date) > 0)
 		mailbox_save_set_save_date(ctx, save_date);
@@ -387,14 +278,57 @@ static void import_target_cache_guid(struct mail *mail, struct mail *dest_mail)
 	}
 }
 
+/* What mailbox_copy() would take from the mail that it copies. */
+static int
+import_target_set_copied_metadata(struct mail_save_context *ctx,
+				  struct mail *mail)
+{
+	const char *value;
+	time_t date;
+
+	if (mail_get_received_date(mail, &date) < 0 ||
+	    mail_get_special(mail, MAIL_FETCH_FROM_ENVELOPE, &value) < 0)
+		return -1;
+	mailbox_save_set_received_date(ctx, date, 0);
+	if (*value != '\0')
+		mailbox_save_set_from_envelope(ctx, value);
+	return 0;
+}
+
+/* The mail to take the text from: the source's, or one that the account has
+   already. */
+static struct mail *
+import_target_choose_text(struct import_target *target, struct mail *mail)
+{
+	struct import_identity identity;
+	const char *reason;
+	struct mail *local_mail;
+
+	if (target->set.local == NULL)
+		return mail;
+	i_zero(&identity);
+	local_mail = import_local_find(target->set.local, target->box, mail,
+				       &identity, &reason);
+	if (local_mail == NULL) {
+		e_debug(target->box->event, "Import of UID %u: no other "
+			"mailbox has it: %s", mail->uid, reason);
+		return mail;
+	}
+	e_debug(target->box->event, "Import of UID %u: copied from %s UID %u "
+		"(%s)", mail->uid, local_mail->box->vname, local_mail->uid,
+		reason);
+	return local_mail;
+}
+
 static int
 import_target_copy(struct import_target *target, struct mail *mail,
 		   bool keep_uid)
 {
+	struct mail *dest_mail, *text = import_target_choose_text(target, mail);
 	struct mail_save_context *ctx;
-	struct mail *dest_mail;
+	const char *guid;
 
-	if (import_target_open_mail(target, mail) < 0 ||
+	if (import_target_open_mail(target, text) < 0 ||
 	    import_target_begin_save(target) < 0)
 		return -1;
 	ctx = mailbox_save_alloc(target->save_trans);
@@ -402,9 +336,20 @@ import_target_copy(struct import_target *target, struct mail *mail,
 	import_target_set_metadata(target, ctx, mail);
 	if (keep_uid)
 		mailbox_save_set_uid(ctx, mail->uid);
-	dest_mail = ctx->dest_mail;
-	if (mailbox_copy(&ctx, mail) < 0)
+	if (text != mail &&
+	    import_target_set_copied_metadata(ctx, mail) < 0) {
+		mailbox_save_cancel(&ctx);
 		return -1;
+	}
+	dest_mail = ctx->dest_mail;
+	guid = t_strdup(ctx->data.guid);
+	if (mailbox_copy(&ctx, text) < 0)
+		return -1;
+	import_journal_note(target->journal, dest_mail, guid);
+	if (text != mail) {
+		migration_run_count(target_run(target),
+				    MIGRATION_COUNTER_MAILS_COPIED, 1);
+	}
 	if (mailbox_is_sdbox(target->box))
 		import_target_cache_guid(mail, dest_mail);
 	return 0;
@@ -489,20 +434,19 @@ import_target_get_flags(struct mail *mail, struct import_flags *flags_r)
 
 static void
 import_target_change_flags(struct import_target *target,
+			   struct mail *dest_mail,
 			   const struct import_flags_change *change)
 {
 	struct mail_keywords *keywords;
 
 	if (change->add != 0)
-		mail_update_flags(target->dest_mail, MODIFY_ADD, change->add);
-	if (change->remove != 0) {
-		mail_update_flags(target->dest_mail, MODIFY_REMOVE,
-				  change->remove);
-	}
+		mail_update_flags(dest_mail, MODIFY_ADD, change->add);
+	if (change->remove != 0)
+		mail_update_flags(dest_mail, MODIFY_REMOVE, change->remove);
 	if (change->add_keywords != NULL) {
 		keywords = mailbox_keywords_create_valid(target->box,
 							 change->add_keywords);
-		mail_update_keywords(target->dest_mail, MODIFY_ADD, keywords);
+		mail_update_keywords(dest_mail, MODIFY_ADD, keywords);
 		mailbox_keywords_unref(&keywords);
 	}
 	target->flags_changed = TRUE;
@@ -514,34 +458,33 @@ int import_target_add(struct import_target *target, struct mail *mail)
 	struct import_flags src, dest;
 	struct import_flags_change change;
 	const char *reason, *match_reason;
-	uint32_t dest_uid = 0;
+	struct mail *dest_mail;
 	int ret;
 
-	ret = import_target_find(target, mail, &dest_uid, &match_reason);
+	ret = import_target_find(target, mail, &dest_mail, &match_reason);
 	if (ret < 0)
 		return import_target_fail(target);
-	if (ret > 0 && !import_target_set_mail(target, dest_uid))
-		ret = 0;
 
 	import_target_get_flags(mail, &src);
-	if (ret > 0)
-		import_target_get_flags(target->dest_mail, &dest);
-	if (seq_range_exists(&target->repaired_uids, dest_uid))
-		policy = IMPORT_DUPLICATES_MERGE_FLAGS;
-	switch (import_decide(policy, &src, ret > 0 ? &dest : NULL,
+	if (dest_mail != NULL) {
+		import_target_get_flags(dest_mail, &dest);
+		if (seq_range_exists(&target->repaired_uids, dest_mail->uid))
+			policy = IMPORT_DUPLICATES_MERGE_FLAGS;
+	}
+	switch (import_decide(policy, &src, dest_mail != NULL ? &dest : NULL,
 			      &change, &reason)) {
 	case IMPORT_ACTION_SAVE:
 		e_debug(target->box->event, "Import of UID %u: saving: %s (%s)",
 			mail->uid, reason, match_reason);
 		return import_target_take(target, mail);
 	case IMPORT_ACTION_MERGE_FLAGS:
-		import_target_change_flags(target, &change);
+		import_target_change_flags(target, dest_mail, &change);
 		break;
 	case IMPORT_ACTION_SKIP:
 		break;
 	}
 	e_debug(target->box->event, "Import of UID %u: left out: %s "
-		"(UID %u, %s)", mail->uid, reason, dest_uid, match_reason);
+		"(UID %u, %s)", mail->uid, reason, dest_mail->uid, match_reason);
 	migration_run_count(target_run(target),
 			    MIGRATION_COUNTER_MAILS_SKIPPED, 1);
 	return 0;
@@ -588,7 +531,10 @@ static int import_target_open(struct import_target *target)
 	    import_target_repair_sdbox(target) < 0)
 		return -1;
 	import_target_init_uids(target);
-	return import_target_read_guids(target);
+	if (target->set.duplicates == IMPORT_DUPLICATES_IMPORT)
+		return 0;
+	target->lookup = import_lookup_init(target->box, FALSE);
+	return target->lookup == NULL ? -1 : 0;
 }
 
 int import_target_init(struct mailbox_transaction_context *t,
@@ -603,12 +549,14 @@ int import_target_init(struct mailbox_transaction_context *t,
 	target->set = *set;
 	target->source_box = source_box;
 	target->trans_flags = t->flags;
-	target->index = import_index_init();
 	i_array_init(&target->saved_uids, 128);
 	i_array_init(&target->deferred_uids, 8);
 	i_array_init(&target->repaired_uids, 8);
 	target->box = mailbox_alloc(t->box->list, t->box->vname,
 				    t->box->flags & MAILBOX_FLAG_IGNORE_ACLS);
+	target->journal = import_journal_init(target->box);
+	if (set->local != NULL)
+		import_local_forget(set->local, target->box);
 	if (import_target_open(target) < 0) {
 		import_target_abort(&target);
 		return -1;
@@ -662,12 +610,12 @@ static void import_target_free(struct import_target *target)
 {
 	if (target->save_trans != NULL)
 		mailbox_transaction_rollback(&target->save_trans);
-	if (target->dest_mail != NULL)
-		mail_free(&target->dest_mail);
-	if (target->read_trans != NULL)
-		mailbox_transaction_rollback(&target->read_trans);
+	if (target->lookup != NULL)
+		import_lookup_deinit(&target->lookup);
+	if (target->set.local != NULL)
+		import_local_forget(target->set.local, target->box);
+	import_journal_deinit(&target->journal);
 	mailbox_free(&target->box);
-	import_index_deinit(&target->index);
 	array_free(&target->saved_uids);
 	array_free(&target->deferred_uids);
 	array_free(&target->repaired_uids);
@@ -705,20 +653,14 @@ void import_target_abort(struct import_target **_target)
 	import_target_free(target);
 }
 
-/* TRUE if every mail that the source has can be saved into the mailbox with
-   its UID. */
-static bool uids_fit(struct mailbox *dest_box, struct mailbox *source_box)
+static bool
+is_empty(struct mailbox *dest_box, struct mailbox *source_box)
 {
 	struct mailbox_status status;
-	uint32_t first_uid;
 
-	mailbox_get_open_status(dest_box, STATUS_MESSAGES | STATUS_UIDNEXT,
-				&status);
-	if (status.messages > 0 ||
-	    mail_index_view_get_messages_count(source_box->view) == 0)
-		return FALSE;
-	mail_index_lookup_uid(source_box->view, 1, &first_uid);
-	return first_uid >= status.uidnext;
+	mailbox_get_open_status(dest_box, STATUS_MESSAGES, &status);
+	return status.messages == 0 &&
+		mail_index_view_get_messages_count(source_box->view) > 0;
 }
 
 int import_target_adopt_uidvalidity(struct mailbox *dest_box,
@@ -738,7 +680,7 @@ int import_target_adopt_uidvalidity(struct mailbox *dest_box,
 	box = mailbox_alloc(dest_box->list, dest_box->vname,
 			    dest_box->flags & MAILBOX_FLAG_IGNORE_ACLS);
 	ret = mailbox_sync(box, MAILBOX_SYNC_FLAG_FULL_READ);
-	if (ret == 0 && uids_fit(box, source_box)) {
+	if (ret == 0 && is_empty(box, source_box)) {
 		mailbox_get_open_status(box, STATUS_UIDVALIDITY, &status);
 		if (status.uidvalidity != update.uid_validity) {
 			e_debug(box->event, "Import: the mailbox is empty, "

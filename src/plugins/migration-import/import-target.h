@@ -7,6 +7,7 @@
 struct mail;
 struct mailbox;
 struct mailbox_transaction_context;
+struct import_local;
 struct import_target;
 
 /* One mailbox that mails are imported into.
@@ -21,6 +22,8 @@ struct import_target_settings {
 	enum import_duplicates duplicates;
 	/* mails in a transaction */
 	unsigned int commit_mails;
+	/* where a mail's text may come from, too; NULL: from the source only */
+	struct import_local *local;
 };
 
 /* Begins an import by stock's transaction t on the destination. source_box is
@@ -44,9 +47,9 @@ int import_target_finish(struct import_target **target, const char **error_r);
 /* Frees without committing what is not committed yet. */
 void import_target_abort(struct import_target **target);
 
-/* Gives an existing mailbox without mails the UIDVALIDITY of the source, if
-   all mails of the source can keep their UIDs there. Not called while the
-   mailbox is open. Returns -1 if the mailbox cannot be opened or changed; the
+/* Gives an existing mailbox without mails the UIDVALIDITY of the source. Clients
+   then forget the UIDs that the mailbox had given away, so that the source's
+   are free. Not called while the mailbox is open. Returns -1 if the mailbox cannot be opened or changed; the
    storage has the error. */
 int import_target_adopt_uidvalidity(struct mailbox *dest_box,
 				    struct mailbox *source_box);

@@ -10,10 +10,15 @@
 #include "mail-user.h"
 #include "mail-storage-hooks.h"
 #include "mail-storage-private.h"
+#include "mailbox-list-iter.h"
+#include "mail-namespace.h"
 #include "index-storage.h"
+#include "import-name.h"
 #include "settings-loader.h"
 #include "migration-run.h"
 #include "migration-user.h"
+#include "import-journal.h"
+#include "import-local.h"
 #include "import-target.h"
 #include "migration-import-settings.h"
 #include "migration-import-plugin.h"
@@ -30,10 +35,6 @@
 #define IMPORT_SOURCE_REASON "import"
 #define IMPORT_DEST_REASON "cmd_import_box_contents"
 
-struct migration_import_pair {
-	const char *source_vname, *dest_vname;
-};
-
 struct migration_import_user {
 	union mail_user_module_context module_ctx;
 	struct migration_import_user *prev, *next;
@@ -46,8 +47,9 @@ struct migration_import_user {
 	const char *created_for;
 	/* mailboxes that stock's import has looked into */
 	unsigned int source_boxes_count;
-	/* what was imported into this user's mailboxes */
-	ARRAY(struct migration_import_pair) pairs;
+	/* of the source's user: all his mailboxes, NULL-terminated; NULL if
+	   they were not needed yet */
+	const char *const *vnames;
 };
 
 struct migration_import_mailbox {
@@ -92,6 +94,8 @@ static void migration_import_user_deinit(struct mail_user *user)
 
 	migration_import_report_empty(muser);
 	DLLIST_REMOVE(&import_users, muser);
+	if (muser->target_set.local != NULL)
+		import_local_deinit(&muser->target_set.local);
 	migration_settings_free(muser->set);
 	muser->module_ctx.super.deinit(user);
 }
@@ -171,7 +175,16 @@ static int migration_import_create_existing(struct mailbox *box)
 	struct migration_import_mailbox *mbox =
 		MIGRATION_IMPORT_CONTEXT_REQUIRE(box);
 	enum mail_error error;
+	struct mailbox *rest;
 	int ret;
+
+	/* a handle of its own: it is closed afterwards */
+	rest = mailbox_alloc(box->list, box->vname,
+			     box->flags & MAILBOX_FLAG_IGNORE_ACLS);
+	ret = import_journal_roll_back(rest);
+	mailbox_free(&rest);
+	if (ret < 0)
+		return -1;
 
 	ret = mbox->module_ctx.super.create_box(box, NULL, FALSE);
 	if (ret < 0) {
@@ -226,32 +239,6 @@ migration_import_transaction_begin(struct mailbox *box,
 	return mbox->module_ctx.super.transaction_begin(box, flags, reason);
 }
 
-/* Stock changes a separator of the destination in a source's name to '_', so
-   that two mailboxes can come to have one name. */
-static void
-migration_import_note_pair(struct migration_import_user *muser,
-			   const struct mailbox *source_box,
-			   const struct mailbox *dest_box)
-{
-	struct migration_import_pair *pair;
-
-	array_foreach_modifiable(&muser->pairs, pair) {
-		if (strcmp(pair->dest_vname, dest_box->vname) != 0 ||
-		    strcmp(pair->source_vname, source_box->vname) == 0)
-			continue;
-		migration_run_finding(migration_run_find(muser->user),
-			MIGRATION_SEVERITY_WARNING, dest_box->vname, 0,
-			"names-collide", "The source's mailboxes %s and %s are "
-			"both imported into this one, because the separators "
-			"differ. Import one of them into a parent of its own",
-			pair->source_vname, source_box->vname);
-		return;
-	}
-	pair = array_append_space(&muser->pairs);
-	pair->source_vname = p_strdup(muser->user->pool, source_box->vname);
-	pair->dest_vname = p_strdup(muser->user->pool, dest_box->vname);
-}
-
 /* The source is only known if both are read by this plugin and the mail is
    not one that a virtual mailbox shows. */
 static struct mailbox *migration_import_source_of(const struct mail *mail)
@@ -269,12 +256,10 @@ migration_import_take(struct mailbox_transaction_context *t, struct mail *mail)
 
 	if (migration_import_refuse_foreign_source(t->box) < 0)
 		return -1;
-	if (mbox->target == NULL) {
-		migration_import_note_pair(muser, mail->box, t->box);
-		if (import_target_init(t, migration_import_source_of(mail),
-				       &muser->target_set, &mbox->target) < 0)
-			return -1;
-	}
+	if (mbox->target == NULL &&
+	    import_target_init(t, migration_import_source_of(mail),
+			       &muser->target_set, &mbox->target) < 0)
+		return -1;
 	return import_target_add(mbox->target, mail);
 }
 
@@ -377,6 +362,91 @@ static void migration_import_close(struct mailbox *box)
 	mbox->module_ctx.super.close(box);
 }
 
+/* Reads the names of the source's mailboxes. They are kept as long as the
+   user: reading them can cost a remote server's answer. */
+static const char *const *
+migration_import_get_vnames(struct migration_import_user *source)
+{
+	struct mailbox_list_iterate_context *iter;
+	const struct mailbox_info *info;
+	ARRAY_TYPE(const_string) vnames;
+	const char *vname;
+
+	if (source->vnames != NULL)
+		return source->vnames;
+	p_array_init(&vnames, source->user->pool, 64);
+	iter = mailbox_list_iter_init_namespaces(source->user->namespaces,
+		t_strsplit("*", " "), MAIL_NAMESPACE_TYPE_MASK_ALL,
+		MAILBOX_LIST_ITER_NO_AUTO_BOXES |
+		MAILBOX_LIST_ITER_RETURN_NO_FLAGS);
+	while ((info = mailbox_list_iter_next(iter)) != NULL) {
+		vname = p_strdup(source->user->pool, info->vname);
+		array_push_back(&vnames, &vname);
+	}
+	if (mailbox_list_iter_deinit(&iter) < 0) {
+		/* as stock does it with two that want one name */
+		e_error(source->user->event, "Import: can't list the source's "
+			"mailboxes, so mailboxes whose names become one are "
+			"not kept apart");
+	}
+	array_append_zero(&vnames);
+	source->vnames = array_front(&vnames);
+	return source->vnames;
+}
+
+static void
+migration_import_rename(struct mailbox *box, const char *vname,
+			const char *rival)
+{
+	migration_run_finding(migration_run_find(box->storage->user),
+		MIGRATION_SEVERITY_WARNING, vname, 0, "names-collide",
+		"The source's mailbox %s would have the same name as %s, "
+		"because the separators differ: it is imported into this one",
+		import_source_box->vname, rival);
+	box->vname = p_strdup(box->pool, vname);
+	box->name = p_strdup(box->pool,
+			     mailbox_list_get_storage_name(box->list, vname));
+	event_add_str(box->event, "mailbox", vname);
+}
+
+/* Stock changes a separator of the destination in a source's name to '_', so
+   that two mailboxes can come to have one name. Nobody has looked at the
+   mailbox yet: it can still be another one. */
+static void migration_import_keep_apart(struct mailbox *box)
+{
+	char source_sep, dest_sep;
+	const char *vname, *name, *rival;
+	size_t parent_len;
+
+	if (import_source_box == NULL ||
+	    (box->flags & MAILBOX_FLAG_SAVEONLY) == 0 ||
+	    box->storage->user == import_source_box->storage->user)
+		return;
+	source_sep = mail_namespace_get_sep(
+		mailbox_get_namespace(import_source_box));
+	dest_sep = mail_namespace_get_sep(mailbox_get_namespace(box));
+	if (source_sep == dest_sep)
+		return;
+
+	/* behind the parent mailbox, if there is one */
+	vname = import_name_convert(import_source_box->vname, source_sep,
+				    dest_sep);
+	if (strlen(vname) > strlen(box->vname))
+		return;
+	parent_len = strlen(box->vname) - strlen(vname);
+	if (strcmp(box->vname + parent_len, vname) != 0)
+		return;
+	name = import_name_decide(import_source_box->vname,
+		migration_import_get_vnames(
+			MIGRATION_IMPORT_USER_CONTEXT_REQUIRE(
+				import_source_box->storage->user)),
+		source_sep, dest_sep, &rival);
+	if (rival != NULL) {
+		migration_import_rename(box, t_strconcat(
+			t_strndup(box->vname, parent_len), name, NULL), rival);
+	}
+}
+
 static void migration_import_mailbox_allocated(struct mailbox *box)
 {
 	struct mailbox_vfuncs *v = box->vlast;
@@ -384,6 +454,7 @@ static void migration_import_mailbox_allocated(struct mailbox *box)
 
 	if (MIGRATION_IMPORT_USER_CONTEXT(box->storage->user) == NULL)
 		return;
+	migration_import_keep_apart(box);
 
 	mbox = p_new(box->pool, struct migration_import_mailbox, 1);
 	mbox->module_ctx.super = *v;
@@ -421,12 +492,13 @@ static void migration_import_mail_user_created(struct mail_user *user)
 	muser = p_new(user->pool, struct migration_import_user, 1);
 	muser->user = user;
 	muser->set = set;
-	p_array_init(&muser->pairs, user->pool, 16);
 	muser->target_set.duplicates = get_duplicates(muser->set->duplicates);
 	muser->target_set.commit_mails = muser->set->commit_mails;
 	if (import_users != NULL) {
 		muser->created_for = p_strdup(user->pool,
 					      import_users->user->username);
+	} else if (strcmp(muser->set->scope, "all") == 0) {
+		muser->target_set.local = import_local_init(user);
 	}
 	DLLIST_PREPEND(&import_users, muser);
 	muser->module_ctx.super = *v;

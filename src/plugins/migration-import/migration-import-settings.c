@@ -10,6 +10,7 @@
 			  struct migration_import_settings)
 static const struct setting_define migration_import_setting_defines[] = {
 	DEF(ENUM, duplicates),
+	DEF(ENUM, scope),
 	DEF(UINT, commit_mails),
 
 	SETTING_DEFINE_LIST_END
@@ -17,6 +18,7 @@ static const struct setting_define migration_import_setting_defines[] = {
 
 static const struct migration_import_settings migration_import_default_settings = {
 	.duplicates = "merge-flags:skip:import",
+	.scope = "mailbox:all",
 	.commit_mails = 500,
 };
 

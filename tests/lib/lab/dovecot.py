@@ -91,12 +91,15 @@ class Dovecot:
     settings        top-level settings: {name: value}; True and False are yes
                     and no, a dict is a block
     extra           text for the end of the configuration
+    one_users_file  the userdb can tell all users (-A, -u with a mask); they
+                    are added before the server starts
     """
 
     def __init__(self, version, *, listeners=("imap", "pop3"),
                  driver="maildir", separator="/", prefix="", namespaces=(),
                  ca=None, master_users=None, master_password=None,
-                 plugins=(), plugin_settings=None, settings=None, extra=""):
+                 plugins=(), plugin_settings=None, settings=None, extra="",
+                 one_users_file=False):
         assert version in VERSIONS, version
         self.version = version
         self.root = places.root(version)
@@ -109,6 +112,7 @@ class Dovecot:
         self.master_users = dict(master_users or {})
         self.ports = {name: places.free_port() for name in listeners}
         self.users = {}
+        self.one_users_file = one_users_file
         self.dir = places.scratch("d")
         self.conf = f"{self.dir}/dovecot.conf"
         self.log_path = f"{self.dir}/log"
@@ -167,10 +171,14 @@ class Dovecot:
         user = User(self, name, password or f"secret-of-{name}",
                     places.mail_folder(f"{self.dir}/home/{name}"),
                     driver or self.driver)
-        # A file for each user: Dovecot looks at a changed passwd-file once a
-        # second only, and would not see him in time.
-        _write_file(f"{self.dir}/users/{name}", self._passwd_line(user))
         self.users[name] = user
+        if self.one_users_file:
+            _write_file(f"{self.dir}/all-users", "".join(
+                self._passwd_line(user) for user in self.users.values()))
+        else:
+            # A file for each user: Dovecot looks at a changed passwd-file
+            # once a second only, and would not see him in time.
+            _write_file(f"{self.dir}/users/{name}", self._passwd_line(user))
         return user
 
     def users_file(self, *users):
@@ -345,6 +353,8 @@ class Dovecot:
 
     def _conf_auth(self):
         users, masters = f"{self.dir}/users/%{{user}}", f"{self.dir}/masters"
+        if self.one_users_file:
+            users = f"{self.dir}/all-users"
         if self.version == "2.3":
             text = _block_body({
                 "disable_plaintext_auth": False,

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "lib.h"
+#include "str.h"
+#include "mail-namespace.h"
+#include "mail-storage-service.h"
+#include "mail-user.h"
+#include "import-source-user.h"
+
+#include <unistd.h>
+
+#define IMPORT_SOURCE_USER_FLAGS \
+	(MAIL_STORAGE_SERVICE_FLAG_NO_NAMESPACES | \
+	 MAIL_STORAGE_SERVICE_FLAG_NO_RESTRICT_ACCESS)
+
+#if DOVECOT_PREREQ(2, 4, 0)
+
+#include "settings.h"
+#include "var-expand.h"
+#include "mail-storage-settings.h"
+
+static void
+override_all(struct settings_instance *instance, const char *key,
+	     const char *value)
+{
+	/* in any namespace */
+	settings_override(instance, t_strconcat("*/", key, NULL), value,
+			  SETTINGS_OVERRIDE_TYPE_2ND_CLI_PARAM);
+}
+
+static int
+expand_override(struct mail_user *user, struct settings_instance *instance,
+		const char *key, const char *value, const char **error_r)
+{
+	string_t *expanded = t_str_new(128);
+
+	if (strchr(value, '%') == NULL)
+		return 0;
+	if (var_expand(expanded, value, mail_user_var_expand_params(user),
+		       error_r) < 0) {
+		*error_r = t_strdup_printf("%s=%s: %s", key, value, *error_r);
+		return -1;
+	}
+	override_all(instance, key, str_c(expanded));
+	return 0;
+}
+
+int import_source_user_expand(struct mail_user *user, const char *location,
+			      const char *const *options, const char **error_r)
+{
+	struct settings_instance *instance =
+		mail_storage_service_user_get_settings_instance(
+			user->service_user);
+	const char *path = strchr(location, ':');
+	const char *key, *value;
+
+	if (path != NULL && expand_override(user, instance, "mail_path",
+					    path + 1, error_r) < 0)
+		return -1;
+	for (; *options != NULL; options++) {
+		t_split_key_value_eq(*options, &key, &value);
+		if (expand_override(user, instance, key, value, error_r) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+source_user_create(struct mail_storage_service_ctx *storage_service,
+		   struct mail_storage_service_input *input,
+		   const char *location, const char *const *options,
+		   struct mail_user **user_r, const char **error_r)
+{
+	struct mail_storage_service_user *service_user;
+	struct settings_instance *instance;
+	const char *path, *key, *value;
+	int ret;
+
+	path = strchr(location, ':');
+	if (path == NULL || strchr(path + 1, ':') != NULL) {
+		*error_r = t_strdup_printf("Location (%s) must be in "
+			"mail_driver:mail_path syntax", location);
+		return -2;
+	}
+	ret = mail_storage_service_lookup(storage_service, input,
+					  &service_user, error_r);
+	if (ret <= 0)
+		return -1;
+	instance = mail_storage_service_user_get_settings_instance(service_user);
+	mail_storage_2nd_settings_reset(instance, "*/");
+	for (; *options != NULL; options++) {
+		t_split_key_value_eq(*options, &key, &value);
+		override_all(instance, key, value);
+	}
+	override_all(instance, "mail_driver", t_strdup_until(location, path));
+	override_all(instance, "mail_path", path + 1);
+
+	ret = mail_storage_service_next(storage_service, service_user, user_r,
+					error_r);
+	if (ret == 0)
+		mail_storage_service_io_deactivate_user(service_user);
+	if (ret == 0 &&
+	    (import_source_user_expand(*user_r, location, options,
+				       error_r) < 0 ||
+	     mail_namespaces_init_location(*user_r, (*user_r)->event,
+					   error_r) < 0)) {
+		*error_r = t_strdup(*error_r);
+		mail_user_deinit(user_r);
+		ret = -2;
+	}
+	mail_storage_service_user_unref(&service_user);
+	return ret;
+}
+
+#else
+
+int import_source_user_expand(struct mail_user *user ATTR_UNUSED,
+			      const char *location ATTR_UNUSED,
+			      const char *const *options ATTR_UNUSED,
+			      const char **error_r ATTR_UNUSED)
+{
+	/* 2.3 expands them itself */
+	return 0;
+}
+
+static int
+source_user_create(struct mail_storage_service_ctx *storage_service,
+		   struct mail_storage_service_input *input,
+		   const char *location, const char *const *options,
+		   struct mail_user **user_r, const char **error_r)
+{
+	struct mail_storage_service_user *service_user;
+	int ret;
+
+	if (*options != NULL) {
+		*error_r = t_strdup_printf("%s: on Dovecot 2.3 the source's "
+			"settings stand in its location", *options);
+		return -2;
+	}
+	input->module = "mail";
+	ret = mail_storage_service_lookup_next(storage_service, input,
+					       &service_user, user_r, error_r);
+	if (ret <= 0)
+		return ret == -2 ? -2 : -1;
+	ret = 0;
+	mail_storage_service_io_deactivate_user(service_user);
+	if (mail_namespaces_init_location(*user_r, location, error_r) < 0) {
+		*error_r = t_strdup(*error_r);
+		mail_user_deinit(user_r);
+		ret = -2;
+	}
+	mail_storage_service_user_unref(&service_user);
+	return ret;
+}
+
+#endif
+
+int import_source_user_init(struct mail_storage_service_ctx *storage_service,
+			    struct mail_storage_service_user *service_user,
+			    const char *username, const char *location,
+			    const char *const *options,
+			    struct mail_user **user_r, const char **error_r)
+{
+	struct mail_storage_service_input input;
+	const uid_t euid = geteuid();
+	int ret;
+
+	i_zero(&input);
+	input.username = username;
+	input.flags_override_add = IMPORT_SOURCE_USER_FLAGS;
+
+	mail_storage_service_io_deactivate_user(service_user);
+	ret = source_user_create(storage_service, &input, location, options,
+				 user_r, error_r);
+	mail_storage_service_io_activate_user(service_user);
+	/* import-as-root: 2.3 looks the user up as root and remains it */
+	if (geteuid() != euid && seteuid(euid) < 0)
+		i_fatal("seteuid(%s) failed: %m", dec2str(euid));
+	return ret;
+}

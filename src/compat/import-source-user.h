@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef IMPORT_SOURCE_USER_H
+#define IMPORT_SOURCE_USER_H
+
+struct mail_user;
+struct mail_storage_service_ctx;
+struct mail_storage_service_user;
+
+/* Makes the user whose mail is imported, beside the user that doveadm made from
+   service_user, as `doveadm import` does it: one namespace, at the location,
+   with the separator of its format. username is -U's, or the first user's
+   name. options is a NULL-terminated list of setting=value for the source
+   (2.4 only; 2.3 refuses them, as its import does: there they stand in the
+   location).
+
+   Returns 0 and *user_r, to be freed with mail_user_deinit(), or -1 (temporary)
+   or -2 (wrong configuration) and *error_r (data stack). */
+int import_source_user_init(struct mail_storage_service_ctx *storage_service,
+			    struct mail_storage_service_user *service_user,
+			    const char *username, const char *location,
+			    const char *const *options,
+			    struct mail_user **user_r, const char **error_r);
+
+/* Expands %{variables} in the location and the options of a source's user who
+   has no namespaces yet: 2.4 takes them as they stand on the command line
+   (QUIRKS.md, "import-variables"). Returns 0, or -1 and *error_r (data
+   stack). */
+int import_source_user_expand(struct mail_user *user, const char *location,
+			      const char *const *options, const char **error_r);
+
+#endif

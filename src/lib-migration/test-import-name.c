@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "lib.h"
+#include <check.h>
+#include "import-name.h"
+
+static const struct {
+	/* separators of source and destination */
+	const char *seps;
+	/* all mailboxes of the source, separated by blanks */
+	const char *all;
+	const char *vname, *name, *rival;
+} tests[] = {
+	/* nothing to be changed */
+	{ "//", "x.y x_y", "x.y", "x.y", NULL },
+	{ "..", "x.y x_y", "x_y", "x_y", NULL },
+	/* other separators */
+	{ "/.", "a/b", "a/b", "a.b", NULL },
+	{ "./", "a.b", "a.b", "a/b", NULL },
+	{ "/.", "x.y", "x.y", "x_y", NULL },
+	/* two want one name: who need not be changed gets it */
+	{ "/.", "x.y x_y", "x_y", "x_y", NULL },
+	{ "/.", "x.y x_y", "x.y", "x_y_0ae4ca44", "x_y" },
+	{ "/.", "x_y x.y", "x.y", "x_y_0ae4ca44", "x_y" },
+	/* both must be changed */
+	{ "/.", "x.y_z x_y.z", "x.y_z", "x_y_z", NULL },
+	{ "/.", "x.y_z x_y.z", "x_y.z", "x_y_z_363d4a0b", "x.y_z" },
+	/* three of them */
+	{ "/.", "x.y.z x_y_z x.y_z", "x.y_z", "x_y_z_dd582be5", "x_y_z" },
+	/* parents too */
+	{ "/.", "p.q/x p_q/x", "p.q/x", "p_q.x_e0868729", "p_q/x" },
+	{ "/.", "p.q/x p_q/y", "p.q/x", "p_q.x", NULL },
+	/* not in the list itself */
+	{ "/.", "", "x.y", "x_y", NULL },
+};
+
+START_TEST(test_import_name)
+{
+	const char *name, *rival = "unset";
+
+	name = import_name_decide(tests[_i].vname,
+				  t_strsplit_spaces(tests[_i].all, " "),
+				  tests[_i].seps[0], tests[_i].seps[1], &rival);
+	ck_assert_str_eq(name, tests[_i].name);
+	ck_assert_pstr_eq(rival, tests[_i].rival);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("import-name");
+	TCase *tc = tcase_create("all");
+	SRunner *sr;
+	int failed;
+
+	lib_init();
+	tcase_add_loop_test(tc, test_import_name, 0, N_ELEMENTS(tests));
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	lib_deinit();
+	return failed == 0 ? 0 : 1;
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "lib.h"
+#include "array.h"
+#include "mail-namespace.h"
+#include "mail-search-build.h"
+#include "mail-storage-private.h"
+#include "import-lookup.h"
+#include "import-name.h"
+#include "plan-import.h"
+
+/*
+ * Names
+ */
+
+static const struct verify_name *
+find_name(const ARRAY_TYPE(verify_name) *names, const char *name)
+{
+	const struct verify_name *entry;
+
+	array_foreach(names, entry) {
+		if (entry->exists && strcmp(entry->name, name) == 0)
+			return entry;
+	}
+	return NULL;
+}
+
+static const char *const *
+get_vnames(const ARRAY_TYPE(verify_name) *names)
+{
+	const struct verify_name *name;
+	ARRAY_TYPE(const_string) vnames;
+
+	t_array_init(&vnames, array_count(names) + 1);
+	array_foreach(names, name) {
+		if (name->exists)
+			array_push_back(&vnames, &name->name);
+	}
+	array_append_zero(&vnames);
+	return array_front(&vnames);
+}
+
+static void
+pair_source_name(struct mail_namespace *dest_namespaces, const char *parent,
+		 const struct verify_name *source,
+		 const char *const *source_vnames, pool_t pool,
+		 struct plan_import_pair *pair_r)
+{
+	struct mail_namespace *ns = mail_namespace_find(dest_namespaces,
+		*parent != '\0' ? parent : source->name);
+	char dest_sep = mail_namespace_get_sep(ns);
+	const char *name, *rival;
+
+	i_zero(pair_r);
+	pair_r->source = source;
+	name = import_name_decide(source->name, source_vnames,
+				  mail_namespace_get_sep(source->ns), dest_sep,
+				  &rival);
+	if (*parent != '\0')
+		name = t_strdup_printf("%s%c%s", parent, dest_sep, name);
+	pair_r->name = p_strdup(pool, name);
+	pair_r->rival = p_strdup(pool, rival);
+}
+
+static bool
+is_paired(const ARRAY_TYPE(plan_import_pair) *pairs,
+	  const struct verify_name *dest)
+{
+	const struct plan_import_pair *pair;
+
+	array_foreach(pairs, pair) {
+		if (pair->dest == dest)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+void plan_import_pair_names(struct mail_namespace *dest_namespaces,
+			    const char *parent,
+			    const ARRAY_TYPE(verify_name) *source_names,
+			    const ARRAY_TYPE(verify_name) *dest_names,
+			    pool_t pool, ARRAY_TYPE(plan_import_pair) *pairs)
+{
+	const char *const *vnames = get_vnames(source_names);
+	const struct verify_name *name;
+	struct plan_import_pair pair;
+
+	array_foreach(source_names, name) {
+		if (!name->exists)
+			continue;
+		pair_source_name(dest_namespaces, parent, name, vnames, pool,
+				 &pair);
+		pair.dest = find_name(dest_names, pair.name);
+		array_push_back(pairs, &pair);
+	}
+	array_foreach(dest_names, name) {
+		if (!name->exists || is_paired(pairs, name))
+			continue;
+		i_zero(&pair);
+		pair.dest = name;
+		pair.name = name->name;
+		array_push_back(pairs, &pair);
+	}
+}
+
+/*
+ * Mails
+ */
+
+static int
+read_error(struct mailbox *box, struct verify_error *error_r)
+{
+	const char *text;
+
+	text = mailbox_get_last_internal_error(box, &error_r->error);
+	error_r->text = t_strdup_printf("Mailbox %s: Reading it failed: %s",
+					mailbox_get_vname(box), text);
+	return -1;
+}
+
+/* All mails, none of which has a partner yet. */
+static void
+read_side(struct mailbox *box, pool_t pool, struct import_plan_side *side_r)
+{
+	struct import_plan_mail *mail;
+	struct mailbox_status status;
+	uint32_t seq, count = mail_index_view_get_messages_count(box->view);
+
+	mailbox_get_open_status(box, STATUS_UIDVALIDITY | STATUS_UIDNEXT,
+				&status);
+	side_r->exists = TRUE;
+	side_r->uid_validity = status.uidvalidity;
+	side_r->next_uid = status.uidnext;
+	p_array_init(&side_r->mails, pool, count + 1);
+	for (seq = 1; seq <= count; seq++) {
+		mail = array_append_space(&side_r->mails);
+		mail_index_lookup_uid(box->view, seq, &mail->uid);
+	}
+}
+
+static int uid_cmp(const uint32_t *uid, const struct import_plan_mail *mail)
+{
+	return *uid < mail->uid ? -1 : (*uid > mail->uid ? 1 : 0);
+}
+
+static void
+set_partner(struct import_plan_side *side, uint32_t uid, uint32_t partner_uid)
+{
+	const struct import_plan_mail *found;
+	struct import_plan_mail *mail;
+
+	found = array_bsearch(&side->mails, &uid, uid_cmp);
+	if (found == NULL)
+		return;
+	mail = array_idx_modifiable(&side->mails,
+				    array_ptr_to_idx(&side->mails, found));
+	mail->partner_uid = partner_uid;
+}
+
+/* As the import looks for partners: in the order of the source. */
+static int
+pair_mails(struct mailbox *source_box, struct import_lookup *lookup,
+	   struct import_plan_side *source, struct import_plan_side *dest)
+{
+	struct mailbox_transaction_context *trans;
+	struct mail_search_context *search;
+	struct mail_search_args *args;
+	struct import_identity identity;
+	struct mail *mail;
+	const char *reason;
+	uint32_t uid;
+	int ret = 0;
+
+	trans = mailbox_transaction_begin(source_box, 0, "import");
+	args = mail_search_build_init();
+	mail_search_build_add_all(args);
+	search = mailbox_search_init(trans, args, NULL, MAIL_FETCH_GUID, NULL);
+	mail_search_args_unref(&args);
+	while (ret >= 0 && mailbox_search_next(search, &mail)) T_BEGIN {
+		i_zero(&identity);
+		ret = import_lookup_find(lookup, mail, FALSE, &identity, &uid,
+					 &reason);
+		if (ret > 0) {
+			set_partner(source, mail->uid, uid);
+			set_partner(dest, uid, mail->uid);
+		}
+		if (ret >= 0) {
+			e_debug(source_box->event, "Plan: UID %u: %s (%s)",
+				mail->uid, ret > 0 ? "present" : "new", reason);
+		}
+	} T_END;
+	if (mailbox_search_deinit(&search) < 0)
+		ret = -1;
+	(void)mailbox_transaction_commit(&trans);
+	return ret < 0 ? -1 : 0;
+}
+
+static int
+pair_boxes(struct mailbox *source_box, struct mailbox *dest_box,
+	   struct import_plan_side *source, struct import_plan_side *dest,
+	   struct verify_error *error_r, const char **side_r)
+{
+	struct import_lookup *lookup = import_lookup_init(dest_box, FALSE);
+	int ret;
+
+	*side_r = "Destination";
+	if (lookup == NULL)
+		return read_error(dest_box, error_r);
+	ret = pair_mails(source_box, lookup, source, dest);
+	if (ret < 0) {
+		*side_r = "Source";
+		(void)read_error(source_box, error_r);
+	}
+	import_lookup_deinit(&lookup);
+	return ret;
+}
+
+int plan_import_read(const struct plan_import_pair *pair, pool_t pool,
+		     struct import_plan_side *source_r,
+		     struct import_plan_side *dest_r,
+		     struct verify_error *error_r, const char **side_r)
+{
+	struct mailbox *source_box = NULL, *dest_box = NULL;
+	int ret = 0;
+
+	i_zero(source_r);
+	i_zero(dest_r);
+	if (pair->source != NULL) {
+		*side_r = "Source";
+		ret = verify_mailbox_open(pair->source, &source_box, error_r);
+		if (ret == 0)
+			read_side(source_box, pool, source_r);
+	}
+	if (ret == 0 && pair->dest != NULL) {
+		*side_r = "Destination";
+		ret = verify_mailbox_open(pair->dest, &dest_box, error_r);
+		if (ret == 0)
+			read_side(dest_box, pool, dest_r);
+	}
+	if (ret == 0 && source_box != NULL && dest_box != NULL) {
+		ret = pair_boxes(source_box, dest_box, source_r, dest_r,
+				 error_r, side_r);
+	}
+	if (dest_box != NULL)
+		mailbox_free(&dest_box);
+	if (source_box != NULL)
+		mailbox_free(&source_box);
+	return ret;
+}

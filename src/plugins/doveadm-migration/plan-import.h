@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef PLAN_IMPORT_H
+#define PLAN_IMPORT_H
+
+#include "import-plan.h"
+#include "verify-storage.h"
+
+struct mail_namespace;
+
+/* Reads what the plan of an import wants to know. Nothing is written. */
+
+/* A mailbox of the source, of the destination, or of both. */
+struct plan_import_pair {
+	/* NULL: there is none */
+	const struct verify_name *source, *dest;
+	/* the destination's, which it has or is to get */
+	const char *name;
+	/* the mailbox of the source that has the name which this one would have
+	   by stock's rule, or NULL */
+	const char *rival;
+};
+ARRAY_DEFINE_TYPE(plan_import_pair, struct plan_import_pair);
+
+/* Which mailbox is imported into which one: parent is "" or the mailbox under
+   which all are imported. What only the destination has comes last. Strings
+   lie in the pool. */
+void plan_import_pair_names(struct mail_namespace *dest_namespaces,
+			    const char *parent,
+			    const ARRAY_TYPE(verify_name) *source_names,
+			    const ARRAY_TYPE(verify_name) *dest_names,
+			    pool_t pool, ARRAY_TYPE(plan_import_pair) *pairs);
+
+/* Finds out which mails both sides have, as the import will do it. Returns 0
+   and both sides (pool), or -1, error_r, and in *side_r the one that could not
+   be read: "Source" or "Destination". */
+int plan_import_read(const struct plan_import_pair *pair, pool_t pool,
+		     struct import_plan_side *source_r,
+		     struct import_plan_side *dest_r,
+		     struct verify_error *error_r, const char **side_r);
+
+#endif
