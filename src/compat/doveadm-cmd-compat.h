@@ -12,6 +12,8 @@
 	static void name(struct doveadm_mail_cmd_context *ctx)
 #define doveadm_compat_accept_options(ctx) \
 	((void)(ctx))
+#define doveadm_compat_set_first_arg(ctx, arg) \
+	((void)(ctx), (void)(arg))
 
 #else
 
@@ -29,6 +31,17 @@ doveadm_compat_parse_arg(struct doveadm_mail_cmd_context *ctx ATTR_UNUSED,
 }
 #define doveadm_compat_accept_options(ctx) \
 	((ctx)->v.parse_arg = doveadm_compat_parse_arg)
+/* Makes a command that has search arguments read its words anew, with another
+   first one. 2.4's commands do not read words. */
+#define doveadm_compat_set_first_arg(ctx, arg) \
+STMT_START { \
+	unsigned int _count = str_array_length((ctx)->args); \
+	const char **_args = t_new(const char *, _count + 1); \
+	memcpy(_args, (ctx)->args, _count * sizeof(*_args)); \
+	_args[0] = (arg); \
+	mail_search_args_unref(&(ctx)->search_args); \
+	(ctx)->v.init((ctx), _args); \
+} STMT_END
 
 #endif
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "lib.h"
-#include "str.h"
 #include "mail-namespace.h"
 #include "mail-storage-service.h"
 #include "mail-user.h"
@@ -16,6 +15,7 @@
 #if DOVECOT_PREREQ(2, 4, 0)
 
 #include "settings.h"
+#include "str.h"
 #include "var-expand.h"
 #include "mail-storage-settings.h"
 
@@ -42,6 +42,16 @@ expand_override(struct mail_user *user, struct settings_instance *instance,
 		return -1;
 	}
 	override_all(instance, key, str_c(expanded));
+	return 0;
+}
+
+int import_source_location_expand(struct mail_user *user ATTR_UNUSED,
+				  const char *username ATTR_UNUSED,
+				  const char *location,
+				  const char **location_r,
+				  const char **error_r ATTR_UNUSED)
+{
+	*location_r = location;
 	return 0;
 }
 
@@ -114,12 +124,45 @@ source_user_create(struct mail_storage_service_ctx *storage_service,
 
 #else
 
+#include "str.h"
+#include "var-expand.h"
+
+/* What is known of -U's user before he is looked up. */
+static const struct var_expand_table *get_name_table(const char *username)
+{
+	const struct var_expand_table table[] = {
+		{ 'u', username, "user" },
+		{ 'n', t_strcut(username, '@'), "username" },
+		{ 'd', i_strchr_to_next(username, '@'), "domain" },
+		{ '\0', NULL, NULL }
+	};
+	struct var_expand_table *copy = t_new(struct var_expand_table,
+					      N_ELEMENTS(table));
+
+	memcpy(copy, table, sizeof(table));
+	return copy;
+}
+
+int import_source_location_expand(struct mail_user *user, const char *username,
+				  const char *location,
+				  const char **location_r,
+				  const char **error_r)
+{
+	string_t *expanded = t_str_new(128);
+
+	if (var_expand(expanded, location, username != NULL ?
+		       get_name_table(username) :
+		       mail_user_var_expand_table(user), error_r) < 0)
+		return -1;
+	*location_r = str_c(expanded);
+	return 0;
+}
+
 int import_source_user_expand(struct mail_user *user ATTR_UNUSED,
 			      const char *location ATTR_UNUSED,
 			      const char *const *options ATTR_UNUSED,
 			      const char **error_r ATTR_UNUSED)
 {
-	/* 2.3 expands them itself */
 	return 0;
 }
 
@@ -137,6 +180,7 @@ source_user_create(struct mail_storage_service_ctx *storage_service,
 			"settings stand in its location", *options);
 		return -2;
 	}
+	/* the caller has expanded the location */
 	input->module = "mail";
 	ret = mail_storage_service_lookup_next(storage_service, input,
 					       &service_user, user_r, error_r);

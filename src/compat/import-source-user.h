@@ -21,10 +21,19 @@ int import_source_user_init(struct mail_storage_service_ctx *storage_service,
 			    const char *const *options,
 			    struct mail_user **user_r, const char **error_r);
 
-/* Expands %{variables} in the location and the options of a source's user who
-   has no namespaces yet: 2.4 takes them as they stand on the command line
-   (QUIRKS.md, "import-variables"). Returns 0, or -1 and *error_r (data
-   stack). */
+/* Both Dovecots take %{variables} in the source's location as they stand on the
+   command line (QUIRKS.md, "import-variables"). The next two functions expand
+   them, each for one Dovecot; for the other one they do nothing.
+
+   2.3: gives the location to be given to the command instead (data stack),
+   before the source's user exists. username is -U's, or NULL for the user
+   himself. Returns 0, or -1 and *error_r (data stack). */
+int import_source_location_expand(struct mail_user *user, const char *username,
+				  const char *location,
+				  const char **location_r,
+				  const char **error_r);
+/* 2.4: expands the location and the options for a source's user who has no
+   namespaces yet. Returns 0, or -1 and *error_r (data stack). */
 int import_source_user_expand(struct mail_user *user, const char *location,
 			      const char *const *options, const char **error_r);
 

@@ -22,14 +22,19 @@ static bool is_empty(const struct import_plan_side *side)
 	return !side->exists || array_count(&side->mails) == 0;
 }
 
-/* An empty mailbox takes over the UIDVALIDITY of what is imported into it,
-   but only if there is anything. */
+/* An empty mailbox takes over the UIDVALIDITY of what is imported into it, if
+   all mails can keep their UIDs. */
 static bool
 takes_uid_validity(const struct import_plan_side *from,
 		   const struct import_plan_side *to)
 {
-	return is_empty(to) && !is_empty(from) &&
-		to->uid_validity != from->uid_validity;
+	const struct import_plan_mail *first;
+
+	if (is_empty(from) || !is_empty(to) ||
+	    to->uid_validity == from->uid_validity)
+		return FALSE;
+	first = array_idx(&from->mails, 0);
+	return first->uid >= to->next_uid;
 }
 
 /* TRUE if a mail of `from` keeps the UID that it has, when it is imported into

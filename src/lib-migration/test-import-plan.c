@@ -22,7 +22,11 @@ static const struct {
 	  { "0,0,0,0", "0,0,0,0", "3,0,0,0" }, IMPORT_WAY_RECOVERED_ON_NEW },
 	{ "5/4 1a 2b 3c", "9/1", FALSE, "0 3 3 0 V",
 	  { "0,0,0,0", "0,0,0,0", "3,0,0,0" }, IMPORT_WAY_RECOVERED_ON_NEW },
-	/* emptied, with the source's UIDVALIDITY: its UIDs are taken */
+	/* emptied: its UIDs are taken, all or some */
+	{ "5/4 1a 2b 3c", "9/4", FALSE, "0 3 0 3",
+	  { "3,0,0,0", "0,0,0,0", "3,0,0,0" }, IMPORT_WAY_NEW_ON_RECOVERED },
+	{ "5/9 7a 8b", "9/4", FALSE, "0 2 2 0 V",
+	  { "0,0,0,0", "0,0,0,0", "2,0,0,0" }, IMPORT_WAY_RECOVERED_ON_NEW },
 	{ "5/4 1a 2b 3c", "5/4", FALSE, "0 3 0 3",
 	  { "3,0,0,0", "0,0,0,0", "3,0,0,0" }, IMPORT_WAY_NEW_ON_RECOVERED },
 	/* a storage failed and its index was kept: new mail has higher UIDs */

@@ -318,29 +318,23 @@ def test_empty_mailbox_takes_the_uidvalidity(server, driver):
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_emptied_mailbox_takes_the_uidvalidity(server, driver):
-    """Clients know other mails by its UIDs, and forget them all when the
-    UIDVALIDITY is another one."""
+@pytest.mark.parametrize("free", (True, False))
+def test_emptied_mailbox(server, driver, free):
+    """Clients know other mails by its UIDs. It takes the UIDVALIDITY and the
+    UIDs of the source if the UIDs that it has given away are not among them,
+    else neither."""
     theirs, ours = server.user(driver="maildir"), server.user(driver=driver)
     mailgen.append(ours, "INBOX", mailgen.mails(3, seed="gone"))
     server.doveadm("expunge", "-u", ours.name, "mailbox", "INBOX", "all").ok()
-    assert snapshot.of(ours).mailboxes["INBOX"].uidvalidity != 12345
-    mailgen.deliver(theirs, {"INBOX": at_uids([2, 3])}, uidvalidity=12345)
-    run_import(ours, location(theirs)).ok()
-    assert (snapshot.of(ours).mailboxes["INBOX"] ==
-            snapshot.of(theirs).mailboxes["INBOX"])
-
-
-@pytest.mark.parametrize("driver", DRIVERS)
-def test_emptied_mailbox_with_the_same_uidvalidity(server, driver):
-    """Then the UIDs that it gave away stay taken."""
-    theirs, ours = server.user(driver="maildir"), server.user(driver=driver)
-    mailgen.deliver(theirs, {"INBOX": at_uids([2, 3])}, uidvalidity=12345)
-    run_import(ours, location(theirs)).ok()
-    server.doveadm("expunge", "-u", ours.name, "mailbox", "INBOX", "all").ok()
+    uidvalidity = snapshot.of(ours).mailboxes["INBOX"].uidvalidity
+    mailgen.deliver(theirs, {"INBOX": at_uids([4, 6] if free else [2, 6])},
+                    uidvalidity=12345)
     run_import(ours, location(theirs)).ok()
     box = snapshot.of(ours).mailboxes["INBOX"]
-    assert (box.uidvalidity, list(box.mails)) == (12345, [4, 5])
+    if free:
+        assert box == snapshot.of(theirs).mailboxes["INBOX"]
+    else:
+        assert (box.uidvalidity, list(box.mails)) == (uidvalidity, [6, 7])
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

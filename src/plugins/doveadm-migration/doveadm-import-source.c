@@ -6,10 +6,13 @@
 #include "mail-storage-hooks.h"
 #include "doveadm-mail.h"
 #include "doveadm-cmd.h"
+#include "doveadm-cmd-compat.h"
+#include "mail-search.h"
 #include "import-source-user.h"
 #include "migration-user.h"
 #include "doveadm-import-source.h"
 
+#include <sysexits.h>
 #include <unistd.h>
 
 #define DOVEADM_IMPORT_CONTEXT_REQUIRE(obj) \
@@ -60,11 +63,36 @@ static struct mail_storage_hooks doveadm_import_mail_storage_hooks = {
 	.mail_user_created = doveadm_import_mail_user_created,
 };
 
+/* Makes the location this user's. */
+static int
+doveadm_import_set_location(struct doveadm_mail_cmd_context *ctx,
+			    struct mail_user *user)
+{
+	const char *location, *username, *expanded, *error;
+
+	if (!doveadm_cmd_param_str(ctx->cctx, "source-location", &location) ||
+	    strchr(location, '%') == NULL)
+		return 0;
+	if (!doveadm_cmd_param_str(ctx->cctx, "source-user", &username))
+		username = NULL;
+	if (import_source_location_expand(user, username, location, &expanded,
+					  &error) < 0) {
+		e_error(user->event, "Source %s: %s", location, error);
+		ctx->exit_code = EX_USAGE;
+		return -1;
+	}
+	doveadm_compat_set_first_arg(ctx, expanded);
+	return 0;
+}
+
 static int doveadm_import_run(struct doveadm_mail_cmd_context *ctx,
 			      struct mail_user *user)
 {
 	struct doveadm_import_cmd *icmd = DOVEADM_IMPORT_CONTEXT_REQUIRE(ctx);
 	int ret;
+
+	if (doveadm_import_set_location(ctx, user) < 0)
+		return -1;
 
 	/* internal hooks need no word in mail_plugins */
 	mail_storage_hooks_add_internal(&doveadm_import_mail_storage_hooks);

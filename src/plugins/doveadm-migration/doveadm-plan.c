@@ -156,7 +156,8 @@ static void plan_finish(struct plan_context *pctx)
 	str_printfa(json, "},\n   \"mailboxes\": [%s\n   ]\n  }",
 		    str_c(pctx->mailboxes_json));
 	migration_run_add_section(pctx->run, "plan", str_c(json));
-	if (pctx->cmd->ctx.exit_code == 0) {
+	/* under a parent it is the third way already */
+	if (pctx->cmd->ctx.exit_code == 0 && *pctx->cmd->parent == '\0') {
 		e_info(pctx->run->event, "%s costs clients least: %s. "
 		       "That is: %s", import_way_name(way), reason,
 		       import_way_hint(way));
@@ -264,7 +265,7 @@ plan_run_user(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	struct plan_cmd_context *ctx =
 		container_of(_ctx, struct plan_cmd_context, ctx);
 	struct plan_context pctx;
-	const char *error;
+	const char *location, *error;
 	pool_t pool;
 	int ret;
 
@@ -272,10 +273,17 @@ plan_run_user(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	pctx.cmd = ctx;
 	pctx.run = migration_run_find(user);
 	pctx.dest_user = user;
+	if (import_source_location_expand(user, ctx->source_username,
+					  ctx->location, &location,
+					  &error) < 0) {
+		e_error(pctx.run->event, "Source %s: %s", ctx->location, error);
+		_ctx->exit_code = EX_USAGE;
+		return -1;
+	}
 	ret = import_source_user_init(_ctx->storage_service,
 		_ctx->cur_service_user, ctx->source_username != NULL ?
 			ctx->source_username : user->username,
-		ctx->location, ctx->options, &pctx.source_user, &error);
+		location, ctx->options, &pctx.source_user, &error);
 	if (ret < 0) {
 		e_error(pctx.run->event, "Source %s: %s", ctx->location, error);
 		_ctx->exit_code = ret == -1 ? EX_TEMPFAIL : EX_CONFIG;

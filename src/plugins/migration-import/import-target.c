@@ -653,14 +653,20 @@ void import_target_abort(struct import_target **_target)
 	import_target_free(target);
 }
 
-static bool
-is_empty(struct mailbox *dest_box, struct mailbox *source_box)
+/* TRUE if every mail that the source has can be saved into the mailbox with
+   its UID. Dovecot keeps UIDNEXT when the UIDVALIDITY is changed. */
+static bool uids_fit(struct mailbox *dest_box, struct mailbox *source_box)
 {
 	struct mailbox_status status;
+	uint32_t first_uid;
 
-	mailbox_get_open_status(dest_box, STATUS_MESSAGES, &status);
-	return status.messages == 0 &&
-		mail_index_view_get_messages_count(source_box->view) > 0;
+	mailbox_get_open_status(dest_box, STATUS_MESSAGES | STATUS_UIDNEXT,
+				&status);
+	if (status.messages > 0 ||
+	    mail_index_view_get_messages_count(source_box->view) == 0)
+		return FALSE;
+	mail_index_lookup_uid(source_box->view, 1, &first_uid);
+	return first_uid >= status.uidnext;
 }
 
 int import_target_adopt_uidvalidity(struct mailbox *dest_box,
@@ -680,7 +686,7 @@ int import_target_adopt_uidvalidity(struct mailbox *dest_box,
 	box = mailbox_alloc(dest_box->list, dest_box->vname,
 			    dest_box->flags & MAILBOX_FLAG_IGNORE_ACLS);
 	ret = mailbox_sync(box, MAILBOX_SYNC_FLAG_FULL_READ);
-	if (ret == 0 && is_empty(box, source_box)) {
+	if (ret == 0 && uids_fit(box, source_box)) {
 		mailbox_get_open_status(box, STATUS_UIDVALIDITY, &status);
 		if (status.uidvalidity != update.uid_validity) {
 			e_debug(box->event, "Import: the mailbox is empty, "

@@ -47,9 +47,9 @@ int import_target_finish(struct import_target **target, const char **error_r);
 /* Frees without committing what is not committed yet. */
 void import_target_abort(struct import_target **target);
 
-/* Gives an existing mailbox without mails the UIDVALIDITY of the source. Clients
-   then forget the UIDs that the mailbox had given away, so that the source's
-   are free. Not called while the mailbox is open. Returns -1 if the mailbox cannot be opened or changed; the
+/* Gives an existing mailbox without mails the UIDVALIDITY of the source, if
+   all mails of the source can keep their UIDs there. Not called while the
+   mailbox is open. Returns -1 if the mailbox cannot be opened or changed; the
    storage has the error. */
 int import_target_adopt_uidvalidity(struct mailbox *dest_box,
 				    struct mailbox *source_box);
