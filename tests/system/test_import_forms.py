@@ -10,8 +10,9 @@ import subprocess
 import pytest
 
 from lab import Dovecot, mailgen, snapshot
+from lab.mailgen import Mail
 from test_import import (DRIVERS, account, counters, location, report_counts,
-                         run_import, texts_of, uids)
+                         run_import, texts_of, uids, with_uidls)
 
 
 @pytest.fixture(scope="module")
@@ -306,3 +307,76 @@ def test_names_that_become_one(server, dots, parent, only):
         assert after.mailboxes[new_name] == before.mailboxes[name]
     assert set(after.subscriptions) == {apart, f"{prefix}x_y",
                                         f"{prefix}x_y/z"}
+
+
+# -- from other mailboxes of the destination
+
+COUNTERS = ("mails_saved", "mails_skipped", "mails_copied")
+
+
+def counters_with_scope(ours, source, scope, **kw):
+    path = f"{ours.home}/report.json"
+    run_import(ours, source, o=ours.server.plugin_options(
+        {"migration_report_path": path, "migration_import_scope": scope}),
+        **kw).ok()
+    with open(path) as file:
+        report = json.load(file)
+    return tuple(report["counters"][name] for name in COUNTERS)
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_copies_from_other_mailboxes(server, driver):
+    """Everything but the text is the source's. The source's files may even be
+    gone."""
+    theirs, ours = server.user(driver="maildir"), server.user(driver=driver)
+    mailgen.deliver(theirs, {"INBOX": mailgen.mails(8, flags=False)})
+    assert counters_with_scope(ours, location(theirs), "all",
+                               parent="first") == (8, 0, 0)
+    wanted = snapshot.of(theirs).mailboxes["INBOX"]
+    if driver != "mbox":
+        # mbox has no GUIDs, then the texts are compared
+        for name in os.listdir(f"{theirs.mail_path}/cur"):
+            os.truncate(f"{theirs.mail_path}/cur/{name}", 0)
+    assert counters_with_scope(ours, location(theirs), "all") == (8, 0, 8)
+    after = snapshot.of(ours)
+    assert after.mailboxes["INBOX"] == wanted
+    assert after.mailboxes["first/INBOX"] == wanted
+    assert counters_with_scope(ours, location(theirs), "all") == (0, 8, 0)
+    assert snapshot.of(ours) == after
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_copies_keep_what_is_their_own(server, driver):
+    """The same text under another GUID, with other flags, dates, UIDLs."""
+    theirs, ours = server.user(driver="maildir"), server.user(driver=driver)
+    mails = with_uidls(4)
+    for mail in mails[:2]:
+        mailgen.append(ours, "Old", [Mail(mail.text, ("\\Flagged",))],
+                       create=mail is mails[0])
+    own = snapshot.of(ours).mailboxes["Old"]
+    mailgen.deliver(theirs, {"INBOX": mails})
+    assert counters_with_scope(ours, location(theirs), "all") == (4, 0, 2)
+    after = snapshot.of(ours)
+    assert after.mailboxes["INBOX"] == snapshot.of(theirs).mailboxes["INBOX"]
+    assert after.mailboxes["Old"] == own
+    if driver != "mbox":
+        assert after.pop3 == snapshot.of(theirs).pop3
+    assert counters_with_scope(ours, location(theirs), "all") == (0, 4, 0)
+    assert snapshot.of(ours) == after
+
+
+def test_other_mailboxes_do_not_count_by_default(server):
+    theirs, ours = server.user(driver="maildir"), server.user()
+    mailgen.deliver(theirs, {"INBOX": mailgen.mails(3),
+                             "Copy": mailgen.mails(3)})
+    assert counters_with_scope(ours, location(theirs), "mailbox") == (6, 0, 0)
+
+
+def test_copies_within_one_run(server):
+    """A mail that several folders of the source show is read once."""
+    theirs, ours = server.user(driver="maildir"), server.user()
+    for name in ("INBOX", "Copy", "Other"):
+        mailgen.append(theirs, name, mailgen.mails(5, flags=False),
+                       create=name != "INBOX")
+    assert counters_with_scope(ours, location(theirs), "all") == (15, 0, 10)
+    assert snapshot.of(ours).mailboxes == snapshot.of(theirs).mailboxes

@@ -105,7 +105,7 @@ class Story:
             if "dovecot.index.log" in names:
                 places.mail_folder(folder.replace("index-2", "mail-2") +
                                    "/dbox-Mails")
-        subprocess.run(["chown", "-R", f"{places.MAIL_UID}:",
+        subprocess.run(["chown", "-R", f"{places.MAIL_UID}:{places.MAIL_UID}",
                         self.path("mail-2")], check=True)
         self.mount("mail-2", "index-2")
         for name in ("INBOX", "Sent", "Work/deep"):
