@@ -274,7 +274,7 @@ static uint64_t now_msecs(void)
 	return tv.tv_sec * 1000ULL + tv.tv_usec / 1000;
 }
 
-static bool oauth2_session_should_end(struct migration_imapc_list *mlist)
+bool migration_imapc_oauth2_session_ends(struct migration_imapc_list *mlist)
 {
 	const struct migration_oauth2_token *token;
 
@@ -309,7 +309,7 @@ oauth2_mailbox_list(struct migration_imapc_mailbox *mmbox)
 bool migration_imapc_oauth2_wants_reconnect(struct migration_imapc_mailbox *mmbox)
 {
 	return mmbox->mbox->client_box != NULL &&
-		oauth2_session_should_end(oauth2_mailbox_list(mmbox));
+		migration_imapc_oauth2_session_ends(oauth2_mailbox_list(mmbox));
 }
 
 static bool oauth2_is_connecting(struct migration_imapc_list *mlist)
@@ -338,15 +338,16 @@ void migration_imapc_oauth2_reconnect(struct migration_imapc_mailbox *mmbox)
 	do {
 		imapc_mailbox_run_nofetch(mmbox->mbox);
 	} while (!mmbox->mbox->selected && oauth2_is_connecting(mlist));
+	/* imapc allows the next reconnection when commands of before this one
+	   were answered, and there were none */
+	if (mmbox->mbox->selected)
+		client_box->reconnect_ok = TRUE;
 }
 
-void migration_imapc_oauth2_mailbox_opening(struct migration_imapc_mailbox *mmbox)
+void migration_imapc_oauth2_reconnect_idle(struct migration_imapc_list *mlist)
 {
-	struct migration_imapc_list *mlist = oauth2_mailbox_list(mmbox);
 	struct imapc_client_connection *conn;
 
-	if (!oauth2_session_should_end(mlist))
-		return;
 	array_foreach_elem(&mlist->list->client->client->conns, conn) {
 		if (conn->box != NULL ||
 		    imapc_connection_get_state(conn->conn) !=
@@ -356,4 +357,12 @@ void migration_imapc_oauth2_mailbox_opening(struct migration_imapc_mailbox *mmbo
 		imapc_connection_try_reconnect(conn->conn, RECONNECT_REASON,
 					       0, FALSE);
 	}
+}
+
+void migration_imapc_oauth2_mailbox_opening(struct migration_imapc_mailbox *mmbox)
+{
+	struct migration_imapc_list *mlist = oauth2_mailbox_list(mmbox);
+
+	if (migration_imapc_oauth2_session_ends(mlist))
+		migration_imapc_oauth2_reconnect_idle(mlist);
 }

@@ -208,6 +208,10 @@ bool migration_imapc_oauth2_wants_reconnect(struct migration_imapc_mailbox *mmbo
 void migration_imapc_oauth2_reconnect(struct migration_imapc_mailbox *mmbox);
 /* The same between two mailboxes. */
 void migration_imapc_oauth2_mailbox_opening(struct migration_imapc_mailbox *mmbox);
+/* The same for connections without a selected mailbox: TRUE if the token expires
+   soon (mlist may be NULL); and once nothing is on its way, a new session. */
+bool migration_imapc_oauth2_session_ends(struct migration_imapc_list *mlist);
+void migration_imapc_oauth2_reconnect_idle(struct migration_imapc_list *mlist);
 
 /* migration-imapc-fetch.c: what is fetched, and how far ahead */
 void migration_imapc_fetch_mailbox_init(struct migration_imapc_mailbox *mmbox,
