@@ -39,6 +39,12 @@ int import_lookup_end_reading(struct import_lookup *lookup)
 	return mailbox_transaction_commit(&lookup->trans);
 }
 
+void import_lookup_set_box(struct import_lookup *lookup, struct mailbox *box)
+{
+	i_assert(lookup->trans == NULL);
+	lookup->box = box;
+}
+
 struct mail *import_lookup_get_mail(struct import_lookup *lookup, uint32_t uid)
 {
 	if (import_lookup_begin_reading(lookup) < 0)
@@ -105,6 +111,9 @@ import_lookup_read_keys(struct import_lookup *lookup,
 	ARRAY_TYPE(seq_range) uids;
 	int ret;
 
+	/* headers can be named for an opened mailbox only */
+	if (import_lookup_begin_reading(lookup) < 0)
+		return -1;
 	i_array_init(&uids, 128);
 	import_index_get_unpaired(lookup->index, &uids);
 	headers = mailbox_header_lookup_init(lookup->box,

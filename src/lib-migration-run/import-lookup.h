@@ -31,8 +31,12 @@ int import_lookup_find(struct import_lookup *lookup, struct mail *mail,
    if it is gone. Valid until the next call of any function here. */
 struct mail *import_lookup_get_mail(struct import_lookup *lookup, uint32_t uid);
 
+/* Between import_lookup_end_reading() and the next call that reads, the mailbox
+   may be closed, and even freed, if it is given anew before that call. */
+void import_lookup_set_box(struct import_lookup *lookup, struct mailbox *box);
+
 /* Commits the transaction and gives back its locks. It is begun anew when it
-   is needed; until then the mailbox may be closed. */
+   is needed. */
 int import_lookup_end_reading(struct import_lookup *lookup);
 
 /* UIDs of the mails that nobody's partner was found in, in ascending order. */

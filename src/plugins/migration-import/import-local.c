@@ -9,7 +9,11 @@
 #include "import-lookup.h"
 #include "import-local.h"
 
+/* Mailbox objects keep the user alive, so there is none while nothing is being
+   read. */
 struct import_local_box {
+	struct mailbox_list *list;
+	char *vname;
 	struct mailbox *box;
 	/* NULL: not read yet, or to be read again */
 	struct import_lookup *lookup;
@@ -22,6 +26,36 @@ struct import_local {
 	ARRAY(struct import_local_box) boxes;
 	bool listed;
 };
+
+static void import_local_box_open(struct import_local_box *lbox)
+{
+	if (lbox->box == NULL) {
+		lbox->box = mailbox_alloc(lbox->list, lbox->vname,
+					  MAILBOX_FLAG_READONLY |
+					  MAILBOX_FLAG_IGNORE_ACLS);
+	}
+	if (lbox->lookup != NULL)
+		import_lookup_set_box(lbox->lookup, lbox->box);
+}
+
+/* Gives back locks and files: an account can have thousands of mailboxes. */
+static void import_local_box_close(struct import_local_box *lbox)
+{
+	if (lbox->box == NULL)
+		return;
+	if (lbox->lookup != NULL) {
+		(void)import_lookup_end_reading(lbox->lookup);
+		import_lookup_set_box(lbox->lookup, NULL);
+	}
+	mailbox_free(&lbox->box);
+}
+
+static void import_local_box_forget(struct import_local_box *lbox)
+{
+	if (lbox->lookup != NULL)
+		import_lookup_deinit(&lbox->lookup);
+	import_local_box_close(lbox);
+}
 
 struct import_local *import_local_init(struct mail_user *user)
 {
@@ -39,9 +73,8 @@ void import_local_deinit(struct import_local **_local)
 
 	*_local = NULL;
 	array_foreach_modifiable(&local->boxes, lbox) {
-		if (lbox->lookup != NULL)
-			import_lookup_deinit(&lbox->lookup);
-		mailbox_free(&lbox->box);
+		import_local_box_forget(lbox);
+		i_free(lbox->vname);
 	}
 	array_free(&local->boxes);
 	i_free(local);
@@ -53,7 +86,7 @@ import_local_lookup(struct import_local *local, const char *vname)
 	struct import_local_box *lbox;
 
 	array_foreach_modifiable(&local->boxes, lbox) {
-		if (strcmp(lbox->box->vname, vname) == 0)
+		if (strcmp(lbox->vname, vname) == 0)
 			return lbox;
 	}
 	return NULL;
@@ -68,10 +101,8 @@ import_local_add(struct import_local *local, struct mailbox_list *list,
 	if (import_local_lookup(local, vname) != NULL)
 		return;
 	lbox = array_append_space(&local->boxes);
-	lbox->box = mailbox_alloc(list, vname, MAILBOX_FLAG_READONLY |
-				  MAILBOX_FLAG_IGNORE_ACLS);
-	/* what a virtual mailbox shows is in others */
-	lbox->unusable = strcmp(lbox->box->storage->name, "virtual") == 0;
+	lbox->list = list;
+	lbox->vname = i_strdup(vname);
 }
 
 static void
@@ -111,11 +142,12 @@ static void import_local_list(struct import_local *local)
 	}
 }
 
-static void import_local_box_forget(struct import_local_box *lbox)
+static void import_local_close(struct import_local *local)
 {
-	if (lbox->lookup != NULL)
-		import_lookup_deinit(&lbox->lookup);
-	mailbox_close(lbox->box);
+	struct import_local_box *lbox;
+
+	array_foreach_modifiable(&local->boxes, lbox)
+		import_local_box_close(lbox);
 }
 
 void import_local_forget(struct import_local *local, const struct mailbox *box)
@@ -123,20 +155,12 @@ void import_local_forget(struct import_local *local, const struct mailbox *box)
 	struct import_local_box *lbox;
 
 	import_local_list(local);
+	import_local_close(local);
 	lbox = import_local_lookup(local, box->vname);
 	if (lbox != NULL)
 		import_local_box_forget(lbox);
 	else
 		import_local_add(local, box->list, box->vname);
-}
-
-/* Gives back locks and files: an account can have thousands of mailboxes. */
-static void import_local_box_close(struct import_local_box *lbox)
-{
-	if (lbox->lookup != NULL && lbox->box->opened) {
-		(void)import_lookup_end_reading(lbox->lookup);
-		mailbox_close(lbox->box);
-	}
 }
 
 static bool import_local_box_read(struct import_local_box *lbox)
@@ -145,14 +169,18 @@ static bool import_local_box_read(struct import_local_box *lbox)
 		return FALSE;
 	if (lbox->lookup != NULL)
 		return TRUE;
-	if (mailbox_sync(lbox->box, MAILBOX_SYNC_FLAG_FULL_READ) == 0)
+	import_local_box_open(lbox);
+	/* what a virtual mailbox shows is in others */
+	if (strcmp(lbox->box->storage->name, "virtual") == 0)
+		lbox->unusable = TRUE;
+	else if (mailbox_sync(lbox->box, MAILBOX_SYNC_FLAG_FULL_READ) == 0)
 		lbox->lookup = import_lookup_init(lbox->box, TRUE);
 	if (lbox->lookup == NULL) {
 		e_debug(lbox->box->event, "Import: no mail is copied from this "
 			"mailbox: %s",
 			mailbox_get_last_internal_error(lbox->box, NULL));
 		lbox->unusable = TRUE;
-		mailbox_close(lbox->box);
+		import_local_box_close(lbox);
 		return FALSE;
 	}
 	import_local_box_close(lbox);
@@ -168,6 +196,7 @@ import_local_box_find(struct import_local_box *lbox, struct mail *mail,
 	struct mail *found = NULL;
 	uint32_t uid;
 
+	import_local_box_open(lbox);
 	if (import_lookup_find(lbox->lookup, mail, only_guid, identity, &uid,
 			       reason_r) > 0)
 		found = import_lookup_get_mail(lbox->lookup, uid);
@@ -186,14 +215,12 @@ import_local_find(struct import_local *local, const struct mailbox *except,
 	unsigned int pass;
 
 	import_local_list(local);
-	array_foreach_modifiable(&local->boxes, lbox)
-		import_local_box_close(lbox);
-
+	import_local_close(local);
 	*reason_r = "there is no other mailbox";
 	/* GUIDs are in memory; only then are texts worth reading */
 	for (pass = 0; pass < 2; pass++) {
 		array_foreach_modifiable(&local->boxes, lbox) {
-			if (strcmp(lbox->box->vname, except->vname) == 0 ||
+			if (strcmp(lbox->vname, except->vname) == 0 ||
 			    !import_local_box_read(lbox))
 				continue;
 			found = import_local_box_find(lbox, mail, pass == 0,

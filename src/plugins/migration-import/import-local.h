@@ -18,7 +18,7 @@ struct import_local *import_local_init(struct mail_user *user);
 void import_local_deinit(struct import_local **local);
 
 /* The mailbox gets, or has got, new mails: it is read again before the next
-   mail is looked for. */
+   mail is looked for. Closes all mailboxes. */
 void import_local_forget(struct import_local *local, const struct mailbox *box);
 
 /* Finds a mail with the same text as the source's mail in any mailbox but
