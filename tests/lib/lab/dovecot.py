@@ -7,8 +7,10 @@ so one server serves all tests of a session and every test has its own user.
 """
 
 import dataclasses
+import glob
 import itertools
 import os
+import re
 import signal
 import subprocess
 
@@ -119,6 +121,9 @@ class Dovecot:
         self._process = None
         for folder in ("run", "state", "home", "users"):
             os.mkdir(f"{self.dir}/{folder}", 0o755)
+        # doveadm writes there as whatever user it is
+        os.mkdir(f"{self.dir}/asan")
+        os.chmod(f"{self.dir}/asan", 0o1777)
         _write_file(f"{self.dir}/masters", "".join(
             f"{name}:{{PLAIN}}{password}\n"
             for name, password in self.master_users.items()))
@@ -228,7 +233,7 @@ class Dovecot:
         return subprocess.Popen(
             self._program("/usr/bin/doveadm", *words, *map(str, args)),
             stdin=subprocess.DEVNULL,
-            env={**_clean_environment(), **(environment or {})}, **popen)
+            env={**self._environment(), **(environment or {})}, **popen)
 
     def doveconf(self, *args, conf=None):
         return self.run("/usr/bin/doveconf", "-c", conf or self.conf, *args)
@@ -237,7 +242,7 @@ class Dovecot:
         """Run a program where this version of Dovecot is installed."""
         words = self._program(program, *map(str, args))
         done = subprocess.run(
-            words, env=_clean_environment(), timeout=timeout,
+            words, env=self._environment(), timeout=timeout,
             input=stdin, stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True, text=True, errors="surrogateescape")
         return Result(words, done.returncode, done.stdout, done.stderr)
@@ -249,6 +254,37 @@ class Dovecot:
                 return file.read()
         except FileNotFoundError:
             return ""
+
+    def _environment(self):
+        """./dev asan: AddressSanitizer comes before everything else, writes
+        what it finds to files here, and modules stay loaded for the stacks."""
+        environment = _clean_environment()
+        if "DM_ASAN_LIB" in os.environ and self.root == "/":
+            environment.update({
+                "LD_PRELOAD": os.environ["DM_ASAN_LIB"], "GDB": "1",
+                "ASAN_OPTIONS": f"log_path={self.dir}/asan/log:exitcode=99:"
+                                "detect_leaks=1:fast_unwind_on_malloc=0:"
+                                "handle_segv=0:handle_abort=0",
+                "LSAN_OPTIONS": "exitcode=0:report_objects=0",
+                # doveadm runs doveconf, which runs doveadm
+                "DOVECOT_PRESERVE_ENVS":
+                    "LD_PRELOAD GDB ASAN_OPTIONS LSAN_OPTIONS"})
+        return environment
+
+    def sanitizer_findings(self):
+        """Errors, and leaks near whose top one of our functions is: with
+        run() of ours around everything, Dovecot's own have one, too."""
+        found = []
+        for path in glob.glob(f"{self.dir}/asan/log.*"):
+            with open(path, errors="replace") as file:
+                text = file.read()
+            parts = re.split(r"\n\n", text)
+            found += [part for part in parts
+                      if "ERROR: AddressSanitizer" in part or
+                      ("leak of" in part and
+                       any("/src/src/" in line
+                           for line in part.splitlines()[1:8]))]
+        return found
 
     def _program(self, *words):
         return (list(words) if self.root == "/" else
