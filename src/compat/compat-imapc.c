@@ -71,6 +71,11 @@ compat_imapc_settings_with_search(const struct imapc_settings *set,
 	return set;
 }
 
+static bool compat_imapc_wants_modseqs(const struct imapc_settings *set)
+{
+	return (set->parsed_features & IMAPC_FEATURE_NO_MODSEQ) == 0;
+}
+
 char compat_imapc_list_get_escape_char(const struct mailbox_list *list)
 {
 	return list->mail_set->mailbox_list_visible_escape_char[0];
@@ -222,6 +227,11 @@ compat_imapc_settings_with_search(const struct imapc_settings *set, pool_t pool)
 	return copy;
 }
 
+static bool compat_imapc_wants_modseqs(const struct imapc_settings *set)
+{
+	return (set->parsed_features & IMAPC_FEATURE_MODSEQ) != 0;
+}
+
 char compat_imapc_list_get_escape_char(const struct mailbox_list *list)
 {
 	return list->set.vname_escape_char;
@@ -292,4 +302,46 @@ compat_imapc_disable_unsafe_features(const struct imapc_settings *_set)
 		str_append(names, unsafe[i].name);
 	}
 	return str_c(names);
+}
+
+bool compat_imapc_has_modseqs(const struct imapc_settings *set,
+			      enum imapc_capability capabilities)
+{
+	return compat_imapc_wants_modseqs(set) &&
+		(capabilities & (IMAPC_CAPABILITY_CONDSTORE |
+				 IMAPC_CAPABILITY_QRESYNC)) != 0;
+}
+
+bool compat_imapc_can_read_ahead(const struct imapc_settings *set,
+				 const char **reason_r)
+{
+	/* these bits mean the same in both */
+	static const struct {
+		enum imapc_features feature;
+		const char *name;
+	} workarounds[] = {
+		{ IMAPC_FEATURE_GUID_FORCED, "guid-forced" },
+		{ IMAPC_FEATURE_GMAIL_MIGRATION, "gmail-migration" },
+		{ IMAPC_FEATURE_ZIMBRA_WORKAROUNDS, "zimbra-workarounds" },
+		{ IMAPC_FEATURE_NO_EXAMINE, "no-examine" },
+		{ IMAPC_FEATURE_FETCH_MSN_WORKAROUNDS, "fetch-msn-workarounds" },
+		{ IMAPC_FEATURE_FETCH_EMPTY_IS_EXPUNGED,
+		  "fetch-empty-is-expunged" },
+		{ IMAPC_FEATURE_NO_MSN_UPDATES, "no-msn-updates" },
+	};
+	unsigned int i;
+
+	if (!compat_imapc_has_feature(set, COMPAT_IMAPC_FEATURE_FETCH_SIZE) ||
+	    !compat_imapc_has_feature(set, COMPAT_IMAPC_FEATURE_FETCH_HEADERS)) {
+		*reason_r = "imapc_features has sizes or header fields off";
+		return FALSE;
+	}
+	for (i = 0; i < N_ELEMENTS(workarounds); i++) {
+		if ((set->parsed_features & workarounds[i].feature) != 0) {
+			*reason_r = t_strdup_printf("imapc_features has %s",
+						    workarounds[i].name);
+			return FALSE;
+		}
+	}
+	return TRUE;
 }

@@ -2,6 +2,8 @@
 #ifndef COMPAT_IMAPC_H
 #define COMPAT_IMAPC_H
 
+#include "imapc-client.h"
+
 struct mail_user;
 struct imapc_client;
 struct imapc_settings;
@@ -67,6 +69,16 @@ compat_imapc_client_clone(const struct imapc_client *client);
    then ends the run if the destination has no mail_attribute dict to keep it
    in. Looks the dict's settings up: ask once for each user. */
 bool compat_imapc_user_keeps_metadata(struct mail_user *user);
+
+/* FALSE if imapc_features asks for workarounds that concern how mailboxes are
+   opened and mails are fetched: then it has to be done as stock does it.
+   reason_r is set then. */
+bool compat_imapc_can_read_ahead(const struct imapc_settings *set,
+				 const char **reason_r);
+
+/* TRUE if imapc wants MODSEQs from a server that can do this. */
+bool compat_imapc_has_modseqs(const struct imapc_settings *set,
+			      enum imapc_capability capabilities);
 
 /* Switches off stock's own support for Gmail for all that uses these settings.
    Returns TRUE if imapc_features had switched it on. */

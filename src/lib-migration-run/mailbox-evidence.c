@@ -11,6 +11,7 @@
 #include "imapc-storage.h"
 #include "imapc-mail.h"
 #include "imapc-client.h"
+#include "source-select.h"
 #include "mailbox-evidence.h"
 
 /* Exchange refuses command lines of more than 10240 bytes by default. */
@@ -343,7 +344,13 @@ int mailbox_evidence_read(struct mailbox *box,
 	if (array_count(uids) == 0)
 		return 0;
 	if (strcmp(box->storage->name, IMAPC_STORAGE_NAME) == 0 &&
-	    ((struct imapc_mailbox *)box)->client_box != NULL)
+	    ((struct imapc_mailbox *)box)->client_box != NULL) {
+		if (migration_source_select(box, "evidence of its mails") < 0) {
+			*error_r = t_strdup(mailbox_get_last_internal_error(box,
+									    NULL));
+			return -1;
+		}
 		return imapc_evidence_read(&read, uids, error_r);
+	}
 	return storage_evidence_read(&read, uids, error_r);
 }

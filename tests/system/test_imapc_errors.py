@@ -253,7 +253,8 @@ def test_debug_says_what_is_decided(source, dest, theirs):
                           o=dest.imapc(source, user=theirs.name), debug=True)
     for words in ("raising mail_prefetch_count from 0 to ",
                   "logged in to 127.0.0.1:",
-                  "asked STATUS of 2 mailboxes in one burst, 2 answered",
+                  "asked STATUS of 0 mailboxes in one burst, state of 2 "
+                  "mailboxes is known",
                   "mailbox INBOX: opened, 40 mails"):
         assert f"migration_imapc: {words}" in result.err, words
     assert source.master_password not in result.err

@@ -214,7 +214,7 @@ migration_imapc_mail_add_temp_wanted_fields(struct mail *mail,
 	unsigned int i;
 
 	mmail->module_ctx.super.add_temp_wanted_fields(mail, fields, headers);
-	if (search == NULL || search->returned_mail != mail ||
+	if (mmbox->served != NULL || search == NULL || search->returned_mail != mail ||
 	    !migration_imapc_search_is_new(search, new_fields, headers))
 		return;
 	migration_imapc_search_learn(search, new_fields, headers);
@@ -375,6 +375,7 @@ migration_imapc_search_ask_sizes(struct migration_imapc_search *search,
 	string_t *str;
 
 	if (array_is_empty(&search->size_seqs) || !mmbox->mbox->selected ||
+	    mmbox->served != NULL ||
 	    seq + search->sizes_ahead / 2 <= search->sizes_asked_seq)
 		return;
 	/* what the search left out is not wanted */
@@ -437,7 +438,9 @@ migration_imapc_search_init_window(struct migration_imapc_search *search)
 {
 	const struct migration_imapc_settings *set = search->mmbox->muser->set;
 	const struct fetch_window_limits limits = {
-		.mails = set->prefetch,
+		/* what is served holds its own window */
+		.mails = search->mmbox->served != NULL ? 1 :
+			I_MIN(set->prefetch, MIGRATION_IMAPC_STOCK_PREFETCH),
 		.bytes = set->prefetch_size,
 		.files = MIGRATION_IMAPC_WINDOW_FILES,
 		.file_min_size = IMAPC_MAX_INLINE_LITERAL_SIZE,
@@ -576,7 +579,11 @@ migration_imapc_search_init(struct mailbox_transaction_context *t,
 		migration_imapc_plan(mmbox, t, wanted_fields, dsync_list, known);
 
 	search = migration_imapc_search_alloc(mmbox, ctx, dsync_list);
-	if ((ctx->wanted_fields & MAIL_FETCH_STREAM_BODY) != 0)
+	if ((ctx->wanted_fields & MAIL_FETCH_STREAM_BODY) == 0)
+		;
+	else if (mmbox->served != NULL)
+		migration_imapc_serve_search(mmbox, t, args);
+	else
 		migration_imapc_search_init_sizes(search, args);
 	return ctx;
 }
@@ -745,7 +752,7 @@ static bool migration_imapc_mail_prefetch(struct mail *mail)
 		MIGRATION_IMAPC_CONTEXT_REQUIRE(mail->box);
 	struct migration_imapc_search *search = mmbox->searching;
 
-	if (search == NULL)
+	if (search == NULL || mmbox->served != NULL)
 		return mmail->module_ctx.super.prefetch(mail);
 
 	if (search->learned_fields != 0 || search->learned_headers != NULL) {

@@ -11,6 +11,7 @@
 #include "migration-run.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-spare.h"
+#include "migration-imapc-ahead.h"
 
 /* How often a connection may be made again in one run, after the login. imapc
    itself stops when a new connection did not get further than the one before,
@@ -256,11 +257,15 @@ migration_imapc_list_login_callback(const struct imapc_command_reply *reply,
 				    void *context)
 {
 	struct imapc_storage_client *sclient = context;
+	struct migration_imapc_list *mlist;
 
 	sclient->auth_returned = TRUE;
 	imapc_client_stop(sclient->client);
-	if (reply->state == IMAPC_COMMAND_STATE_OK)
+	if (reply->state == IMAPC_COMMAND_STATE_OK) {
+		mlist = MIGRATION_IMAPC_LIST_CONTEXT(&sclient->_list->list);
+		migration_imapc_listing_login(mlist, reply);
 		return;
+	}
 	sclient->auth_failed_state = reply->state;
 	i_free(sclient->auth_failed_reason);
 	sclient->auth_failed_reason = i_strdup(reply->text_full);
@@ -344,8 +349,10 @@ migration_imapc_list_iter_init(struct mailbox_list *_list,
 	if (_list->ns->user->dsyncing &&
 	    mlist->list->last_refreshed_mailboxes != 0)
 		mlist->list->refreshed_mailboxes = TRUE;
-	else if ((flags & MAILBOX_LIST_ITER_SELECT_SUBSCRIBED) == 0)
+	else if ((flags & MAILBOX_LIST_ITER_SELECT_SUBSCRIBED) == 0) {
 		migration_imapc_list_remember_patterns(mlist, patterns);
+		migration_imapc_listing_ask(mlist, patterns);
+	}
 	return mlist->module_ctx.super.iter_init(_list, patterns, flags);
 }
 
@@ -411,6 +418,8 @@ migration_imapc_list_subscriptions_refresh(struct mailbox_list *src_list,
 			dest_list->subscriptions = mailbox_tree_init('/');
 		return 0;
 	}
+	if (migration_imapc_listing_take_subscriptions(mlist, dest_list))
+		return 0;
 	if (mlist->module_ctx.super.subscriptions_refresh(src_list,
 							  dest_list) < 0) {
 		migration_imapc_list_explain(mlist);
@@ -425,6 +434,8 @@ static void migration_imapc_list_deinit(struct mailbox_list *_list)
 		MIGRATION_IMAPC_LIST_CONTEXT(_list);
 	pool_t patterns_pool = mlist->patterns_pool;
 
+	if (mlist->ahead != NULL)
+		migration_imapc_ahead_deinit(&mlist->ahead);
 	migration_imapc_status_free(mlist);
 	migration_budget_deinit(&mlist->budget);
 	if (mlist->spare != NULL)
@@ -466,6 +477,7 @@ void migration_imapc_list_created(struct mailbox_list *_list)
 			mlist->list->client->client,
 			migration_imapc_list_state_changed, mlist);
 	}
+	migration_imapc_listing_init(mlist);
 	migration_imapc_list_cut_prefix(mlist);
 	migration_imapc_list_set_limits(mlist);
 	migration_imapc_oauth2_list_init(mlist);

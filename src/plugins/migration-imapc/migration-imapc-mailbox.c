@@ -7,9 +7,15 @@
 #include "migration-run.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-placeholders.h"
+#include "migration-imapc-ahead.h"
 
 /* dsync's question while it builds the tree of mailboxes */
 #define STATUS_ITEMS_OF_TREE (STATUS_UIDVALIDITY | STATUS_UIDNEXT)
+
+static MODULE_CONTEXT_DEFINE_INIT(dest_mailbox_module,
+				  &mail_storage_module_register);
+#define DEST_MAILBOX_CONTEXT_REQUIRE(obj) \
+	MODULE_CONTEXT_REQUIRE(obj, dest_mailbox_module)
 
 static struct migration_imapc_list *
 migration_imapc_mailbox_list(struct mailbox *box)
@@ -53,14 +59,23 @@ static int migration_imapc_mailbox_open(struct mailbox *box)
 {
 	struct migration_imapc_mailbox *mmbox = MIGRATION_IMAPC_CONTEXT_REQUIRE(box);
 	struct migration_run *run;
+	int ret;
 
 	migration_imapc_mailbox_list_first(box);
 	migration_imapc_oauth2_mailbox_opening(mmbox);
-	if (mmbox->module_ctx.super.open(box) < 0)
+	if ((ret = migration_imapc_virtual_open(mmbox)) < 0)
 		return -1;
+	if (ret == 0) {
+		/* stock wants the connection for itself */
+		if (mmbox->mlist != NULL && mmbox->mlist->ahead != NULL)
+			migration_imapc_ahead_drain(mmbox->mlist->ahead);
+		if (mmbox->module_ctx.super.open(box) < 0)
+			return -1;
+	}
 
 	if (mmbox->mbox->client_box != NULL) {
-		migration_imapc_fetch_mailbox_opened(mmbox);
+		if (ret == 0)
+			migration_imapc_fetch_mailbox_opened(mmbox);
 		migration_imapc_budget_mailbox_opened(mmbox);
 		run = migration_run_find(box->storage->user);
 		migration_run_count(run, MIGRATION_COUNTER_MAILBOXES, 1);
@@ -117,6 +132,26 @@ migration_imapc_mailbox_get_status(struct mailbox *box,
 	return 0;
 }
 
+static void migration_imapc_mailbox_close(struct mailbox *box)
+{
+	struct migration_imapc_mailbox *mmbox = MIGRATION_IMAPC_CONTEXT_REQUIRE(box);
+
+	mmbox->module_ctx.super.close(box);
+	migration_imapc_virtual_closed(mmbox);
+}
+
+static struct mailbox_sync_context *
+migration_imapc_mailbox_sync_init(struct mailbox *box,
+				  enum mailbox_sync_flags flags)
+{
+	struct migration_imapc_mailbox *mmbox = MIGRATION_IMAPC_CONTEXT_REQUIRE(box);
+
+	/* stock would send NOOP to see what is new: the next run's work */
+	if (mmbox->served != NULL && mmbox->mbox->initial_sync_done)
+		return index_mailbox_sync_init(box, 0, FALSE);
+	return mmbox->module_ctx.super.sync_init(box, flags);
+}
+
 static void migration_imapc_mailbox_free(struct mailbox *box)
 {
 	struct migration_imapc_mailbox *mmbox = MIGRATION_IMAPC_CONTEXT_REQUIRE(box);
@@ -140,6 +175,45 @@ mailbox_leave_metadata_out(struct migration_imapc_mailbox *mmbox,
 		"namespace", mailbox_get_vname(&mmbox->mbox->box));
 }
 
+/* ---- the destination's mailboxes ---- */
+
+struct dest_mailbox {
+	union mailbox_module_context module_ctx;
+	struct migration_imapc_user *muser;
+};
+
+static int
+dest_mailbox_get_status(struct mailbox *box, enum mailbox_status_items items,
+			struct mailbox_status *status_r)
+{
+	struct dest_mailbox *dbox = DEST_MAILBOX_CONTEXT_REQUIRE(box);
+	struct sync_side side;
+
+	if (dbox->module_ctx.super.get_status(box, items, status_r) < 0)
+		return -1;
+	if (items == STATUS_ITEMS_OF_TREE && box->storage->user->dsyncing) {
+		i_zero(&side);
+		side.uidvalidity = status_r->uidvalidity;
+		side.uidnext = status_r->uidnext;
+		migration_imapc_sides_set_dest(dbox->muser, box->vname, &side);
+	}
+	return 0;
+}
+
+static void
+dest_mailbox_allocated(struct migration_imapc_user *muser, struct mailbox *box)
+{
+	struct mailbox_vfuncs *v = box->vlast;
+	struct dest_mailbox *dbox;
+
+	dbox = p_new(box->pool, struct dest_mailbox, 1);
+	dbox->muser = muser;
+	dbox->module_ctx.super = *v;
+	box->vlast = &dbox->module_ctx.super;
+	v->get_status = dest_mailbox_get_status;
+	MODULE_CONTEXT_SET(box, dest_mailbox_module, dbox);
+}
+
 void migration_imapc_mailbox_allocated(struct mailbox *box)
 {
 	struct migration_imapc_user *muser =
@@ -147,16 +221,23 @@ void migration_imapc_mailbox_allocated(struct mailbox *box)
 	struct mailbox_vfuncs *v = box->vlast;
 	struct migration_imapc_mailbox *mmbox;
 
-	if (muser == NULL || strcmp(box->storage->name, IMAPC_STORAGE_NAME) != 0)
+	if (muser == NULL)
 		return;
+	if (strcmp(box->storage->name, IMAPC_STORAGE_NAME) != 0) {
+		dest_mailbox_allocated(muser, box);
+		return;
+	}
 
 	mmbox = p_new(box->pool, struct migration_imapc_mailbox, 1);
 	mmbox->muser = muser;
+	mmbox->mlist = migration_imapc_mailbox_list(box);
 	mmbox->mbox = IMAPC_MAILBOX(box);
 	mmbox->module_ctx.super = *v;
 	box->vlast = &mmbox->module_ctx.super;
 	v->exists = migration_imapc_mailbox_exists;
 	v->open = migration_imapc_mailbox_open;
+	v->close = migration_imapc_mailbox_close;
+	v->sync_init = migration_imapc_mailbox_sync_init;
 	v->get_status = migration_imapc_mailbox_get_status;
 	v->free = migration_imapc_mailbox_free;
 	/* 2.4 crashes where it asks who owns a public namespace */

@@ -9,6 +9,7 @@
 #include "settings-loader.h"
 #include "migration-user.h"
 #include "oauth2-user.h"
+#include "source-select.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-placeholders.h"
 #include "migration-imapc-plugin.h"
@@ -53,6 +54,7 @@ static void migration_imapc_user_deinit(struct mail_user *user)
 
 	/* namespaces, and with them lists and connections, go in here */
 	muser->module_ctx.super.deinit(user);
+	migration_imapc_sides_unref(&muser->sides);
 	event_unref(&muser->event);
 	migration_settings_free(muser->set);
 }
@@ -71,6 +73,7 @@ static void migration_imapc_mail_user_created(struct mail_user *user)
 	muser = p_new(user->pool, struct migration_imapc_user, 1);
 	muser->user = user;
 	muser->set = set;
+	muser->sides = migration_imapc_sides_ref(user->username);
 	muser->event = event_create(user->event);
 	event_set_append_log_prefix(muser->event, "migration_imapc: ");
 	muser->module_ctx.super = *v;
@@ -104,7 +107,8 @@ static void migration_imapc_mail_storage_created(struct mail_storage *storage)
 	set = p_new(storage->pool, struct mail_storage_settings, 1);
 	*set = *storage->set;
 	/* a search holds one mail more than this */
-	set->mail_prefetch_count = muser->set->prefetch - 1;
+	set->mail_prefetch_count =
+		I_MIN(muser->set->prefetch, MIGRATION_IMAPC_STOCK_PREFETCH) - 1;
 	e_debug(muser->event, "raising mail_prefetch_count from %u to %u: mails "
 		"are asked for ahead, up to %u of them or %"PRIuUOFF_T" bytes",
 		storage->set->mail_prefetch_count, set->mail_prefetch_count,
@@ -120,14 +124,33 @@ static struct mail_storage_hooks migration_imapc_mail_storage_hooks = {
 	.mail_allocated = migration_imapc_mail_allocated,
 };
 
+/* One call of a hook may wrap an object only once. */
+static struct mail_storage_hooks migration_imapc_serve_hooks = {
+	.mail_allocated = migration_imapc_serve_mail_allocated,
+};
+
+static int migration_imapc_plugin_select(struct mailbox *box, const char *reason)
+{
+	struct migration_imapc_mailbox *mmbox;
+
+	if (strcmp(box->storage->name, IMAPC_STORAGE_NAME) != 0)
+		return 0;
+	mmbox = MIGRATION_IMAPC_CONTEXT(box);
+	return mmbox == NULL ? 0 : migration_imapc_virtual_leave(mmbox, reason);
+}
+
 void migration_imapc_plugin_init(struct module *module)
 {
 	migration_imapc_oauth2_init();
 	mail_storage_hooks_add(module, &migration_imapc_mail_storage_hooks);
+	mail_storage_hooks_add(module, &migration_imapc_serve_hooks);
+	migration_source_select_set(migration_imapc_plugin_select);
 }
 
 void migration_imapc_plugin_deinit(void)
 {
+	migration_source_select_set(NULL);
+	mail_storage_hooks_remove(&migration_imapc_serve_hooks);
 	mail_storage_hooks_remove(&migration_imapc_mail_storage_hooks);
 	migration_imapc_oauth2_deinit();
 }

@@ -9,9 +9,13 @@
 #include "imapc-list.h"
 #include "fetch-plan.h"
 #include "retry-policy.h"
+#include "sync-record.h"
 #include "migration-imapc-settings.h"
 
+struct ahead_mailbox;
+struct migration_imapc_ahead;
 struct migration_imapc_search;
+struct migration_imapc_sides;
 struct migration_imapc_status;
 struct migration_budget;
 struct migration_imapc_spare;
@@ -32,6 +36,8 @@ struct migration_imapc_user {
 	/* the destination has a place for METADATA; known once there is an
 	   imapc storage */
 	bool keeps_metadata;
+	/* what source and destination of this run know of each other */
+	struct migration_imapc_sides *sides;
 };
 
 struct migration_imapc_list {
@@ -54,8 +60,15 @@ struct migration_imapc_list {
 	struct migration_imapc_oauth2 *oauth2;
 	/* answers to STATUS that nobody wanted yet */
 	struct migration_imapc_status *status;
+	/* mailboxes that are fetched before they are opened; NULL if that is
+	   not possible, or not yet */
+	struct migration_imapc_ahead *ahead;
 	/* logins that were accepted */
 	unsigned int login_count;
+	/* mailboxes that LIST has shown */
+	unsigned int listed_count;
+	/* the server's MESSAGELIMIT, or 0 */
+	unsigned int message_limit;
 
 	/* the connection for mails that the server does not give, or NULL */
 	struct migration_imapc_spare *spare;
@@ -74,12 +87,24 @@ struct migration_imapc_list {
 	bool connection_lost:1;
 	/* a listing has failed, and its error was returned */
 	bool listing_failed:1;
+	/* the trees that a listing is filling have no separator yet */
+	bool listing_needs_separator:1;
+	/* subscriptions were listed, and nobody took them yet */
+	bool have_subscriptions:1;
+	/* the server's LIST-STATUS and SPECIAL-USE */
+	bool have_list_status:1;
+	bool have_special_use:1;
 };
 
 struct migration_imapc_mailbox {
 	union mailbox_module_context module_ctx;
 	struct migration_imapc_user *muser;
+	/* NULL if the mailbox is in no imapc list */
+	struct migration_imapc_list *mlist;
 	struct imapc_mailbox *mbox;
+
+	/* it was not selected, it is served from this */
+	struct ahead_mailbox *served;
 
 	/* the search that is looking for its next mail now */
 	struct migration_imapc_search *searching;
@@ -108,6 +133,11 @@ extern MODULE_CONTEXT_DEFINE(migration_imapc_storage_module,
 extern MODULE_CONTEXT_DEFINE(migration_imapc_mail_module,
 			     &mail_module_register);
 
+/* Mails that stock imapc holds at once. More gain nothing: each of them has
+   index data of some 20 kB, and each reply of the server is compared with all
+   of them. */
+#define MIGRATION_IMAPC_STOCK_PREFETCH 500
+
 #define MIGRATION_IMAPC_USER_CONTEXT(obj) \
 	MODULE_CONTEXT(obj, migration_imapc_user_module)
 #define MIGRATION_IMAPC_LIST_CONTEXT(obj) \
@@ -128,6 +158,20 @@ void migration_imapc_list_created(struct mailbox_list *list);
 /* The server as log lines name it: host:port */
 const char *migration_imapc_list_source(struct migration_imapc_list *mlist);
 
+/* migration-imapc-listing.c: all questions of the beginning in one burst */
+void migration_imapc_listing_init(struct migration_imapc_list *mlist);
+/* The server accepted a login. */
+void migration_imapc_listing_login(struct migration_imapc_list *mlist,
+				   const struct imapc_command_reply *reply);
+/* Asks, if that is possible; if not, or if the server does not answer, stock
+   asks. */
+void migration_imapc_listing_ask(struct migration_imapc_list *mlist,
+				 const char *const *patterns);
+/* The subscriptions that were asked for become dest_list's. FALSE if there are
+   none any more. */
+bool migration_imapc_listing_take_subscriptions(struct migration_imapc_list *mlist,
+						struct mailbox_list *dest_list);
+
 /* migration-imapc-status.c: STATUS of all mailboxes at once.
    Returns 1 and fills the two fields of status_r if the answer is known, 0 if
    imapc has to ask for this mailbox alone, -1 if there is no server any more
@@ -135,6 +179,11 @@ const char *migration_imapc_list_source(struct migration_imapc_list *mlist);
 int migration_imapc_status_get(struct migration_imapc_list *mlist,
 			       struct mailbox *box,
 			       struct mailbox_status *status_r);
+/* What to ask STATUS for */
+const char *migration_imapc_status_items(struct migration_imapc_list *mlist);
+/* Answers to STATUS will come with the listing: they are the ones that
+   migration_imapc_status_get() would ask for. */
+void migration_imapc_status_expect(struct migration_imapc_list *mlist);
 void migration_imapc_status_free(struct migration_imapc_list *mlist);
 
 /* migration-imapc-mailbox.c: opening, existence, status */
@@ -157,6 +206,34 @@ int migration_imapc_budget_get_stream(struct migration_imapc_mailbox *mmbox,
 				      struct message_size *hdr_size,
 				      struct message_size *body_size,
 				      struct istream **stream_r);
+/* migration-imapc-sides.c: what the destination had when the run began */
+struct migration_imapc_sides *migration_imapc_sides_ref(const char *username);
+void migration_imapc_sides_unref(struct migration_imapc_sides **sides);
+void migration_imapc_sides_set_dest(struct migration_imapc_user *muser,
+				    const char *vname,
+				    const struct sync_side *side);
+/* FALSE and all 0 if it said nothing of such a mailbox */
+bool migration_imapc_sides_get_dest(struct migration_imapc_user *muser,
+				    const char *vname,
+				    struct sync_side *side_r);
+
+/* migration-imapc-virtual.c: mailboxes that are open without being selected.
+   Returns 1 if the mailbox is open, 0 if stock has to open it, -1 and the
+   storage's error if it cannot be opened. */
+int migration_imapc_virtual_open(struct migration_imapc_mailbox *mmbox);
+/* Stock has closed the mailbox. */
+void migration_imapc_virtual_closed(struct migration_imapc_mailbox *mmbox);
+/* Selects the mailbox, if it is not. Returns -1 if that failed (the storage's
+   error is set). */
+int migration_imapc_virtual_leave(struct migration_imapc_mailbox *mmbox,
+				  const char *reason);
+
+/* migration-imapc-serve.c: mails of such mailboxes */
+void migration_imapc_serve_mail_allocated(struct mail *mail);
+/* This search wants texts. */
+void migration_imapc_serve_search(struct migration_imapc_mailbox *mmbox,
+				  struct mailbox_transaction_context *t,
+				  const struct mail_search_args *args);
 
 /* migration-imapc-pause.c: A failure happened. Waits as long as it has to be,
    and returns TRUE if the same thing shall be tried again. words is what the

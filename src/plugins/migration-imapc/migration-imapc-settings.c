@@ -5,9 +5,8 @@
 #include "size-parse.h"
 #include "migration-imapc-settings.h"
 
-/* More mails at once gain nothing: each of them has index data of some 20 kB,
-   and each reply of the server is compared with all of them. */
-#define MIGRATION_IMAPC_PREFETCH_MAX 10000
+/* A mail that is ahead costs its text and some 100 bytes. */
+#define MIGRATION_IMAPC_PREFETCH_MAX 100000
 /* imapc cannot be told a longer time */
 #define MIGRATION_IMAPC_TIMEOUT_MAX_SECS (24*60*60)
 
@@ -30,8 +29,8 @@ static const struct setting_define migration_imapc_setting_defines[] = {
 static const struct migration_imapc_settings migration_imapc_default_settings = {
 	.daily_limit = "auto",
 	.max_rate = 0,
-	.prefetch = 500,
-	.prefetch_size = 16*1024*1024,
+	.prefetch = 20000,
+	.prefetch_size = 32*1024*1024,
 	.timeout = 0,
 	.patience = 10*60,
 	.unreadable = "placeholder:fail",

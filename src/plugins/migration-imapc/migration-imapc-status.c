@@ -13,18 +13,15 @@
 #include "imapc-client-private.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
+#include "migration-imapc-ahead.h"
 
 /* commands in one burst: each costs 2 kB of memory */
 #define MIGRATION_IMAPC_STATUS_BURST 1000
 
-struct migration_imapc_status_answer {
-	uint32_t uidvalidity, uidnext;
-};
-
 struct migration_imapc_status {
 	pool_t pool;
 	/* remote name -> answer; only what was received in full */
-	HASH_TABLE(char *, struct migration_imapc_status_answer *) answers;
+	HASH_TABLE(char *, struct sync_side *) answers;
 	unsigned int pending;
 	bool collecting;
 };
@@ -37,22 +34,28 @@ static const char *migration_imapc_status_key(const char *remote_name)
 
 static bool
 migration_imapc_status_parse(const struct imap_arg *items,
-			     struct migration_imapc_status_answer *answer_r)
+			     struct sync_side *answer_r)
 {
 	const char *key, *value;
-	uint32_t num;
+	uint64_t num;
 
 	i_zero(answer_r);
 	for (; items[0].type != IMAP_ARG_EOL &&
 	       items[1].type != IMAP_ARG_EOL; items += 2) {
 		if (!imap_arg_get_atom(&items[0], &key) ||
 		    !imap_arg_get_atom(&items[1], &value) ||
-		    str_to_uint32(value, &num) < 0)
+		    str_to_uint64(value, &num) < 0)
 			continue;
-		if (strcasecmp(key, "UIDVALIDITY") == 0)
+		if (strcasecmp(key, "HIGHESTMODSEQ") == 0)
+			answer_r->highestmodseq = num;
+		else if (num > UINT32_MAX)
+			continue;
+		else if (strcasecmp(key, "UIDVALIDITY") == 0)
 			answer_r->uidvalidity = num;
 		else if (strcasecmp(key, "UIDNEXT") == 0)
 			answer_r->uidnext = num;
+		else if (strcasecmp(key, "MESSAGES") == 0)
+			answer_r->messages = num;
 	}
 	return answer_r->uidvalidity != 0 && answer_r->uidnext != 0;
 }
@@ -63,7 +66,7 @@ migration_imapc_status_untagged(const struct imapc_untagged_reply *reply,
 {
 	struct migration_imapc_list *mlist;
 	struct migration_imapc_status *status;
-	struct migration_imapc_status_answer answer, *copy;
+	struct sync_side answer, *copy;
 	const struct imap_arg *items;
 	const char *name;
 
@@ -81,7 +84,7 @@ migration_imapc_status_untagged(const struct imapc_untagged_reply *reply,
 	name = migration_imapc_status_key(name);
 	if (hash_table_lookup(status->answers, name) != NULL)
 		return;
-	copy = p_new(status->pool, struct migration_imapc_status_answer, 1);
+	copy = p_new(status->pool, struct sync_side, 1);
 	*copy = answer;
 	hash_table_insert(status->answers, p_strdup(status->pool, name), copy);
 }
@@ -101,6 +104,18 @@ migration_imapc_status_callback(const struct imapc_command_reply *reply,
 		imapc_client_stop(mlist->list->client->client);
 }
 
+const char *migration_imapc_status_items(struct migration_imapc_list *mlist)
+{
+	enum imapc_capability capabilities;
+
+	if (imapc_client_get_capabilities(mlist->list->client->client,
+					  &capabilities) == 0 &&
+	    (capabilities & (IMAPC_CAPABILITY_CONDSTORE |
+			     IMAPC_CAPABILITY_QRESYNC)) != 0)
+		return "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ";
+	return "MESSAGES UIDNEXT UIDVALIDITY";
+}
+
 static void
 migration_imapc_status_send(struct migration_imapc_list *mlist,
 			    const char *remote_name)
@@ -111,7 +126,8 @@ migration_imapc_status_send(struct migration_imapc_list *mlist,
 	cmd = imapc_client_cmd(mlist->list->client->client,
 			       migration_imapc_status_callback, mlist);
 	imapc_command_set_flags(cmd, IMAPC_COMMAND_FLAG_RETRIABLE);
-	imapc_command_sendf(cmd, "STATUS %s (UIDNEXT UIDVALIDITY)", remote_name);
+	imapc_command_sendf(cmd, "STATUS %s (%1s)", remote_name,
+			    migration_imapc_status_items(mlist));
 }
 
 static void migration_imapc_status_wait(struct migration_imapc_list *mlist)
@@ -135,7 +151,7 @@ migration_imapc_status_ask_all(struct migration_imapc_list *mlist)
 	struct mailbox_tree_iterate_context *iter;
 	struct imap_match_glob *glob = NULL;
 	struct mailbox_node *node;
-	const char *vname;
+	const char *vname, *name;
 	unsigned int count = 0;
 
 	if (mlist->patterns != NULL) {
@@ -149,11 +165,14 @@ migration_imapc_status_ask_all(struct migration_imapc_list *mlist)
 		    mlist->connection_lost)
 			continue;
 		T_BEGIN {
-			migration_imapc_status_send(mlist,
-				imapc_list_storage_to_remote_name(mlist->list,
-					mailbox_list_get_storage_name(list, vname)));
+			name = imapc_list_storage_to_remote_name(mlist->list,
+				mailbox_list_get_storage_name(list, vname));
+			if (hash_table_lookup(mlist->status->answers,
+				migration_imapc_status_key(name)) == NULL) {
+				migration_imapc_status_send(mlist, name);
+				count++;
+			}
 		} T_END;
-		count++;
 		if (mlist->status->pending >= MIGRATION_IMAPC_STATUS_BURST)
 			migration_imapc_status_wait(mlist);
 	}
@@ -162,11 +181,39 @@ migration_imapc_status_ask_all(struct migration_imapc_list *mlist)
 	return count;
 }
 
-static void migration_imapc_status_collect(struct migration_imapc_list *mlist)
+/* What is known of the mailboxes now is what they are fetched ahead by. */
+static void migration_imapc_status_init_ahead(struct migration_imapc_list *mlist)
+{
+	struct mailbox_list *list = &mlist->list->list;
+	struct mailbox_tree_iterate_context *iter;
+	const struct sync_side *answer;
+	const char *vname, *name, *reason;
+
+	mlist->ahead = migration_imapc_ahead_init(mlist, &reason);
+	if (mlist->ahead == NULL) {
+		e_debug(mlist->muser->event, "mailboxes are not fetched before "
+			"they are opened: %s", reason);
+		return;
+	}
+	iter = mailbox_tree_iterate_init(mlist->list->mailboxes, NULL, 0);
+	while (mailbox_tree_iterate_next(iter, &vname) != NULL) T_BEGIN {
+		name = imapc_list_storage_to_remote_name(mlist->list,
+				mailbox_list_get_storage_name(list, vname));
+		answer = hash_table_lookup(mlist->status->answers,
+					   migration_imapc_status_key(name));
+		if (answer != NULL) {
+			migration_imapc_ahead_add(mlist->ahead, vname, name,
+						  answer);
+		}
+	} T_END;
+	mailbox_tree_iterate_deinit(&iter);
+	migration_imapc_ahead_sort(mlist->ahead);
+}
+
+void migration_imapc_status_expect(struct migration_imapc_list *mlist)
 {
 	struct migration_imapc_status *status;
 	pool_t pool = pool_alloconly_create("migration imapc status", 4096);
-	unsigned int count;
 
 	status = p_new(pool, struct migration_imapc_status, 1);
 	status->pool = pool;
@@ -178,28 +225,40 @@ static void migration_imapc_status_collect(struct migration_imapc_list *mlist)
 	imapc_storage_client_register_untagged(mlist->list->client, "STATUS",
 					       migration_imapc_status_untagged);
 	status->collecting = TRUE;
+}
+
+static void migration_imapc_status_collect(struct migration_imapc_list *mlist)
+{
+	unsigned int count, answers;
+
+	if (mlist->status == NULL)
+		migration_imapc_status_expect(mlist);
+	/* mailboxes that LIST told something of are not asked again */
 	T_BEGIN {
 		count = migration_imapc_status_ask_all(mlist);
 	} T_END;
-	status->collecting = FALSE;
+	mlist->status->collecting = FALSE;
 	migration_run_count(migration_run_find(mlist->list->list.ns->user),
 			    MIGRATION_COUNTER_IMAP_COMMANDS, count);
+	answers = hash_table_count(mlist->status->answers);
 	e_debug(mlist->muser->event, "asked STATUS of %u mailboxes in one burst, "
-		"%u answered", count, hash_table_count(status->answers));
+		"state of %u mailboxes is known", count, answers);
+	if (mlist->list->list.ns->user->dsyncing && !mlist->connection_lost)
+		migration_imapc_status_init_ahead(mlist);
 }
 
 int migration_imapc_status_get(struct migration_imapc_list *mlist,
 			       struct mailbox *box,
 			       struct mailbox_status *status_r)
 {
-	struct migration_imapc_status_answer *answer;
+	struct sync_side *answer;
 	const char *name;
 
 	/* nothing is known of the mailboxes before they were listed */
 	if (mlist->list->last_refreshed_mailboxes == 0 ||
 	    imapc_storage_client_handle_auth_failure(mlist->list->client))
 		return 0;
-	if (mlist->status == NULL)
+	if (mlist->status == NULL || mlist->status->collecting)
 		migration_imapc_status_collect(mlist);
 	if (mlist->connection_lost) {
 		mail_storage_set_error(box->storage, MAIL_ERROR_TEMP,

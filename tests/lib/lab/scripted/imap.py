@@ -207,6 +207,9 @@ class _Session:
         self.send(f'* NAMESPACE (("{prefix}" "{separator}")) NIL NIL')
 
     def cmd_list(self, arguments):
+        """Also with RETURN (… STATUS (…)), RFC 5819"""
+        arguments, _, returned = arguments.partition(" RETURN ")
+        status = re.search(r"STATUS (\([^()]*\))", returned)
         words = _strings(arguments)
         if words[-1] == "":
             self.send(f'* LIST (\\Noselect) "{self.server.separator}" ""')
@@ -217,6 +220,9 @@ class _Session:
             if name in self.server.special_use:
                 flags.append(self.server.special_use[name])
             self.send_list("LIST", flags, name)
+            if status and name not in self.server.noselect:
+                self.cmd_status(wire.quote(wire.encode_name(name)) + " " +
+                                status[1])
 
     def cmd_lsub(self, arguments):
         for name in self.matching(_strings(arguments),

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "lib.h"
+#include "source-select.h"
+
+static migration_source_select_t *select_callback = NULL;
+
+void migration_source_select_set(migration_source_select_t *callback)
+{
+	select_callback = callback;
+}
+
+int migration_source_select(struct mailbox *box, const char *reason)
+{
+	return select_callback == NULL ? 0 : select_callback(box, reason);
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef MIGRATION_IMAPC_AHEAD_H
+#define MIGRATION_IMAPC_AHEAD_H
+
+/* What the source's mailboxes hold, fetched ahead of its use.
+
+   Stock selects one mailbox after the other and waits for each answer. Here
+   EXAMINE goes out like any other command, followed by the FETCHes for that
+   mailbox and by the EXAMINE of the next one, so that many mailboxes are on
+   their way at once on one connection. The replies are sorted into tables, and
+   whoever opens a mailbox is served from its table (migration-imapc-virtual.c
+   and migration-imapc-serve.c). No reply reaches stock imapc.
+
+   All of it is driven by state: what is wanted and was neither asked for nor
+   received is asked for when there is room. A lost connection only turns
+   "asked" back into "wanted". */
+
+#include "fetch-chunk.h"
+#include "fetch-window.h"
+#include "sync-record.h"
+
+struct migration_imapc_list;
+struct ahead_session;
+
+enum ahead_text {
+	AHEAD_TEXT_UNWANTED,
+	AHEAD_TEXT_WANTED,
+	AHEAD_TEXT_ASKED,
+	AHEAD_TEXT_HERE,
+	/* the server answered without it: gone, or refused */
+	AHEAD_TEXT_MISSING,
+	AHEAD_TEXT_USED,
+};
+
+struct ahead_mail {
+	uint32_t uid;
+	enum ahead_text text;
+	/* number of the command that asked for the text */
+	unsigned int asked_by;
+	/* the text: either in memory or in an unlinked file, -1 if not */
+	int fd;
+	buffer_t *body;
+	/* the header fields that were asked for, as they came */
+	buffer_t *header;
+	/* UOFF_T_MAX if the server did not say */
+	uoff_t size;
+	/* what the window took the mail for */
+	uint64_t taken_size;
+	/* (time_t)-1 if not known */
+	time_t received_date, save_date;
+	/* 0 if the server has none */
+	uint64_t modseq;
+	/* as the server wrote them, separated by spaces */
+	const char *flags;
+};
+ARRAY_DEFINE_TYPE(ahead_mail, struct ahead_mail);
+
+/* What is known of all mails of a mailbox */
+enum ahead_part {
+	/* which mails there are, with flags and modseqs */
+	AHEAD_PART_FLAGS	= 0x01,
+	/* date and size of the mails from new_uid on */
+	AHEAD_PART_NEW_DETAILS	= 0x02,
+	/* ... and of the others */
+	AHEAD_PART_OLD_DETAILS	= 0x04,
+	/* the header fields by which dsync compares mails */
+	AHEAD_PART_HEADERS	= 0x08,
+};
+
+struct ahead_mailbox {
+	const char *vname, *remote_name;
+	/* what STATUS said at the beginning of the run */
+	struct sync_side source;
+	/* what the destination had at the beginning of the run; all 0 if it has
+	   no such mailbox */
+	struct sync_side dest;
+
+	/* Everything from here on is empty until something was asked for, and
+	   again after migration_imapc_ahead_leave(). */
+	pool_t pool;
+	/* ascending by UID once AHEAD_PART_FLAGS is known */
+	ARRAY_TYPE(ahead_mail) mails;
+	/* UID -> index + 1, only while mails come in another order */
+	HASH_TABLE(void *, void *) by_uid;
+	/* flags -> the one copy of them */
+	HASH_TABLE(char *, char *) flags;
+	uint32_t uidvalidity, uidnext, exists;
+	uint64_t highestmodseq;
+	/* mails from here on are probably not at the destination */
+	uint32_t new_uid;
+	enum ahead_part asked, known;
+	/* commands that were not answered yet, for each bit of ahead_part */
+	unsigned int part_commands[4];
+	/* the header fields that were asked for */
+	const char *const *header_names;
+	/* no mail before this index has a wanted text */
+	unsigned int next_wanted;
+	/* texts that are ahead of their use */
+	unsigned int texts_held;
+	/* commands that were not answered yet */
+	unsigned int pending;
+
+	/* it was opened in this run */
+	bool visited:1;
+	/* it is open now, and served from here */
+	bool open:1;
+	/* the server refused something or contradicted itself: imapc has to
+	   look at the mailbox itself */
+	bool refused:1;
+	/* what the caller wants of the texts is known, not guessed */
+	bool texts_exact:1;
+	/* nothing of it is wanted: it is the same as in the last run */
+	bool unchanged:1;
+};
+
+/* NULL if this server or these settings do not allow to fetch ahead; reason_r
+   is set then. */
+struct migration_imapc_ahead *
+migration_imapc_ahead_init(struct migration_imapc_list *mlist,
+			   const char **reason_r);
+/* Commands that were not answered are given up. */
+void migration_imapc_ahead_deinit(struct migration_imapc_ahead **ahead);
+
+/* A mailbox that the source has. */
+void migration_imapc_ahead_add(struct migration_imapc_ahead *ahead,
+			       const char *vname, const char *remote_name,
+			       const struct sync_side *source);
+/* All were added: they are in the order now in which dsync visits them. */
+void migration_imapc_ahead_sort(struct migration_imapc_ahead *ahead);
+struct ahead_mailbox *
+migration_imapc_ahead_find(struct migration_imapc_ahead *ahead,
+			   const char *vname);
+
+/* TRUE if the server was seen to mishandle what is sent ahead. */
+bool migration_imapc_ahead_is_over(const struct migration_imapc_ahead *ahead);
+
+/* TRUE if the server is gone: it took what was sent ahead, and then connections
+   broke without an answer. */
+bool migration_imapc_ahead_is_lost(const struct migration_imapc_ahead *ahead);
+
+/* Waits until these parts of the mailbox are known. FALSE if that is not to be:
+   let imapc do it. */
+bool migration_imapc_ahead_wait_parts(struct migration_imapc_ahead *ahead,
+				      struct ahead_mailbox *mailbox,
+				      enum ahead_part parts);
+/* The fields that are wanted as AHEAD_PART_HEADERS, of this mailbox and of
+   those that follow. */
+void migration_imapc_ahead_set_headers(struct migration_imapc_ahead *ahead,
+				       struct ahead_mailbox *mailbox,
+				       const char *const *names);
+/* The texts of these mails, and no others, are wanted. Does not wait. */
+void migration_imapc_ahead_want_texts(struct migration_imapc_ahead *ahead,
+				      struct ahead_mailbox *mailbox,
+				      const ARRAY_TYPE(seq_range) *uids);
+/* Waits for the text of one mail. TRUE if it is here. */
+bool migration_imapc_ahead_wait_text(struct migration_imapc_ahead *ahead,
+				     struct ahead_mailbox *mailbox,
+				     struct ahead_mail *mail);
+/* The text was taken out of mail->fd or mail->body. */
+void migration_imapc_ahead_text_used(struct migration_imapc_ahead *ahead,
+				     struct ahead_mailbox *mailbox,
+				     struct ahead_mail *mail);
+/* NULL if the mailbox has no such mail. */
+struct ahead_mail *
+migration_imapc_ahead_mail(struct ahead_mailbox *mailbox, uint32_t uid);
+
+/* The mailbox was closed. */
+void migration_imapc_ahead_leave(struct migration_imapc_ahead *ahead,
+				 struct ahead_mailbox *mailbox);
+/* Waits until nothing is on its way: imapc wants the connection for itself. */
+void migration_imapc_ahead_drain(struct migration_imapc_ahead *ahead);
+
+/* ---- between the files of this part ---- */
+
+struct migration_imapc_ahead {
+	struct migration_imapc_list *mlist;
+	struct migration_imapc_user *muser;
+	struct imapc_client *client;
+	pool_t pool;
+
+	ARRAY(struct ahead_mailbox *) mailboxes;
+	HASH_TABLE(const char *, struct ahead_mailbox *) by_vname;
+	/* EXAMINEs that the server has not gone past yet, oldest first; the
+	   last one is the mailbox that the next command will find selected */
+	ARRAY(struct ahead_session *) sessions;
+
+	struct fetch_window window;
+	/* limits of one command */
+	struct fetch_chunk_limits chunk;
+	unsigned int command_uids;
+	unsigned int command_count, pending;
+	/* connections lost since a command was last answered */
+	unsigned int losses;
+	/* bytes that were used since the socket was read the last time */
+	uoff_t used_bytes;
+	/* somebody waits for the text of this mail */
+	const struct ahead_mail *awaited;
+	const char *const *header_names;
+
+	/* every mailbox's dates and sizes were wanted of all mails */
+	bool want_old_details:1;
+	/* what is probably wanted was exactly what was wanted; or not */
+	bool guess_right:1;
+	bool guess_wrong:1;
+	/* a command was answered */
+	bool answered:1;
+	/* the connection broke, its commands are just being given back */
+	bool lost:1;
+	/* nothing is asked for any more */
+	bool over:1;
+	enum imapc_capability capabilities;
+	bool have_modseqs:1;
+	bool have_savedate:1;
+};
+
+/* One EXAMINE and the commands that follow it. */
+struct ahead_session {
+	struct ahead_mailbox *mailbox;
+	unsigned int pending;
+	/* which login the EXAMINE was sent after */
+	unsigned int login_count;
+	/* EXAMINE was answered */
+	bool examined;
+};
+
+/* migration-imapc-ahead-reply.c: sorts untagged replies into the tables */
+void migration_imapc_ahead_register(struct imapc_storage_client *client);
+/* All mails of the mailbox are there. */
+void migration_imapc_ahead_mails_finish(struct ahead_mailbox *mailbox);
+/* Frees a text. */
+void migration_imapc_ahead_mail_clear(struct ahead_mail *mail);
+
+#endif

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A mailbox that is opened without being selected: what EXAMINE and the first
+   FETCH would have said was fetched ahead (migration-imapc-ahead.h), and stock
+   imapc gets it from there, as replies that look like the server's. The order
+   of steps is that of imapc_mailbox_select() and of the replies to it.
+
+   imapc has no mailbox selected on its connection then, so whatever it would
+   send for this mailbox is refused by itself. Whoever needs something that was
+   not fetched ahead has to call migration_imapc_virtual_leave() first, which
+   selects the mailbox after all. */
+
+#include "lib.h"
+#include "array.h"
+#include "imap-arg.h"
+#include "mail-index-modseq.h"
+#include "index-storage.h"
+#include "imapc-client-private.h"
+#include "migration-run.h"
+#include "migration-imapc-private.h"
+#include "migration-imapc-ahead.h"
+
+/* ---- replies that look like the server's ---- */
+
+static void arg_set_atom(struct imap_arg *arg, const char *text)
+{
+	i_zero(arg);
+	arg->type = IMAP_ARG_ATOM;
+	arg->_data.str = text;
+	arg->str_len = strlen(text);
+}
+
+static void arg_set_eol(struct imap_arg *arg)
+{
+	i_zero(arg);
+	arg->type = IMAP_ARG_EOL;
+}
+
+/* The list is complete: arg becomes it. */
+static void arg_set_list(struct imap_arg *arg, ARRAY_TYPE(imap_arg_list) *list)
+{
+	arg_set_eol(array_append_space(list));
+	i_zero(arg);
+	arg->type = IMAP_ARG_LIST;
+	arg->_data.list = *list;
+}
+
+static void arg_append_atom(ARRAY_TYPE(imap_arg_list) *list, const char *text)
+{
+	arg_set_atom(array_append_space(list), text);
+}
+
+static void
+arg_append_words(ARRAY_TYPE(imap_arg_list) *list, const char *words)
+{
+	ARRAY_TYPE(imap_arg_list) sublist;
+	const char *const *word;
+
+	t_array_init(&sublist, 8);
+	for (word = t_strsplit_spaces(words, " "); *word != NULL; word++)
+		arg_append_atom(&sublist, *word);
+	arg_set_list(array_append_space(list), &sublist);
+}
+
+static void
+virtual_say(struct imapc_mailbox *mbox, const struct imapc_untagged_reply *reply)
+{
+	const struct imapc_mailbox_event_callback *callback;
+
+	array_foreach(&mbox->untagged_callbacks, callback) {
+		if (strcasecmp(callback->name, reply->name) == 0)
+			callback->callback(reply, mbox);
+	}
+}
+
+static void
+virtual_say_code(struct imapc_mailbox *mbox, const char *key, const char *value)
+{
+	const struct imapc_mailbox_event_callback *callback;
+	struct imapc_untagged_reply reply;
+	struct imap_arg eol;
+
+	arg_set_eol(&eol);
+	i_zero(&reply);
+	reply.name = "OK";
+	reply.args = &eol;
+	reply.resp_text_key = key;
+	reply.resp_text_value = value;
+	reply.untagged_box_context = mbox;
+	array_foreach(&mbox->resp_text_callbacks, callback) {
+		if (strcasecmp(callback->name, key) == 0)
+			callback->callback(&reply, mbox);
+	}
+}
+
+static void
+virtual_say_mail(struct imapc_mailbox *mbox, uint32_t rseq,
+		 const struct ahead_mail *mail)
+{
+	ARRAY_TYPE(imap_arg_list) list;
+	struct imapc_untagged_reply reply;
+	struct imap_arg args[2];
+
+	t_array_init(&list, 8);
+	arg_append_atom(&list, "UID");
+	arg_append_atom(&list, dec2str(mail->uid));
+	arg_append_atom(&list, "FLAGS");
+	arg_append_words(&list, mail->flags);
+	if (mail->modseq != 0) {
+		arg_append_atom(&list, "MODSEQ");
+		arg_append_words(&list, dec2str(mail->modseq));
+	}
+	arg_set_list(&args[0], &list);
+	arg_set_eol(&args[1]);
+
+	i_zero(&reply);
+	reply.name = "FETCH";
+	reply.num = rseq;
+	reply.args = args;
+	reply.untagged_box_context = mbox;
+	virtual_say(mbox, &reply);
+}
+
+/* ---- opening ---- */
+
+static void virtual_reset_modseqs(struct imapc_mailbox *mbox)
+{
+	if (!imapc_mailbox_has_modseqs(mbox))
+		return;
+	if (!array_is_created(&mbox->rseq_modseqs))
+		i_array_init(&mbox->rseq_modseqs, 32);
+	else
+		array_clear(&mbox->rseq_modseqs);
+}
+
+/* What stock does at the tagged reply to UID FETCH 1:* (FLAGS), for an index
+   that was empty before. */
+static void virtual_finish_flags(struct imapc_mailbox *mbox)
+{
+	mbox->state_fetching_uid1 = FALSE;
+	mbox->delayed_untagged_exists = FALSE;
+	mbox->sync_next_lseq = 0;
+	mbox->sync_next_rseq = 0;
+	mbox->state_fetched_success = TRUE;
+	mbox->selected = TRUE;
+}
+
+static void
+virtual_say_mails(struct imapc_mailbox *mbox,
+		  const struct ahead_mailbox *mailbox)
+{
+	const struct ahead_mail *mail;
+	uint32_t rseq = 0;
+
+	if (imapc_mailbox_has_modseqs(mbox))
+		mail_index_modseq_enable(mbox->box.index);
+	mbox->sync_next_lseq = 1;
+	mbox->sync_next_rseq = 1;
+	mbox->state_fetched_success = FALSE;
+	mbox->state_fetching_uid1 = TRUE;
+	array_foreach(&mailbox->mails, mail) T_BEGIN {
+		virtual_say_mail(mbox, ++rseq, mail);
+	} T_END;
+	virtual_finish_flags(mbox);
+}
+
+static void
+virtual_select(struct imapc_mailbox *mbox,
+	       const struct migration_imapc_ahead *ahead,
+	       const struct ahead_mailbox *mailbox)
+{
+	mbox->capabilities = ahead->capabilities;
+	virtual_reset_modseqs(mbox);
+	/* sends nothing */
+	mbox->client_box = imapc_client_mailbox_open(ahead->client, mbox);
+	mbox->selecting = TRUE;
+	mbox->exists_received = TRUE;
+	mbox->exists_count = mailbox->pool == NULL ? 0 :
+		array_count(&mailbox->mails);
+	T_BEGIN {
+		virtual_say_code(mbox, "UIDVALIDITY",
+				 dec2str(mailbox->source.uidvalidity));
+	} T_END;
+	mbox->sync_uid_next = I_MAX(mailbox->source.uidnext, mailbox->uidnext);
+	mbox->sync_highestmodseq = mailbox->highestmodseq;
+	mbox->selecting = FALSE;
+	if (mbox->exists_count > 0)
+		virtual_say_mails(mbox, mailbox);
+	else
+		imap_mailbox_select_finish(mbox);
+}
+
+static struct ahead_mailbox *
+virtual_find(struct migration_imapc_mailbox *mmbox)
+{
+	struct mailbox *box = &mmbox->mbox->box;
+	struct migration_imapc_list *mlist = mmbox->mlist;
+	struct ahead_mailbox *mailbox;
+
+	if (mlist == NULL || mlist->ahead == NULL ||
+	    !box->storage->user->dsyncing || box->deleting ||
+	    (box->flags & MAILBOX_FLAG_READONLY) == 0 ||
+	    (box->flags & MAILBOX_FLAG_SAVEONLY) != 0)
+		return NULL;
+	mailbox = migration_imapc_ahead_find(mlist->ahead, box->vname);
+	/* a second time in one run: somebody wants to see something new */
+	return mailbox == NULL || mailbox->visited ? NULL : mailbox;
+}
+
+/* imapc would only try again what was tried often enough. */
+static bool virtual_is_lost(struct migration_imapc_mailbox *mmbox)
+{
+	if (!migration_imapc_ahead_is_lost(mmbox->mlist->ahead))
+		return FALSE;
+	mail_storage_set_error(mmbox->mbox->box.storage, MAIL_ERROR_TEMP,
+		t_strdup_printf("Lost the connection to %s",
+				migration_imapc_list_source(mmbox->mlist)));
+	return TRUE;
+}
+
+int migration_imapc_virtual_open(struct migration_imapc_mailbox *mmbox)
+{
+	struct mailbox *box = &mmbox->mbox->box;
+	struct migration_imapc_ahead *ahead;
+	struct ahead_mailbox *mailbox = virtual_find(mmbox);
+
+	if (mailbox == NULL)
+		return 0;
+	ahead = mmbox->mlist->ahead;
+	mailbox->visited = TRUE;
+	mailbox->open = TRUE;
+	if (mailbox->source.messages > 0 &&
+	    !migration_imapc_ahead_wait_parts(ahead, mailbox,
+					      AHEAD_PART_FLAGS)) {
+		migration_imapc_ahead_leave(ahead, mailbox);
+		return virtual_is_lost(mmbox) ? -1 : 0;
+	}
+	if (index_storage_mailbox_open(box, FALSE) < 0) {
+		migration_imapc_ahead_leave(ahead, mailbox);
+		return -1;
+	}
+	virtual_select(mmbox->mbox, ahead, mailbox);
+	mmbox->served = mailbox;
+	return 1;
+}
+
+/* ---- the end ---- */
+
+void migration_imapc_virtual_closed(struct migration_imapc_mailbox *mmbox)
+{
+	struct ahead_mailbox *mailbox = mmbox->served;
+
+	if (mailbox == NULL)
+		return;
+	mmbox->served = NULL;
+	migration_imapc_ahead_leave(mmbox->mlist->ahead, mailbox);
+}
+
+int migration_imapc_virtual_leave(struct migration_imapc_mailbox *mmbox,
+				  const char *reason)
+{
+	struct imapc_mailbox *mbox = mmbox->mbox;
+	struct ahead_mailbox *mailbox = mmbox->served;
+	struct migration_imapc_ahead *ahead;
+
+	if (mailbox == NULL)
+		return 0;
+	/* waiting does not nest */
+	if (imapc_client_is_running(mbox->storage->client->client)) {
+		mail_storage_set_internal_error(mbox->box.storage);
+		return -1;
+	}
+	if (virtual_is_lost(mmbox))
+		return -1;
+	ahead = mmbox->mlist->ahead;
+	e_debug(mmbox->muser->event, "mailbox %s: selecting it after all: %s",
+		mbox->box.vname, reason);
+	mmbox->served = NULL;
+	mailbox->refused = TRUE;
+	migration_imapc_ahead_leave(ahead, mailbox);
+	migration_imapc_ahead_drain(ahead);
+
+	imapc_client_mailbox_close(&mbox->client_box);
+	mbox->initial_sync_done = FALSE;
+	mbox->selected = FALSE;
+	mbox->state_fetched_success = FALSE;
+	mbox->exists_received = FALSE;
+	mbox->sync_uid_validity = 0;
+	mbox->min_append_uid = 0;
+	if (imapc_mailbox_select(mbox) < 0)
+		return -1;
+	/* the mails are those of the index that is open already */
+	mbox->initial_sync_done = TRUE;
+	return 0;
+}
