@@ -131,6 +131,16 @@ static bool serve_text(struct mail *mail)
 	return TRUE;
 }
 
+/* The server was asked for the text and did not send it. Whoever wants it tries
+   other ways (migration-imapc-unreadable.c). */
+static bool serve_text_is_missing(struct mail *mail)
+{
+	struct ahead_mail *known = migration_imapc_ahead_mail(
+		serve_mailbox(mail)->served, mail->uid);
+
+	return known != NULL && known->text == AHEAD_TEXT_MISSING;
+}
+
 /* ---- header fields ---- */
 
 /* The fields as the server's reply, which stock parses. */
@@ -217,7 +227,9 @@ static int serve_wanted(struct mail *mail)
 	serve_put_details(mail, known, mmbox->mlist->ahead->have_savedate);
 	if ((data->wanted_fields & (MAIL_FETCH_STREAM_BODY |
 				    MAIL_FETCH_STREAM_HEADER)) != 0) {
-		if (!serve_text(mail)) {
+		/* as stock does when it asks for it */
+		mail->mail_stream_accessed = TRUE;
+		if (!serve_text(mail) && !serve_text_is_missing(mail)) {
 			return migration_imapc_virtual_leave(mmbox,
 				t_strdup_printf("no text of UID %u came",
 						mail->uid));
@@ -237,8 +249,11 @@ static int serve_wanted(struct mail *mail)
 
 static bool serve_prefetch(struct mail *mail)
 {
-	/* the error comes back when the mail is used */
-	if (serve_mailbox(mail)->served != NULL && serve_wanted(mail) < 0)
+	struct migration_imapc_mailbox *mmbox = serve_mailbox(mail);
+
+	/* an error comes back when the mail is used */
+	if (mmbox->served != NULL && (serve_wanted(mail) < 0 ||
+	    (mmbox->served != NULL && serve_text_is_missing(mail))))
 		return TRUE;
 	return serve_mail_context(mail)->module_ctx.super.prefetch(mail);
 }
@@ -329,10 +344,17 @@ serve_get_stream(struct mail *mail, bool get_body,
 
 	if (mmbox->served != NULL && serve_data(mail)->stream == NULL &&
 	    mmbox->mbox->prev_mail_cache.uid != mail->uid &&
-	    (!get_body || !serve_text(mail)) &&
-	    migration_imapc_virtual_leave(mmbox,
+	    (!get_body || !serve_text(mail))) {
+		if (serve_text_is_missing(mail)) {
+			mail_storage_set_error(mail->box->storage,
+				MAIL_ERROR_TEMP, t_strdup_printf(
+				"The source did not send UID %u", mail->uid));
+			return -1;
+		}
+		if (migration_imapc_virtual_leave(mmbox,
 			"a text is wanted that was not fetched ahead") < 0)
-		return -1;
+			return -1;
+	}
 	return serve_mail_context(mail)->module_ctx.super.
 		get_stream(mail, get_body, hdr_size, body_size, stream_r);
 }
