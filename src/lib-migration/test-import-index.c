@@ -4,6 +4,7 @@
 #include "str.h"
 #include "array.h"
 #include <check.h>
+#include <malloc.h>
 #include "import-index.h"
 
 /* A mail is four letters: GUID, key, header, body; '-' is an empty GUID,
@@ -304,6 +305,61 @@ START_TEST(test_many)
 }
 END_TEST
 
+/* A million mails at the destination: import-index.h promises about 60 bytes
+   for each. Arrays grow by doubling, so that they may take twice of it. */
+START_TEST(test_memory)
+{
+	const unsigned int count = 1000000;
+	struct import_index *index;
+	struct import_question question;
+	struct import_identity id;
+	struct mallinfo2 before = mallinfo2(), after;
+	const char *reason;
+	uint32_t uid, i;
+
+	index = import_index_init(FALSE);
+	i_zero(&id);
+	id.known = IMPORT_EVIDENCE_GUID;
+	for (i = 1; i <= count; i++) {
+		uint32_t n = i * 2654435761U;
+
+		memcpy(id.guid, &n, sizeof(n));
+		import_index_add(index, i, &id);
+	}
+	/* sorts */
+	ck_assert_int_eq(import_index_pair(index, &id, &uid, &question,
+					   &reason), 1);
+	ck_assert_uint_eq(uid, count);
+	after = mallinfo2();
+	ck_assert_uint_le(after.uordblks + after.hblkhd,
+			  before.uordblks + before.hblkhd +
+			  (size_t)count * 2 * 64);
+	import_index_deinit(&index);
+}
+END_TEST
+
+/* With reusable a mail is nobody's alone. */
+START_TEST(test_reusable)
+{
+	struct import_index *index = import_index_init(TRUE);
+	struct import_question question;
+	struct import_identity id;
+	const char *reason;
+	uint32_t uid;
+	unsigned int i;
+
+	get_identity("aaaa", IMPORT_EVIDENCE_GUID, &id);
+	import_index_add(index, 5, &id);
+	for (i = 0; i < 3; i++) {
+		uid = 0;
+		ck_assert_int_eq(import_index_pair(index, &id, &uid, &question,
+						   &reason), 1);
+		ck_assert_uint_eq(uid, 5);
+	}
+	import_index_deinit(&index);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("import-index");
@@ -317,6 +373,9 @@ int main(void)
 	tcase_add_test(tc, test_keywords);
 	tcase_add_test(tc, test_unpaired);
 	tcase_add_test(tc, test_many);
+	tcase_add_test(tc, test_memory);
+	tcase_add_test(tc, test_reusable);
+	tcase_set_timeout(tc, 300);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);

@@ -2,6 +2,7 @@
 """Every form of Dovecot's import guide, each run twice: from another user, a
 path, a remote server; into the root and a parent; with queries."""
 
+import functools
 import hashlib
 import json
 import os
@@ -9,10 +10,12 @@ import subprocess
 
 import pytest
 
-from lab import Dovecot, mailgen, snapshot
+from lab import Dovecot, mailgen, places, snapshot, stopper
 from lab.mailgen import Mail
 from test_import import (DRIVERS, account, counters, location, report_counts,
                          run_import, texts_of, uids, with_uidls)
+
+LONG = os.environ.get("DM_LONG") == "1"
 
 
 @pytest.fixture(scope="module")
@@ -380,3 +383,83 @@ def test_copies_within_one_run(server):
                        create=name != "INBOX")
     assert counters_with_scope(ours, location(theirs), "all") == (15, 0, 10)
     assert snapshot.of(ours).mailboxes == snapshot.of(theirs).mailboxes
+
+
+# -- archives of other programs
+
+ARCHIVE = (
+    b"From 1554@xxx Fri Mar 01 10:00:00 +0000 2019\n"
+    b"X-GM-THRID: 1554\nX-Gmail-Labels: Inbox,Opened\n"
+    b"From: a@example.org\nMessage-ID: <1@example.org>\n"
+    b"Date: Fri, 1 Mar 2019 10:00:00 +0000\n\n"
+    b"one\n>From here on\n>>From there\nFrom nowhere in particular\n\n"
+    b"From 1555@xxx Sat Mar 02 10:00:00 +0000 2019\n"
+    b"From: b@example.org\nMessage-ID: <2@example.org>\n"
+    b"Date: Sat, 2 Mar 2019 10:00:00 +0000\n\n"
+    b"two, without an end")
+
+
+@pytest.mark.parametrize("driver", ("maildir", "sdbox", "mdbox"))
+@pytest.mark.parametrize("end", (b"", b"\n", b"\n\n"))
+def test_mbox_of_another_program(server, driver, end):
+    """Lines that begin with "From " or ">From " are text, and stay as they
+    are; the last mail need not end with a newline."""
+    ours = server.user(driver=driver)
+    folder = places.mail_folder(f"{ours.home}/takeout")
+    with open(f"{folder}/All mail", "wb") as file:
+        file.write(ARCHIVE + end)
+    os.chown(f"{folder}/All mail", places.MAIL_UID, places.MAIL_UID)
+
+    assert twice(ours, f"mbox:{folder}") == 2
+    box = snapshot.of(ours).mailboxes["All mail"]
+    result = server.doveadm("-f", "json", "fetch", "-u", ours.name, "body",
+                            "mailbox", "All mail", "all").ok()
+    bodies = [row["body"].replace("\r\n", "\n").rstrip("\n")
+              for row in json.loads(result.out)]
+    assert bodies == ["one\n>From here on\n>>From there\n"
+                      "From nowhere in particular", "two, without an end"]
+    assert [mail.date for mail in box.mails.values()] == [1551434400,
+                                                          1551520800]
+
+
+# -- what it costs
+
+def system_calls(ours, source):
+    """Of an import; they are what it costs on a loaded machine, and the same
+    each time."""
+    status, calls = stopper.run(functools.partial(
+        ours.server.start_doveadm, "import", "-u", ours.name, source, "",
+        "all"))
+    assert status == 0
+    return calls
+
+
+@pytest.fixture(scope="module")
+def stock(version):
+    with Dovecot(version, driver="sdbox") as dovecot:
+        yield dovecot
+
+
+def test_costs(server, stock):
+    """The first run costs what stock's does, a second one a tenth of it. What
+    a run with nothing to do costs is taken off. Each mail that was saved is
+    read once more, from memory, to see that all of it is there: four calls of
+    about thirty."""
+    count = 2000 if LONG else 300
+    costs = {}
+    for which in (server, stock):
+        theirs = which.user(driver="maildir")
+        mailgen.deliver(theirs, {"INBOX": mailgen.mails(count, size=400)})
+        # a source that was in use
+        snapshot.of(theirs)
+        nothing = which.user(driver="maildir")
+        mailgen.deliver(nothing, {"INBOX": mailgen.mails(1)})
+        ours = which.user()
+        base = system_calls(which.user(), location(nothing))
+        first = system_calls(ours, location(theirs)) - base
+        again = system_calls(ours, location(theirs)) - base
+        costs[which] = (first, again)
+    first, again = costs[server]
+    print(f"first run {first}, second run {again}, stock {costs[stock][0]}")
+    assert first <= costs[stock][0] * 1.2
+    assert again <= first / 10
