@@ -12,6 +12,7 @@
 #include "index-mail.h"
 #include "imapc-storage.h"
 #include "migration-run.h"
+#include "uidl-store.h"
 #include "migration-pop3-private.h"
 
 /* The destination's name of a mailbox: dsync keeps the name and translates the
@@ -63,19 +64,45 @@ open_dest_mailbox(struct migration_pop3_user *muser,
 	return NULL;
 }
 
+/* The newest of the source's mails that the destination has, if it has any. A
+   run that was killed within a commit leaves such mails without what came with
+   them, and stock brings them back so. */
+static bool newest_has_uidl(struct mailbox *box, uint32_t last_uid)
+{
+	struct mailbox_transaction_context *trans;
+	struct mail *mail;
+	const char *uidl;
+	uint32_t seq1, seq2;
+	bool ret;
+
+	if (uidl_store_why_not(box->storage) != NULL ||
+	    !mail_index_lookup_seq_range(box->view, 1, last_uid, &seq1, &seq2))
+		return TRUE;
+	trans = mailbox_transaction_begin(box, 0, __func__);
+	mail = mail_alloc(trans, 0, NULL);
+	mail_set_seq(mail, seq2);
+	ret = mail_get_special(mail, MAIL_FETCH_UIDL_BACKEND, &uidl) == 0 &&
+		*uidl != '\0';
+	mail_free(&mail);
+	(void)mailbox_transaction_commit(&trans);
+	return ret;
+}
+
 bool migration_pop3_dest_has_all(struct migration_pop3_user *muser,
 				 struct mailbox *source_box, uint32_t last_uid)
 {
 	struct mailbox_status status, source_status;
 	struct mailbox *box;
+	bool has_all;
 
 	mailbox_get_open_status(source_box, STATUS_UIDVALIDITY, &source_status);
 	box = open_dest_mailbox(muser, source_box, source_status.uidvalidity);
 	if (box == NULL)
 		return FALSE;
 	mailbox_get_open_status(box, STATUS_UIDNEXT, &status);
+	has_all = status.uidnext > last_uid && newest_has_uidl(box, last_uid);
 	mailbox_free(&box);
-	return status.uidnext > last_uid;
+	return has_all;
 }
 
 static void
@@ -87,7 +114,8 @@ add_known_mail(struct migration_pop3_user *muser, struct mail *mail)
 	if (mail_get_special(mail, MAIL_FETCH_UIDL_BACKEND, &uidl) < 0)
 		return;
 	if (*uidl == '\0') {
-		if (mail->box->inbox_user) {
+		if (mail->box->inbox_user &&
+		    uidl_store_why_not(mail->box->storage) == NULL) {
 			seq_range_array_add(&muser->dest_uids_without_uidl,
 					    mail->uid);
 		}

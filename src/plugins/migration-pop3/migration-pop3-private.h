@@ -70,7 +70,8 @@ void migration_pop3_source_mail_allocated(struct mail *mail);
 
 /* migration-pop3-known.c */
 
-/* TRUE if all mails up to last_uid were brought by earlier runs. */
+/* TRUE if all mails up to last_uid were brought by earlier runs, the newest with
+   its UIDL: then there is nothing to ask the POP3 server for. */
 bool migration_pop3_dest_has_all(struct migration_pop3_user *muser,
 				 struct mailbox *source_box,
 				 uint32_t last_uid);
