@@ -345,3 +345,11 @@ bool compat_imapc_can_read_ahead(const struct imapc_settings *set,
 	}
 	return TRUE;
 }
+
+void compat_imapc_enable_no_examine(const struct imapc_settings *_set)
+{
+	struct imapc_settings *set = (struct imapc_settings *)_set;
+
+	/* means the same in both */
+	set->parsed_features |= IMAPC_FEATURE_NO_EXAMINE;
+}

@@ -89,4 +89,7 @@ bool compat_imapc_disable_gmail_migration(const struct imapc_settings *set);
 const char *
 compat_imapc_disable_unsafe_features(const struct imapc_settings *set);
 
+/* Turns on no-examine, for one user's source. */
+void compat_imapc_enable_no_examine(const struct imapc_settings *set);
+
 #endif

@@ -148,3 +148,22 @@ int deletion_compare(struct mail_user *user, struct mail_user *source_user,
 	array_free(&there);
 	return ret;
 }
+
+uint32_t deletion_source_uidvalidity(struct mail_user *source_user,
+				     const char *vname)
+{
+	struct mail_namespace *ns =
+		mail_namespace_find(source_user->namespaces, vname);
+	struct mailbox *box;
+	struct mailbox_status status;
+	uint32_t uidvalidity = 0;
+
+	/* not opened: this is STATUS */
+	box = mailbox_alloc(ns->list, vname,
+			    MAILBOX_FLAG_READONLY | MAILBOX_FLAG_IGNORE_ACLS);
+	if (mailbox_get_status(box, STATUS_UIDVALIDITY | STATUS_UIDNEXT,
+			       &status) == 0)
+		uidvalidity = status.uidvalidity;
+	mailbox_free(&box);
+	return uidvalidity;
+}

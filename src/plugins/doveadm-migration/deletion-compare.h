@@ -20,4 +20,8 @@ int deletion_compare(struct mail_user *user, struct mail_user *source_user,
 		     const char *vname, struct deletion_comparison *result_r,
 		     const char **error_r);
 
+/* The UIDVALIDITY that the source tells of a mailbox without opening it, or 0. */
+uint32_t deletion_source_uidvalidity(struct mail_user *source_user,
+				     const char *vname);
+
 #endif

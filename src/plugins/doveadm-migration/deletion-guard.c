@@ -4,12 +4,15 @@
 #include "array.h"
 #include "module-dir.h"
 #include "seq-range-array.h"
+#include "sleep.h"
 #include "mail-index.h"
 #include "mail-namespace.h"
 #include "mail-storage-hooks.h"
 #include "mail-storage-private.h"
 #include "mailbox-list-private.h"
 #include "mail-user.h"
+#include "imapc-storage.h"
+#include "compat-imapc.h"
 #include "doveadm-mail.h"
 #include "dbox-repair.h"
 #include "mailbox-reset.h"
@@ -66,6 +69,8 @@ struct deletion_guard {
 	/* a mailbox was deleted for the first time in this run(), which ends
 	   dsync's work if it was because of a UID conflict */
 	bool deleted;
+	/* looked for what is below */
+	bool examine_checked;
 };
 
 struct guard_mailbox {
@@ -102,6 +107,9 @@ static MODULE_CONTEXT_DEFINE_INIT(guard_list_module,
 
 /* doveadm works for one user at a time */
 static struct deletion_guard *guard;
+
+/* courier-examine: the source's mailboxes must be selected */
+static bool source_needs_select;
 
 static bool guard_is_on(struct mail_user *user)
 {
@@ -559,6 +567,7 @@ void deletion_guard_begin(struct mail_user *user,
 	guard->pool = pool;
 	guard->user = user;
 	guard->limit = *limit;
+	source_needs_select = FALSE;
 	p_array_init(&guard->records, pool, 8);
 }
 
@@ -617,20 +626,51 @@ static bool guard_needs_review(void)
 	return FALSE;
 }
 
+static struct mail_user *
+guard_source_init(struct doveadm_mail_cmd_context *ctx, const char *location,
+		  const char **error_r)
+{
+	static const char *const no_options[] = { NULL };
+	struct mail_user *source_user;
+
+	if (second_user_init(ctx->storage_service, ctx->cur_service_user,
+			     location, no_options, &source_user, error_r) < 0)
+		return NULL;
+	return source_user;
+}
+
+/* courier-examine: what the source tells of a mailbox that nobody has selected
+   is the present time. Asked again a second later, on another connection. */
+static bool
+guard_source_invents_uidvalidity(struct doveadm_mail_cmd_context *ctx,
+				 const char *location, const char *vname,
+				 uint32_t uidvalidity)
+{
+	struct mail_user *source_user;
+	const char *error;
+	uint32_t later;
+
+	i_sleep_msecs(1100);
+	source_user = guard_source_init(ctx, location, &error);
+	if (source_user == NULL)
+		return FALSE;
+	later = deletion_source_uidvalidity(source_user, vname);
+	mail_user_deinit(&source_user);
+	return uidvalidity != 0 && later != 0 && uidvalidity != later;
+}
+
 /* Returns TRUE if something may be deleted now that was refused before. */
 static bool
 guard_review_all(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 		 const char *location)
 {
-	static const char *const no_options[] = { NULL };
 	struct guard_record *record;
-	struct mail_user *source_user = NULL;
+	struct mail_user *source_user;
 	bool allowed = FALSE;
-	const char *error = NULL;
+	const char *error = NULL, *vname = NULL;
+	uint32_t uidvalidity = 0;
 
-	if (second_user_init(ctx->storage_service, ctx->cur_service_user,
-			     location, no_options, &source_user, &error) < 0)
-		source_user = NULL;
+	source_user = guard_source_init(ctx, location, &error);
 	array_foreach_elem(&guard->records, record) {
 		if (!guard_record_needs_review(record))
 			continue;
@@ -640,11 +680,22 @@ guard_review_all(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 		} else T_BEGIN {
 			guard_review(record, user, source_user);
 		} T_END;
+		if (record->box_allowed && vname == NULL) {
+			vname = record->vname;
+			uidvalidity = deletion_source_uidvalidity(source_user,
+								  vname);
+		}
 		if (record->box_allowed || record->mails_allowed)
 			allowed = TRUE;
 	}
 	if (source_user != NULL)
 		mail_user_deinit(&source_user);
+	if (vname != NULL && !guard->examine_checked) {
+		guard->examine_checked = TRUE;
+		source_needs_select =
+			guard_source_invents_uidvalidity(ctx, location, vname,
+							 uidvalidity);
+	}
 	return allowed;
 }
 
@@ -785,7 +836,25 @@ static void guard_mailbox_list_created(struct mailbox_list *list)
 	MODULE_CONTEXT_SET(list, guard_list_module, glist);
 }
 
+/* The next run() makes its source's user again. */
+static void guard_mail_storage_created(struct mail_storage *storage)
+{
+	struct imapc_storage *istorage;
+
+	if (!source_needs_select ||
+	    strcmp(storage->name, IMAPC_STORAGE_NAME) != 0)
+		return;
+	istorage = IMAPC_STORAGE(storage);
+	compat_imapc_enable_no_examine(istorage->set);
+	migration_run_finding(migration_run_find(guard->user),
+		MIGRATION_SEVERITY_INFO, NULL, 0, "source-selected",
+		"The source tells another UIDVALIDITY each time for mailboxes "
+		"that nobody has selected: they are selected now, and keep "
+		"the UIDVALIDITY of this run");
+}
+
 static struct mail_storage_hooks guard_mail_storage_hooks = {
+	.mail_storage_created = guard_mail_storage_created,
 	.mailbox_allocated = guard_mailbox_allocated,
 	.mail_allocated = guard_mail_allocated,
 	.mailbox_list_created = guard_mailbox_list_created,
