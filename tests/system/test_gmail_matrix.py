@@ -125,13 +125,15 @@ def test_matrix(dest, folder, account, policy, driver, keep, words):
         fetched = server.body_bytes
         again = run(dest, user, server, ("backup", "-R"), words, report,
                     policy, keep)
-        assert server.body_bytes == fetched
+        # -x '\\All' makes dsync delete what the end of the first run brought,
+        # doc/gmail.md says so
+        if keep != "archived" or "\\All" not in words:
+            assert server.body_bytes == fetched
         if "-O" not in words:
             verified = run(dest, user, server, ("migration", "verify"),
-                           [word for word in words], report, policy, keep)
-            assert verified.rc == (FINDINGS if keep == "none" and
-                                   not_in(account, policy, boxes) and
-                                   "\\All" not in words else 0), verified
+                           words, report, policy, keep)
+            assert verified.rc == (FINDINGS if keep == "none" and left_out
+                                   else 0), str(verified)
     found = content(user)
     if keep == "archived":
         assert by_text(found.pop(ALL, {})) == by_text(boxes.get(ALL, {}))
