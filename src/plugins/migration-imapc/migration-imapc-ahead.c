@@ -556,9 +556,26 @@ static void ahead_topup_parts(struct migration_imapc_ahead *ahead)
 	}
 }
 
+static void ahead_sessions_clean(struct migration_imapc_ahead *ahead,
+				 bool lost);
+
+/* FALSE if nothing more is to be sent in this session, because its OAuth2 token
+   expires soon: when all answers are there, a new one is begun. */
+static bool ahead_session_goes_on(struct migration_imapc_ahead *ahead)
+{
+	if (!migration_imapc_oauth2_session_ends(ahead->mlist))
+		return TRUE;
+	if (ahead->pending > 0)
+		return FALSE;
+	ahead_sessions_clean(ahead, TRUE);
+	migration_imapc_oauth2_reconnect_idle(ahead->mlist);
+	return TRUE;
+}
+
 static void ahead_topup(struct migration_imapc_ahead *ahead)
 {
-	if (ahead->over || ahead_connection_is_taken(ahead))
+	if (ahead->over || ahead_connection_is_taken(ahead) ||
+	    !ahead_session_goes_on(ahead))
 		return;
 	T_BEGIN {
 		ahead_topup_texts(ahead);

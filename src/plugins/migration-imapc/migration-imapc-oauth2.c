@@ -349,7 +349,7 @@ void migration_imapc_oauth2_reconnect_idle(struct migration_imapc_list *mlist)
 	struct imapc_client_connection *conn;
 
 	array_foreach_elem(&mlist->list->client->client->conns, conn) {
-		if (conn->box != NULL ||
+		if (imapc_connection_get_mailbox(conn->conn) != NULL ||
 		    imapc_connection_get_state(conn->conn) !=
 		    IMAPC_CONNECTION_STATE_DONE)
 			continue;
