@@ -61,7 +61,7 @@ def test_fields(source, dest, theirs, command):
     text, report = read(path)
     fields = documented("report.md", "## The report")
     # each command of ours has its own section, and some come when needed
-    for section in ("verify", "uidl", "continue_after"):
+    for section in ("verify", "uidl", "plan", "continue_after"):
         assert section in fields
         if section not in command:
             fields.remove(section)
