@@ -279,8 +279,8 @@ def dots(version):
         assert " Panic: " not in dovecot.log()
 
 
-@pytest.mark.parametrize("parent", ("", "Recovered"))
-@pytest.mark.parametrize("only", ((), ("mailbox", "x.y")))
+@pytest.mark.parametrize("parent, only", (
+    ("", ()), ("Recovered", ("mailbox", "x.y"))))
 def test_names_that_become_one(server, dots, parent, only):
     """"x.y" becomes "x_y" where the dot is the separator: it gets a name of
     its own, the same one in each run and for whatever part is imported."""

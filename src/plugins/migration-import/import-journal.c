@@ -383,9 +383,18 @@ roll_back_maildir(struct mailbox *box, struct import_journal_names *names)
 	struct maildir_uidlist_sync_ctx *sync_ctx;
 	int ret;
 
-	if (maildir_uidlist_sync_init(get_uidlist(box),
-				      MAILDIR_UIDLIST_SYNC_PARTIAL,
-				      &sync_ctx) <= 0)
+	ret = maildir_uidlist_sync_init(get_uidlist(box),
+					MAILDIR_UIDLIST_SYNC_PARTIAL,
+					&sync_ctx);
+	if (ret == 0) {
+		/* The lock of a process that was killed while it wrote the
+		   list does not tell who that was. It counts for nothing after
+		   two minutes, which is how long we have waited now. */
+		ret = maildir_uidlist_sync_init(get_uidlist(box),
+						MAILDIR_UIDLIST_SYNC_PARTIAL,
+						&sync_ctx);
+	}
+	if (ret <= 0)
 		return -1;
 	maildir_forget_unindexed(box, names, sync_ctx);
 	ret = roll_back_maildir_dir(box, "/new", names);
