@@ -10,6 +10,7 @@
 
 #include <check.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 /* Two servers that show the same mails, each in its own way. The test knows
    which mail is which; the matcher sees only what it asks for. */
@@ -770,12 +771,14 @@ static const struct {
 	{ 10000, 0, TRUE, 20 },
 	/* the newest are not listed yet, the oldest not any more */
 	{ 10000, 3, FALSE, 20 },
-	/* CK_RUN_CASE=large */
+	/* ./dev test --long, or CK_RUN_CASE=large */
 	{ 200000, 0, FALSE, 2000 },
 	{ 200000, 3, TRUE, 200000 },
 };
 /* so many of them are not large */
 #define COSTS_COUNT 4
+/* all that the process may have while it matches the large ones */
+#define LARGE_MAX_MEMORY (200*1024*1024)
 
 START_TEST(test_costs)
 {
@@ -786,6 +789,13 @@ START_TEST(test_costs)
 	unsigned int count = costs[_i].count, missing = costs[_i].pop3_missing;
 	unsigned int i, partner;
 
+	if (_i >= COSTS_COUNT) {
+		const struct rlimit limit = {
+			LARGE_MAX_MEMORY, LARGE_MAX_MEMORY
+		};
+
+		ck_assert_int_eq(setrlimit(RLIMIT_DATA, &limit), 0);
+	}
 	world_init(&world);
 	random_seed = 42;
 	for (i = 0; i < count; i++) {
@@ -1249,8 +1259,8 @@ int main(void)
 			    PATTERN_COUNT * DISORDER_COUNT);
 	tcase_add_loop_test(tc, test_property, 0, property_rounds());
 	suite_add_tcase(s, tc);
-	/* run and measured by tests/system/test_pop3_cost.py */
-	if (null_strcmp(getenv("CK_RUN_CASE"), "large") == 0) {
+	if (getenv("DM_LONG") != NULL ||
+	    null_strcmp(getenv("CK_RUN_CASE"), "large") == 0) {
 		tc = tcase_create("large");
 		tcase_set_timeout(tc, 0);
 		tcase_add_loop_test(tc, test_costs, COSTS_COUNT,

@@ -246,3 +246,36 @@ def test_mails_that_came_without_uidl_are_named(source, dest):
     assert "doveadm migration uidl" in found["why"]
     dest.doveadm("migration", "uidl", "-u", ours.name, conf=conf).ok()
     assert snapshot.of(ours).pop3 == snapshot.of(theirs).pop3
+
+
+@pytest.mark.parametrize("separator", ["/", "."])
+def test_known_pairs_in_nested_folders(source, dest, separator):
+    """Pairs of an earlier run are found again below other folders, also where
+    the two sides separate names by other characters."""
+    conf = pop3_conf(dest, source, f"nested-{ord(separator)}", plugin_settings={
+        "migration_pop3_all_mailboxes": "yes"})
+    ours = dest.user()
+    theirs = source.user(ours.name)
+    inbox, deep = mailgen.mails(4, seed="in"), mailgen.mails(5, seed="deep")
+    late = mailgen.mails(1, seed="late")[0]
+    for number, mail in enumerate([*deep, *inbox, late]):
+        mail.uidl = f"nested-{number}"
+    mailgen.deliver(theirs, {"INBOX": inbox, "Work": [],
+                             "Work/Old": [], "Work/Old/2019": deep})
+    shown = deep + inbox
+    port = {"namespace/inbox/separator": separator}
+    with Pop3Server(list(shown), users={
+            theirs.name: source.master_password}) as server:
+        port["pop3c_port"] = server.port
+        backup(dest, conf, ours, o=port).ok()
+        mailgen.append(theirs, "Work/Old/2019", [late])
+        server.mails = shown + [late]
+        before = server.count("TOP ")
+        run = backup(dest, conf, ours, o=port, debug=True).ok()
+        assert server.count("TOP ") - before <= 1
+    assert "9 UIDLs matched by an earlier run" in run.err
+    name = separator.join(["Work", "Old", "2019"])
+    out = dest.doveadm("-f", "tab", "fetch", "-u", ours.name, "pop3.uidl",
+                       "mailbox", name, conf=conf,
+                       o={"namespace/inbox/separator": separator}).ok().out
+    assert out.splitlines()[1:] == [mail.uidl for mail in [*deep, late]]
