@@ -284,6 +284,24 @@ migration_run_begin(struct mail_user *user, const char *command,
 	return run;
 }
 
+void migration_run_set_options(struct migration_run *run,
+			       const char *const *options)
+{
+	run->options = p_strarray_dup(run->pool, options);
+}
+
+bool migration_run_has_option(const struct migration_run *run, const char *name)
+{
+	const char *const *option = run->options;
+	size_t len = strlen(name);
+
+	for (; option != NULL && *option != NULL; option++) {
+		if (strncmp(*option, name, len) == 0 && (*option)[len] == '=')
+			return TRUE;
+	}
+	return FALSE;
+}
+
 void migration_run_finish(struct migration_run *run, int exit_code)
 {
 	struct event_passthrough *e;

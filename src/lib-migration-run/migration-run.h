@@ -119,6 +119,9 @@ struct migration_run {
 	const char *command;
 	/* first word of the command's location, "" if it has none */
 	const char *location;
+	/* the command's options as name=value, NULL-terminated; NULL if they
+	   are not known */
+	const char *const *options;
 	struct timeval start_time, end_time;
 	/* what doveadm exits with because of this user; valid once finished */
 	int exit_code;
@@ -198,6 +201,12 @@ const char *migration_severity_name(enum migration_severity severity);
 struct migration_run *
 migration_run_begin(struct mail_user *user, const char *command,
 		    const char *location);
+/* The options are copied. */
+void migration_run_set_options(struct migration_run *run,
+			       const char *const *options);
+/* TRUE if the command has the option of this name. */
+bool migration_run_has_option(const struct migration_run *run,
+			      const char *name);
 /* Ends it: sends migration_run_finished. The record stays readable until
    migration_run_forget(). */
 void migration_run_finish(struct migration_run *run, int exit_code);

@@ -178,8 +178,11 @@ bool sync_record_read(struct sync_record *record, const char *text,
 	i_assert(hash_table_count(record->mailboxes) == 0);
 
 	line = t_strsplit(text, "\n");
-	if (!sync_record_read_title(record, *line, reason_r))
+	/* an empty text has no first line */
+	if (!sync_record_read_title(record, *line == NULL ? "" : *line,
+				    reason_r))
 		return FALSE;
+	i_assert(*line != NULL);
 	for (line++; *line != NULL && !end && !damaged; line++) T_BEGIN {
 		if (strcmp(*line, SYNC_RECORD_END) == 0)
 			end = TRUE;

@@ -40,6 +40,48 @@ static const char *const wrapped_commands[] = {
 /* ... by dsync */
 static const char *const guarded_commands[] = { "backup", "sync", NULL };
 
+/* All that can make one run of a command another one than the next, but not
+   for whom it runs. Ends with NULL. */
+static const char *const *
+command_options(struct doveadm_mail_cmd_context *ctx)
+{
+	static const char *const whom[] = {
+		"all-users", "socket-path", "trans-flags", "user", "user-file",
+		NULL
+	};
+	const struct doveadm_cmd_param *param = ctx->cctx->argv;
+	ARRAY_TYPE(const_string) options, words;
+	const char *value;
+	int i;
+
+	t_array_init(&options, 16);
+	for (i = 0; i < ctx->cctx->argc; i++, param++) {
+		if (!param->value_set || str_array_find(whom, param->name))
+			continue;
+		switch (param->type) {
+		case CMD_PARAM_STR:
+			value = param->value.v_string;
+			break;
+		case CMD_PARAM_INT64:
+			value = t_strdup_printf("%"PRId64, param->value.v_int64);
+			break;
+		case CMD_PARAM_ARRAY:
+			t_array_init(&words, 8);
+			array_append_array(&words, &param->value.v_array);
+			array_append_zero(&words);
+			value = t_strarray_join(array_front(&words), ",");
+			break;
+		default:
+			value = param->value.v_bool ? "yes" : "no";
+			break;
+		}
+		value = t_strdup_printf("%s=%s", param->name, value);
+		array_push_back(&options, &value);
+	}
+	array_append_zero(&options);
+	return array_front(&options);
+}
+
 /* The location as it is given on the command line. Only its first word is
    kept: what follows can be a remote shell's command with anything in it. */
 static const char *command_location(struct doveadm_mail_cmd_context *ctx)
@@ -270,6 +312,7 @@ int doveadm_migration_run_user(struct doveadm_mail_cmd_context *ctx,
 	present.user = user;
 	present.record = migration_run_begin(user, ctx->cmd->name,
 					     command_location(ctx));
+	migration_run_set_options(present.record, command_options(ctx));
 	present.report_path = report_path;
 	ret = run_recorded(ctx, user, &limit, run);
 	migration_run_forget();

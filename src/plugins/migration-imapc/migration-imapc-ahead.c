@@ -543,7 +543,9 @@ static void ahead_topup_parts(struct migration_imapc_ahead *ahead)
 	array_foreach_elem(&ahead->mailboxes, mailbox) {
 		if (mailbox->pool != NULL)
 			listed += mailbox->source.messages;
-		else if (!mailbox->visited && !mailbox->unchanged &&
+		else if (!mailbox->visited &&
+			 !migration_imapc_record_source_is_same(ahead->mlist,
+								mailbox) &&
 			 !mailbox->refused && mailbox->source.messages > 0) {
 			if (listed > 0 && listed + mailbox->source.messages >
 			    AHEAD_MAX_LISTED)

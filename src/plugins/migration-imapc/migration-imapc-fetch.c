@@ -82,6 +82,8 @@ struct migration_imapc_search {
 	bool dsync_list;
 	/* a text was not asked for, so none after it is */
 	bool over_budget;
+	/* the mailbox is only there to be found unchanged */
+	bool must_fail;
 };
 
 struct migration_imapc_mail {
@@ -579,6 +581,7 @@ migration_imapc_search_init(struct mailbox_transaction_context *t,
 		migration_imapc_plan(mmbox, t, wanted_fields, dsync_list, known);
 
 	search = migration_imapc_search_alloc(mmbox, ctx, dsync_list);
+	search->must_fail = mmbox->unchanged;
 	if ((ctx->wanted_fields & MAIL_FETCH_STREAM_BODY) == 0)
 		;
 	else if (mmbox->served != NULL)
@@ -593,12 +596,22 @@ static int migration_imapc_search_deinit(struct mail_search_context *ctx)
 	struct migration_imapc_search *search =
 		MIGRATION_IMAPC_CONTEXT_REQUIRE(ctx);
 	struct migration_imapc_mailbox *mmbox = search->mmbox;
+	bool must_fail;
 	int ret;
 
 	if (mmbox->returned == search)
 		mmbox->returned = NULL;
 	/* closes the mails, which leave the window */
+	must_fail = search->must_fail;
 	ret = mmbox->module_ctx.super.search_deinit(ctx);
+	/* no mails are to be seen here: nobody may conclude that there are
+	   none */
+	if (must_fail) {
+		mail_storage_set_error(mmbox->mbox->box.storage,
+			MAIL_ERROR_TEMP, "The mailbox changed at the "
+			"destination while it was compared, run again");
+		ret = -1;
+	}
 	if (!mmbox->sizes_at_open)
 		hash_table_clear(mmbox->sizes, TRUE);
 	if (search->learned_headers != NULL)

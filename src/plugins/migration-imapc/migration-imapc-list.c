@@ -434,6 +434,7 @@ static void migration_imapc_list_deinit(struct mailbox_list *_list)
 		MIGRATION_IMAPC_LIST_CONTEXT(_list);
 	pool_t patterns_pool = mlist->patterns_pool;
 
+	migration_imapc_record_deinit(mlist);
 	if (mlist->ahead != NULL)
 		migration_imapc_ahead_deinit(&mlist->ahead);
 	migration_imapc_status_free(mlist);

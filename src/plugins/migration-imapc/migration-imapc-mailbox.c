@@ -73,6 +73,15 @@ static int migration_imapc_mailbox_open(struct mailbox *box)
 			return -1;
 	}
 
+	if (mmbox->unchanged) {
+		run = migration_run_find(box->storage->user);
+		migration_run_count(run, MIGRATION_COUNTER_MAILBOXES, 1);
+		migration_run_count(run, MIGRATION_COUNTER_MAILS_SEEN,
+				    mmbox->unchanged_dest.messages);
+		e_debug(mmbox->muser->event, "mailbox %s: unchanged on both "
+			"sides, %u mails", box->vname,
+			mmbox->unchanged_dest.messages);
+	}
 	if (mmbox->mbox->client_box != NULL) {
 		if (ret == 0)
 			migration_imapc_fetch_mailbox_opened(mmbox);
@@ -104,6 +113,21 @@ migration_imapc_mailbox_keep_recent(struct migration_imapc_mailbox *mmbox,
 		status->first_recent_uid = uid;
 }
 
+/* dsync compares this with what the destination says of itself. */
+static void
+mailbox_get_unchanged_status(struct migration_imapc_mailbox *mmbox,
+			     struct mailbox_status *status_r)
+{
+	const struct sync_side *dest = &mmbox->unchanged_dest;
+
+	status_r->uidvalidity = dest->uidvalidity;
+	status_r->uidnext = dest->uidnext;
+	status_r->messages = dest->messages;
+	status_r->first_recent_uid = dest->first_recent_uid;
+	status_r->highest_modseq = dest->highestmodseq;
+	status_r->nonpermanent_modseqs = FALSE;
+}
+
 static int
 migration_imapc_mailbox_get_status(struct mailbox *box,
 				   enum mailbox_status_items items,
@@ -119,6 +143,10 @@ migration_imapc_mailbox_get_status(struct mailbox *box,
 			return ret < 0 ? -1 : 0;
 	}
 
+	if (mmbox->unchanged && box->opened) {
+		mailbox_get_unchanged_status(mmbox, status_r);
+		return 0;
+	}
 	if (mmbox->module_ctx.super.get_status(box, items, status_r) < 0)
 		return -1;
 	/* imapc-modseq: dsync takes a mailbox for unchanged if HIGHESTMODSEQ is the same on
@@ -146,10 +174,33 @@ migration_imapc_mailbox_sync_init(struct mailbox *box,
 {
 	struct migration_imapc_mailbox *mmbox = MIGRATION_IMAPC_CONTEXT_REQUIRE(box);
 
+	if (mmbox->unchanged) {
+		struct mailbox_sync_context *ctx =
+			i_new(struct mailbox_sync_context, 1);
+
+		ctx->box = box;
+		ctx->flags = flags;
+		return ctx;
+	}
 	/* stock would send NOOP to see what is new: the next run's work */
 	if (mmbox->served != NULL && mmbox->mbox->initial_sync_done)
 		return index_mailbox_sync_init(box, 0, FALSE);
 	return mmbox->module_ctx.super.sync_init(box, flags);
+}
+
+static int
+migration_imapc_mailbox_sync_deinit(struct mailbox_sync_context *ctx,
+				    struct mailbox_sync_status *status_r)
+{
+	struct migration_imapc_mailbox *mmbox =
+		MIGRATION_IMAPC_CONTEXT_REQUIRE(ctx->box);
+
+	if (!mmbox->unchanged)
+		return mmbox->module_ctx.super.sync_deinit(ctx, status_r);
+	if (status_r != NULL)
+		i_zero(status_r);
+	i_free(ctx);
+	return 0;
 }
 
 static void migration_imapc_mailbox_free(struct mailbox *box)
@@ -180,6 +231,8 @@ mailbox_leave_metadata_out(struct migration_imapc_mailbox *mmbox,
 struct dest_mailbox {
 	union mailbox_module_context module_ctx;
 	struct migration_imapc_user *muser;
+	/* dsync has finished with it */
+	bool updated;
 };
 
 static int
@@ -191,13 +244,43 @@ dest_mailbox_get_status(struct mailbox *box, enum mailbox_status_items items,
 
 	if (dbox->module_ctx.super.get_status(box, items, status_r) < 0)
 		return -1;
-	if (items == STATUS_ITEMS_OF_TREE && box->storage->user->dsyncing) {
-		i_zero(&side);
+	if (!box->storage->user->dsyncing)
+		return 0;
+	i_zero(&side);
+	if ((items & RECORD_STATUS_ITEMS) == RECORD_STATUS_ITEMS)
+		migration_imapc_record_fill_side(status_r, &side);
+	else if (items == STATUS_ITEMS_OF_TREE) {
 		side.uidvalidity = status_r->uidvalidity;
 		side.uidnext = status_r->uidnext;
-		migration_imapc_sides_set_dest(dbox->muser, box->vname, &side);
+	} else {
+		return 0;
 	}
+	migration_imapc_sides_set_dest(dbox->muser, box->vname, &side);
 	return 0;
+}
+
+/* The last thing that dsync does to a mailbox that it synced. */
+static int
+dest_mailbox_update(struct mailbox *box, const struct mailbox_update *update)
+{
+	struct dest_mailbox *dbox = DEST_MAILBOX_CONTEXT_REQUIRE(box);
+
+	if (dbox->module_ctx.super.update_box(box, update) < 0)
+		return -1;
+	if (update->min_next_uid != 0)
+		dbox->updated = TRUE;
+	return 0;
+}
+
+static void dest_mailbox_close(struct mailbox *box)
+{
+	struct dest_mailbox *dbox = DEST_MAILBOX_CONTEXT_REQUIRE(box);
+
+	if (dbox->updated && box->opened && box->storage->user->dsyncing) {
+		dbox->updated = FALSE;
+		migration_imapc_record_dest_synced(dbox->muser, box);
+	}
+	dbox->module_ctx.super.close(box);
 }
 
 static void
@@ -211,6 +294,8 @@ dest_mailbox_allocated(struct migration_imapc_user *muser, struct mailbox *box)
 	dbox->module_ctx.super = *v;
 	box->vlast = &dbox->module_ctx.super;
 	v->get_status = dest_mailbox_get_status;
+	v->update_box = dest_mailbox_update;
+	v->close = dest_mailbox_close;
 	MODULE_CONTEXT_SET(box, dest_mailbox_module, dbox);
 }
 
@@ -238,6 +323,7 @@ void migration_imapc_mailbox_allocated(struct mailbox *box)
 	v->open = migration_imapc_mailbox_open;
 	v->close = migration_imapc_mailbox_close;
 	v->sync_init = migration_imapc_mailbox_sync_init;
+	v->sync_deinit = migration_imapc_mailbox_sync_deinit;
 	v->get_status = migration_imapc_mailbox_get_status;
 	v->free = migration_imapc_mailbox_free;
 	/* 2.4 crashes where it asks who owns a public namespace */

@@ -14,6 +14,7 @@
 
 struct ahead_mailbox;
 struct migration_imapc_ahead;
+struct migration_imapc_record;
 struct migration_imapc_search;
 struct migration_imapc_sides;
 struct migration_imapc_status;
@@ -63,6 +64,8 @@ struct migration_imapc_list {
 	/* mailboxes that are fetched before they are opened; NULL if that is
 	   not possible, or not yet */
 	struct migration_imapc_ahead *ahead;
+	/* what both sides were at an earlier run, or NULL */
+	struct migration_imapc_record *record;
 	/* logins that were accepted */
 	unsigned int login_count;
 	/* mailboxes that LIST has shown */
@@ -105,6 +108,10 @@ struct migration_imapc_mailbox {
 
 	/* it was not selected, it is served from this */
 	struct ahead_mailbox *served;
+	/* Nothing was asked for, it is as it was: the destination's answers
+	   are given for it. It shows no mails. */
+	bool unchanged;
+	struct sync_side unchanged_dest;
 
 	/* the search that is looking for its next mail now */
 	struct migration_imapc_search *searching;
@@ -216,6 +223,46 @@ void migration_imapc_sides_set_dest(struct migration_imapc_user *muser,
 bool migration_imapc_sides_get_dest(struct migration_imapc_user *muser,
 				    const char *vname,
 				    struct sync_side *side_r);
+/* What the source's mailbox was when it was opened, with the digest of its
+   mails: migration-imapc-record.c. Forgets that it was synced. */
+void migration_imapc_sides_set_source(struct migration_imapc_user *muser,
+				      const char *vname,
+				      const struct sync_side *source,
+				      const unsigned char *digest);
+bool migration_imapc_sides_get_source(struct migration_imapc_user *muser,
+				      const char *vname,
+				      struct sync_side *source_r,
+				      const unsigned char **digest_r);
+/* What the destination is now that it is the same as the source was. */
+void migration_imapc_sides_set_synced(struct migration_imapc_user *muser,
+				      const char *vname,
+				      const struct sync_side *dest);
+bool migration_imapc_sides_get_synced(struct migration_imapc_user *muser,
+				      const char *vname,
+				      struct sync_side *dest_r);
+
+/* migration-imapc-record.c: what did not change since the last run. init is
+   called when the mailboxes were listed, deinit before they are forgotten. */
+#define RECORD_STATUS_ITEMS \
+	(STATUS_UIDVALIDITY | STATUS_UIDNEXT | STATUS_MESSAGES | \
+	 STATUS_FIRST_RECENT_UID | STATUS_HIGHESTMODSEQ)
+void migration_imapc_record_init(struct migration_imapc_list *mlist);
+void migration_imapc_record_deinit(struct migration_imapc_list *mlist);
+void migration_imapc_record_fill_side(const struct mailbox_status *status,
+				      struct sync_side *side_r);
+/* The digest of UIDs, flags and keywords */
+void migration_imapc_record_digest_source(const struct ahead_mailbox *mailbox,
+					  unsigned char *digest_r);
+/* dsync has finished with the destination's mailbox, it is still open. */
+void migration_imapc_record_dest_synced(struct migration_imapc_user *muser,
+					struct mailbox *box);
+/* The source's mailbox is what it was at an earlier run. */
+bool migration_imapc_record_source_is_same(struct migration_imapc_list *mlist,
+					   const struct ahead_mailbox *mailbox);
+/* ... and so is the destination's: dest_r */
+bool migration_imapc_record_is_unchanged(struct migration_imapc_list *mlist,
+					 const struct ahead_mailbox *mailbox,
+					 struct sync_side *dest_r);
 
 /* migration-imapc-virtual.c: mailboxes that are open without being selected.
    Returns 1 if the mailbox is open, 0 if stock has to open it, -1 and the

@@ -15,6 +15,8 @@ struct migration_imapc_settings {
 	/* how many bytes of mails are asked for ahead of their use; a larger
 	   mail goes alone */
 	uoff_t prefetch_size;
+	/* the file that says what did not change; "" for none */
+	const char *record;
 	/* how long the server may be silent before the connection counts as
 	   dead; 0 leaves the limits that imapc has: 30 s for connecting and
 	   logging in, imapc_cmd_timeout for a command */

@@ -7,14 +7,22 @@
 
 #include "lib.h"
 #include "hash.h"
+#include "sha1.h"
 #include "migration-imapc-private.h"
+
+/* What is known of one mailbox */
+struct migration_imapc_side {
+	struct sync_side dest, source, synced;
+	unsigned char source_digest[SHA1_RESULTLEN];
+	bool have_dest, have_source, have_synced;
+};
 
 struct migration_imapc_sides {
 	pool_t pool;
 	/* plugin users that share this: source and destination */
 	unsigned int refcount;
 	const char *username;
-	HASH_TABLE(char *, struct sync_side *) dest;
+	HASH_TABLE(char *, struct migration_imapc_side *) mailboxes;
 };
 
 /* A doveadm process works for one user at a time. */
@@ -35,7 +43,7 @@ migration_imapc_sides_ref(const char *username)
 	sides->pool = pool;
 	sides->refcount = 1;
 	sides->username = p_strdup(pool, username);
-	hash_table_create(&sides->dest, default_pool, 0, str_hash, strcmp);
+	hash_table_create(&sides->mailboxes, default_pool, 0, str_hash, strcmp);
 	present_sides = sides;
 	return sides;
 }
@@ -49,35 +57,86 @@ void migration_imapc_sides_unref(struct migration_imapc_sides **_sides)
 		return;
 	if (present_sides == sides)
 		present_sides = NULL;
-	hash_table_destroy(&sides->dest);
+	hash_table_destroy(&sides->mailboxes);
 	pool_unref(&sides->pool);
+}
+
+static struct migration_imapc_side *
+side_get(struct migration_imapc_user *muser, const char *vname)
+{
+	struct migration_imapc_sides *sides = muser->sides;
+	struct migration_imapc_side *side;
+
+	side = hash_table_lookup(sides->mailboxes, vname);
+	if (side == NULL) {
+		side = p_new(sides->pool, struct migration_imapc_side, 1);
+		hash_table_insert(sides->mailboxes,
+				  p_strdup(sides->pool, vname), side);
+	}
+	return side;
 }
 
 void migration_imapc_sides_set_dest(struct migration_imapc_user *muser,
 				    const char *vname,
-				    const struct sync_side *side)
+				    const struct sync_side *dest)
 {
-	struct migration_imapc_sides *sides = muser->sides;
-	struct sync_side *known = hash_table_lookup(sides->dest, vname);
+	struct migration_imapc_side *side = side_get(muser, vname);
 
-	if (known == NULL) {
-		known = p_new(sides->pool, struct sync_side, 1);
-		hash_table_insert(sides->dest, p_strdup(sides->pool, vname),
-				  known);
-	}
-	*known = *side;
+	side->dest = *dest;
+	side->have_dest = TRUE;
 }
 
 bool migration_imapc_sides_get_dest(struct migration_imapc_user *muser,
 				    const char *vname,
-				    struct sync_side *side_r)
+				    struct sync_side *dest_r)
 {
-	const struct sync_side *known =
-		hash_table_lookup(muser->sides->dest, vname);
+	const struct migration_imapc_side *side = side_get(muser, vname);
 
-	i_zero(side_r);
-	if (known == NULL)
-		return FALSE;
-	*side_r = *known;
-	return TRUE;
+	*dest_r = side->dest;
+	return side->have_dest;
+}
+
+void migration_imapc_sides_set_source(struct migration_imapc_user *muser,
+				      const char *vname,
+				      const struct sync_side *source,
+				      const unsigned char *digest)
+{
+	struct migration_imapc_side *side = side_get(muser, vname);
+
+	side->source = *source;
+	memcpy(side->source_digest, digest, sizeof(side->source_digest));
+	side->have_source = TRUE;
+	side->have_synced = FALSE;
+}
+
+bool migration_imapc_sides_get_source(struct migration_imapc_user *muser,
+				      const char *vname,
+				      struct sync_side *source_r,
+				      const unsigned char **digest_r)
+{
+	const struct migration_imapc_side *side = side_get(muser, vname);
+
+	*source_r = side->source;
+	*digest_r = side->source_digest;
+	return side->have_source;
+}
+
+void migration_imapc_sides_set_synced(struct migration_imapc_user *muser,
+				      const char *vname,
+				      const struct sync_side *dest)
+{
+	struct migration_imapc_side *side = side_get(muser, vname);
+
+	side->synced = *dest;
+	side->have_synced = TRUE;
+}
+
+bool migration_imapc_sides_get_synced(struct migration_imapc_user *muser,
+				      const char *vname,
+				      struct sync_side *dest_r)
+{
+	const struct migration_imapc_side *side = side_get(muser, vname);
+
+	*dest_r = side->synced;
+	return side->have_synced;
 }

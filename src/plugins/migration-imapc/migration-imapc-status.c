@@ -208,6 +208,7 @@ static void migration_imapc_status_init_ahead(struct migration_imapc_list *mlist
 	} T_END;
 	mailbox_tree_iterate_deinit(&iter);
 	migration_imapc_ahead_sort(mlist->ahead);
+	migration_imapc_record_init(mlist);
 }
 
 void migration_imapc_status_expect(struct migration_imapc_list *mlist)

@@ -13,6 +13,7 @@
 #include "lib.h"
 #include "array.h"
 #include "imap-arg.h"
+#include "sha1.h"
 #include "mail-index-modseq.h"
 #include "index-storage.h"
 #include "imapc-client-private.h"
@@ -207,6 +208,19 @@ virtual_find(struct migration_imapc_mailbox *mmbox)
 	return mailbox == NULL || mailbox->visited ? NULL : mailbox;
 }
 
+static void
+virtual_note_source(struct migration_imapc_mailbox *mmbox,
+		    const struct ahead_mailbox *mailbox)
+{
+	unsigned char digest[SHA1_RESULTLEN];
+
+	if (mmbox->mlist->record == NULL)
+		return;
+	migration_imapc_record_digest_source(mailbox, digest);
+	migration_imapc_sides_set_source(mmbox->muser, mailbox->vname,
+					 &mailbox->source, digest);
+}
+
 /* imapc would only try again what was tried often enough. */
 static bool virtual_is_lost(struct migration_imapc_mailbox *mmbox)
 {
@@ -228,6 +242,15 @@ int migration_imapc_virtual_open(struct migration_imapc_mailbox *mmbox)
 		return 0;
 	ahead = mmbox->mlist->ahead;
 	mailbox->visited = TRUE;
+	if (migration_imapc_record_is_unchanged(mmbox->mlist, mailbox,
+						&mmbox->unchanged_dest)) {
+		if (index_storage_mailbox_open(box, FALSE) < 0)
+			return -1;
+		mailbox->unchanged = TRUE;
+		mmbox->unchanged = TRUE;
+		mmbox->mbox->capabilities = ahead->capabilities;
+		return 1;
+	}
 	mailbox->open = TRUE;
 	if (mailbox->source.messages > 0 &&
 	    !migration_imapc_ahead_wait_parts(ahead, mailbox,
@@ -240,6 +263,7 @@ int migration_imapc_virtual_open(struct migration_imapc_mailbox *mmbox)
 		return -1;
 	}
 	virtual_select(mmbox->mbox, ahead, mailbox);
+	virtual_note_source(mmbox, mailbox);
 	mmbox->served = mailbox;
 	return 1;
 }
@@ -250,6 +274,7 @@ void migration_imapc_virtual_closed(struct migration_imapc_mailbox *mmbox)
 {
 	struct ahead_mailbox *mailbox = mmbox->served;
 
+	mmbox->unchanged = FALSE;
 	if (mailbox == NULL)
 		return;
 	mmbox->served = NULL;

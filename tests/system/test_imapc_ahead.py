@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""migration_imapc: fetching ahead from servers with limits and odd ways. What
+arrives is always complete."""
+
+import re
+
+import pytest
+
+from lab import mailgen, snapshot
+from lab.latency import Fault, Link
+from lab.scripted import ImapServer, On
+
+FOLDERS = {"INBOX": mailgen.mails(30), "A": mailgen.mails(10, seed=2),
+           "B": mailgen.mails(5, seed=3)}
+
+
+def backup(dest, ours, server, port=None, **settings):
+    return dest.doveadm(
+        "backup", "-R", "-u", ours.name, "imapc:", debug=True, timeout=100,
+        o={**dest.imapc(server, user="user", password="secret", port=port),
+           **settings})
+
+
+def complete(ours, server):
+    return (snapshot.of(ours, pop3=False) ==
+            snapshot.take(server.port, "user", "secret"))
+
+
+@pytest.mark.parametrize("items", ["FLAGS", r"BODY\.PEEK\[\]"])
+def test_a_limit_of_messages(dest, items):
+    """NO [LIMIT] to every command that asks for more than 9 mails."""
+    ours = dest.user(driver="mdbox")
+    large = rf"UID FETCH 1:(\*|\d\d+) .*{items}"
+    with ImapServer(FOLDERS, faults=[On(large, "NO [LIMIT] Too many",
+                                        times=None)]) as server:
+        backup(dest, ours, server).ok()
+        server.faults.clear()
+        assert complete(ours, server)
+
+
+def test_a_refused_mailbox_does_not_end_the_run(dest):
+    """EXAMINE is refused once, as if the mailbox was busy."""
+    ours = dest.user(driver="mdbox")
+    with ImapServer(FOLDERS, faults=[On("EXAMINE .*A", "NO [INUSE] Later",
+                                        times=1)]
+                    ) as server:
+        result = backup(dest, ours, server).ok()
+        assert "EXAMINE answers: " in result.err
+        assert complete(ours, server)
+
+
+def test_list_status_that_is_none(dest):
+    ours = dest.user(driver="mdbox")
+    with ImapServer(FOLDERS, faults=[On("LIST .* RETURN", "NO Not this way")]
+                    ) as server:
+        backup(dest, ours, server).ok()
+        assert complete(ours, server)
+
+
+def test_connections_that_are_cut_again_and_again(source, dest):
+    """Every 40 kB: no text that was complete is asked for twice."""
+    theirs, ours = source.user(), dest.user(driver="mdbox")
+    mailgen.deliver(theirs, {
+        "INBOX": mailgen.mails(100, size=2000),
+        "A": mailgen.mails(50, seed=2, size=2000)})
+    with Link(round_trip=0.01) as link:
+        port = link.to(source.ports["imap"],
+                       Fault("cut", after_bytes=60000, times=1000))
+        dest.doveadm("backup", "-R", "-u", ours.name, "imapc:", timeout=100,
+                     o=dest.imapc(source, user=theirs.name, port=port)).ok()
+        assert 3 <= link.connections <= 20
+        assert link.bytes_down < 2 * 150 * 3000
+    assert snapshot.of(ours) == snapshot.of(theirs)
+
+
+def test_the_numbers(source, dest):
+    """Waits for the server at 100 ms, 40 mailboxes of 25 mails."""
+    theirs, ours = source.user(), dest.user(driver="mdbox")
+    mailgen.deliver(theirs, {
+        "INBOX" if n == 0 else f"Box{n}": mailgen.mails(25, seed=n)
+        for n in range(40)})
+    with Link(round_trip=0.1) as link:
+        settings = dest.imapc(source, user=theirs.name,
+                              port=link.to(source.ports["imap"]))
+
+        def run():
+            link.reset()
+            dest.doveadm("backup", "-R", "-u", ours.name, "imapc:",
+                         o=settings).ok()
+            return link.waits
+
+        assert run() <= 14 and link.connections == 1
+        assert snapshot.of(ours) == snapshot.of(theirs)
+        assert run() <= 7
+        mailgen.append(theirs, "Box7", mailgen.mails(10, seed="new"))
+        assert run() <= 10
+        assert len(re.findall(rb"BODY\.PEEK\[\]", link.sent()[0])) == 1
+        assert snapshot.of(ours) == snapshot.of(theirs)
