@@ -94,6 +94,8 @@ def test_guide(version, ca, keys, guide):
             ran.append(result)
             no_secrets(provider, result)
         assert len(ran) == 3
+        no_secrets(provider, dest.log(), oauth2.read(
+            f"{ours.home}/migration-report.json"))
         assert snapshot.of(ours).count() == len(mails)
         assert [login[2] for login in imap.logins + pop3.logins] == (
             [True] * len(imap.logins + pop3.logins))
