@@ -82,7 +82,7 @@ static struct migration_run *migration_run_alloc(struct mail_user *user)
 	run = p_new(pool, struct migration_run, 1);
 	run->pool = pool;
 	run->username = p_strdup(pool, user->username);
-	run->command = run->location = "";
+	run->command = run->location = run->source = "";
 	i_gettimeofday(&run->start_time);
 	p_array_init(&run->findings, pool, 16);
 	p_array_init(&run->sections, pool, 2);

@@ -139,6 +139,18 @@ struct migration_run {
 	ARRAY(struct migration_run_wait) waits;
 
 	bool mailbox_left_out:1;
+	/* the source's server as log lines name it; "" if there is none */
+	const char *source;
+	/* how long one row of its failures may be waited for */
+	uint64_t patience_msecs;
+	/* its words at the failure that ended, or will end, the command; or
+	   NULL */
+	const char *source_failure;
+	/* mails fetched when the command was tried again the last time */
+	uint64_t fetched_before;
+
+	/* the source was logged in to */
+	bool source_reached:1;
 	bool begun:1;
 	bool finished:1;
 	/* The run stopped on purpose before all was done: shows in the exit

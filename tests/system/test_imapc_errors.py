@@ -47,7 +47,8 @@ def backup(dest, user, settings, command=("backup", "-R"), silence="1s"):
     result = dest.doveadm(
         *command, "-u", user.name, "imapc:",
         o={**settings,
-           **dest.plugin_options({"migration_imapc_timeout": silence})},
+           **dest.plugin_options({"migration_imapc_timeout": silence,
+                                  "migration_imapc_patience": "1s"})},
         timeout=60)
     assert "Panic" not in result.err and result.rc >= 0, str(result)
     return result

@@ -10,6 +10,7 @@
 #include "exit-code.h"
 #include "migration-lock.h"
 #include "migration-run.h"
+#include "source-pause.h"
 #include "migration-report.h"
 #include "migration-settings.h"
 #include "migration-user.h"
@@ -226,13 +227,16 @@ run_guarded(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 	    int (*run)(struct doveadm_mail_cmd_context *ctx,
 		       struct mail_user *user))
 {
+	struct retry_state source_failures = { .failures = 0 };
 	int ret;
 
 	deletion_guard_begin(user, limit);
 	do {
 		ret = run_once(ctx, user, run);
 	} while (deletion_guard_wants_another_run(ctx, user,
-						  command_location(ctx)));
+						  command_location(ctx)) ||
+		 (ctx->exit_code != 0 && ctx->exit_code != 2 &&
+		  source_wants_another_run(record, &source_failures)));
 	deletion_guard_end(record);
 	return ret;
 }

@@ -290,37 +290,69 @@ static void migration_imapc_list_try_login(struct migration_imapc_list *mlist)
 					    MIGRATION_IMAPC_RETRY_COUNT);
 }
 
+/* A refused login is no proof of a wrong password. If it is not one, the next
+   run may succeed, and the exit code must say so. */
+static void
+migration_imapc_list_login_failed(struct migration_imapc_list *mlist,
+				  const char *words)
+{
+	struct imapc_storage_client *sclient = mlist->list->client;
+	struct server_reply reply;
+
+	server_reply_understand(words, &reply);
+	if (!server_reply_is_temporary(reply.meaning))
+		return;
+	/* stock's word for everything but a refusal */
+	sclient->auth_failed_state = IMAPC_COMMAND_STATE_DISCONNECTED;
+	(void)source_stop(migration_run_find(mlist->list->list.ns->user),
+			  words);
+}
+
 /* Logs in now, with nothing else under way. A refused login then is an ordinary
    error of everything that follows, and a connection that is lost before a
    mailbox is selected is made again. A connection that is lost at the login
-   itself is not: that is tried once more here. A refused password is not, or
-   the account may get locked. */
+   itself is not: that is tried again here. A refused password is not, or the
+   account may get locked. */
 static void migration_imapc_list_login(struct migration_imapc_list *mlist)
 {
 	struct imapc_storage_client *sclient = mlist->list->client;
+	struct retry_state failures = { .failures = 0 };
+	const char *words;
 
 	if (sclient->auth_returned)
 		return;
 	if (!migration_imapc_oauth2_login_begin(mlist)) {
 		migration_imapc_list_drop_queue(mlist);
+		mlist->login_failed = TRUE;
 		return;
 	}
-	migration_imapc_list_try_login(mlist);
-	if (migration_imapc_oauth2_login_again(mlist))
+	for (;;) {
+		migration_imapc_log_forget();
 		migration_imapc_list_try_login(mlist);
-	if (sclient->auth_failed_state == IMAPC_COMMAND_STATE_DISCONNECTED) {
-		e_debug(mlist->muser->event, "no connection to %s (%s): "
-			"trying once more", migration_imapc_list_source(mlist),
-			sclient->auth_failed_reason);
-		migration_run_count(migration_run_find(mlist->list->list.ns->user),
-				    MIGRATION_COUNTER_RETRIES, 1);
+		if (migration_imapc_oauth2_login_again(mlist))
 		migration_imapc_list_try_login(mlist);
+		if (sclient->auth_failed_state == IMAPC_COMMAND_STATE_OK)
+			break;
+		words = sclient->auth_failed_reason;
+		if (sclient->auth_failed_state ==
+		    IMAPC_COMMAND_STATE_DISCONNECTED &&
+		    migration_imapc_lost_words(mlist) != NULL)
+			words = migration_imapc_lost_words(mlist);
+		if (!migration_imapc_pause(mlist, &failures,
+				sclient->auth_failed_state ==
+				IMAPC_COMMAND_STATE_DISCONNECTED ?
+				RETRY_FAILURE_CONNECTION : RETRY_FAILURE_LOGIN,
+				words)) {
+			migration_imapc_list_login_failed(mlist, words);
+			mlist->login_failed = TRUE;
+			migration_imapc_oauth2_login_end(mlist);
+			return;
+		}
 	}
+	migration_run_find(mlist->list->list.ns->user)->source_reached = TRUE;
 	migration_imapc_oauth2_login_end(mlist);
-	if (sclient->auth_failed_state == IMAPC_COMMAND_STATE_OK) {
-		e_debug(mlist->muser->event, "a lost connection is made again "
-			"as long as each one gets further than the one before");
-	}
+	e_debug(mlist->muser->event, "a lost connection is made again as long "
+		"as each one gets further than the one before");
 }
 
 /* ---- listing ---- */
@@ -437,6 +469,8 @@ static void migration_imapc_list_deinit(struct mailbox_list *_list)
 	migration_imapc_record_deinit(mlist);
 	if (mlist->ahead != NULL)
 		migration_imapc_ahead_deinit(&mlist->ahead);
+	i_free(mlist->bye);
+	migration_imapc_log_unwatch();
 	migration_imapc_status_free(mlist);
 	migration_budget_deinit(&mlist->budget);
 	if (mlist->spare != NULL)
@@ -460,6 +494,7 @@ void migration_imapc_list_created(struct mailbox_list *_list)
 	mlist = p_new(_list->pool, struct migration_imapc_list, 1);
 	mlist->muser = muser;
 	mlist->list = (struct imapc_mailbox_list *)_list;
+	migration_imapc_log_watch();
 	mlist->module_ctx.super = *v;
 	_list->vlast = &mlist->module_ctx.super;
 	v->deinit = migration_imapc_list_deinit;
@@ -479,6 +514,7 @@ void migration_imapc_list_created(struct mailbox_list *_list)
 			migration_imapc_list_state_changed, mlist);
 	}
 	migration_imapc_listing_init(mlist);
+	migration_imapc_pause_init(mlist);
 	migration_imapc_list_cut_prefix(mlist);
 	migration_imapc_list_set_limits(mlist);
 	migration_imapc_oauth2_list_init(mlist);

@@ -62,15 +62,17 @@ static int migration_imapc_mailbox_open(struct mailbox *box)
 	int ret;
 
 	migration_imapc_mailbox_list_first(box);
-	if ((ret = migration_imapc_virtual_open(mmbox)) < 0)
-		return -1;
-	if (ret == 0) {
+	if ((ret = migration_imapc_virtual_open(mmbox)) == 0) {
 		/* stock wants the connection for itself */
 		if (mmbox->mlist != NULL && mmbox->mlist->ahead != NULL)
 			migration_imapc_ahead_drain(mmbox->mlist->ahead);
 		migration_imapc_oauth2_mailbox_opening(mmbox);
-		if (mmbox->module_ctx.super.open(box) < 0)
-			return -1;
+		ret = mmbox->module_ctx.super.open(box) < 0 ? -1 : 0;
+	}
+	if (ret < 0) {
+		if (mmbox->mlist != NULL)
+			migration_imapc_open_failed(mmbox->mlist, box);
+		return -1;
 	}
 
 	if (mmbox->unchanged) {

@@ -42,6 +42,7 @@ static void migration_imapc_user_deinit_pre(struct mail_user *user)
 
 	/* dsync ends the source's user first: everything is at the destination
 	   now that will be, and both users are still there */
+	migration_imapc_pause_check(user);
 	migration_imapc_placeholders_finish(muser);
 	if (migration_imapc_first_user == user)
 		migration_imapc_first_user = NULL;

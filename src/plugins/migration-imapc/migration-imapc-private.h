@@ -8,8 +8,8 @@
 #include "imapc-storage.h"
 #include "imapc-list.h"
 #include "fetch-plan.h"
-#include "retry-policy.h"
 #include "sync-record.h"
+#include "source-pause.h"
 #include "migration-imapc-settings.h"
 
 struct ahead_mailbox;
@@ -75,19 +75,23 @@ struct migration_imapc_list {
 
 	/* the connection for mails that the server does not give, or NULL */
 	struct migration_imapc_spare *spare;
-	/* failures in a row of the spare connection and of single mails */
+	/* failures in a row to open the spare connection */
 	struct retry_state spare_failures;
+	/* refusals in a row that are about the account, not the mail */
+	struct retry_state throttlings;
 	/* mails that were tried again until the patience was over */
 	unsigned int given_up_mails;
 	/* what they were waited for together */
 	uint64_t unreadable_waited_msecs;
-	/* why the server is not asked any more, and when it may be again */
-	enum server_reply_meaning stop_meaning;
-	uint64_t later_msecs;
+	/* the server's latest farewell, or NULL, and those in a row */
+	char *bye;
+	struct retry_state byes;
 
 	/* the connection broke while mailboxes were asked for their state, and
 	   could not be made again */
 	bool connection_lost:1;
+	/* the first login failed, and was tried again as often as it may be */
+	bool login_failed:1;
 	/* a listing has failed, and its error was returned */
 	bool listing_failed:1;
 	/* the trees that a listing is filling have no separator yet */
@@ -282,7 +286,24 @@ void migration_imapc_serve_search(struct migration_imapc_mailbox *mmbox,
 				  struct mailbox_transaction_context *t,
 				  const struct mail_search_args *args);
 
-/* migration-imapc-pause.c: A failure happened. Waits as long as it has to be,
+/* migration-imapc-log.c: what imapc tells the log only. Begins and ends. */
+void migration_imapc_log_watch(void);
+void migration_imapc_log_unwatch(void);
+/* The latest error, or NULL; forget it. */
+const char *migration_imapc_log_words(void);
+void migration_imapc_log_forget(void);
+
+/* migration-imapc-pause.c: what the server says when it has enough */
+void migration_imapc_pause_init(struct migration_imapc_list *mlist);
+/* What is known of why the connection was lost, or NULL. */
+const char *migration_imapc_lost_words(struct migration_imapc_list *mlist);
+/* A mailbox could not be opened: notes it if that may pass. */
+void migration_imapc_open_failed(struct migration_imapc_list *mlist,
+				 struct mailbox *box);
+/* The user's work is done. The connections are still there if all went well:
+   otherwise notes that. */
+void migration_imapc_pause_check(struct mail_user *user);
+/* A failure happened. Waits as long as it has to be,
    and returns TRUE if the same thing shall be tried again. words is what the
    server said, or how the connection ended, or NULL. */
 bool migration_imapc_pause(struct migration_imapc_list *mlist,

@@ -155,7 +155,7 @@ static bool unreadable_is_general(struct unreadable *u, const char *words)
 	case SERVER_REPLY_TOO_MANY_CONNECTIONS:
 	case SERVER_REPLY_NOT_CONNECTED:
 	case SERVER_REPLY_SESSION_OVER:
-		if (!migration_imapc_pause(u->mlist, &u->mlist->spare_failures,
+		if (!migration_imapc_pause(u->mlist, &u->mlist->throttlings,
 					   RETRY_FAILURE_COMMAND, words))
 			(void)unreadable_stop(u, words);
 		return TRUE;
@@ -192,7 +192,7 @@ unreadable_fetch(struct unreadable *u, const char *items,
 		if (reply_r->save_date != (time_t)-1)
 			u->save_date = reply_r->save_date;
 		if (result == SPARE_OK || result == SPARE_NO_DATA) {
-			retry_progress(&u->mlist->spare_failures);
+			retry_progress(&u->mlist->throttlings);
 			return result;
 		}
 		i_stream_unref(&reply_r->text);
@@ -273,6 +273,8 @@ static bool unreadable_try_again(struct unreadable *u, enum spare_result result)
 	}
 	if (u->tries >= UNREADABLE_WHOLE_TRIES)
 		return FALSE;
+	migration_run_count(migration_run_find(u->mail->box->storage->user),
+			    MIGRATION_COUNTER_RETRIES, 1);
 	/* the connection may have something to do with it */
 	migration_imapc_spare_close(unreadable_spare(u));
 	return TRUE;

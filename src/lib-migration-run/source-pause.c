@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "lib.h"
+#include "array.h"
+#include "hash.h"
+#include "ioloop.h"
+#include "sleep.h"
+#include "time-util.h"
+#include "str-sanitize.h"
+#include "migration-run.h"
+#include "source-pause.h"
+
+/* shorter waits are nobody's business */
+#define PAUSE_TOLD_MSECS (5*1000)
+/* how soon a signal is noticed */
+#define PAUSE_SLICE_MSECS 500
+#define WORDS_MAX_LEN 300
+/* A server that speaks of a quota and not of a time: Gmail's lasts an hour at
+   least. */
+#define QUOTA_LATER_MSECS (60ULL*60*1000)
+
+static const char *words_or(const char *words, const char *other)
+{
+	return words == NULL || *words == '\0' ? other :
+		str_sanitize(words, WORDS_MAX_LEN);
+}
+
+static bool pause_sleep(uint64_t msecs)
+{
+	unsigned int slice;
+
+	while (msecs > 0 && !migration_run_is_stopping()) {
+		slice = I_MIN(msecs, PAUSE_SLICE_MSECS);
+		(void)i_sleep_intr_msecs(slice);
+		msecs -= slice;
+	}
+	return !migration_run_is_stopping();
+}
+
+bool source_pause(struct migration_run *run, struct retry_state *state,
+		  enum retry_failure failure, const char *words)
+{
+	const char *what = words_or(words, "no answer");
+	struct retry_policy policy;
+	struct retry_decision decision;
+	struct server_reply reply;
+	struct event_passthrough *e;
+
+	retry_policy_init(&policy, run->patience_msecs);
+	server_reply_understand(words == NULL ? "" : words, &reply);
+	if (run->source_reached)
+		state->reached = TRUE;
+	retry_decide(&policy, state, failure, &reply, i_rand(), &decision);
+
+	e = event_create_passthrough(run->event)->
+		set_name("migration_imapc_retried")->
+		add_str("meaning", server_reply_meaning_name(reply.meaning))->
+		add_int("wait_msecs", decision.wait_msecs);
+	if (decision.action != RETRY_AGAIN) {
+		e->add_str("error", decision.reason);
+		e_debug(e->event(), "%s: %s: not trying again: %s",
+			run->source, what, decision.reason);
+		return FALSE;
+	}
+	migration_run_count(run, MIGRATION_COUNTER_RETRIES, 1);
+	if (decision.wait_msecs > 0) {
+		migration_run_waited(run,
+			server_reply_meaning_name(reply.meaning),
+			decision.wait_msecs);
+	}
+	if (decision.wait_msecs >= PAUSE_TOLD_MSECS) {
+		e_warning(e->event(), "%s says: %s. Waiting %"PRIu64" seconds "
+			"(%s)", run->source, what, decision.wait_msecs / 1000,
+			decision.reason);
+	} else {
+		e_debug(e->event(), "%s: %s: trying again in %"PRIu64
+			" ms (%s)", run->source, what, decision.wait_msecs,
+			decision.reason);
+	}
+	return pause_sleep(decision.wait_msecs);
+}
+
+const char *source_stop(struct migration_run *run, const char *words)
+{
+	const char *text, *when = "";
+	struct server_reply reply;
+	uint64_t later_msecs;
+	time_t later;
+
+	server_reply_understand(words == NULL ? "" : words, &reply);
+	later_msecs = reply.wait_msecs > 0 ? reply.wait_msecs :
+		reply.meaning == SERVER_REPLY_QUOTA ? QUOTA_LATER_MSECS : 0;
+	later = ioloop_time + (later_msecs + 999) / 1000;
+	if (later_msecs > 0) {
+		when = t_strdup_printf(": continue after %s",
+			t_strflocaltime("%Y-%m-%d %H:%M:%S %Z", later));
+	}
+	text = t_strdup_printf("%s says: %s%s", run->source,
+			       words_or(words, "nothing any more"), when);
+	if (!run->continue_later) {
+		run->continue_later = TRUE;
+		migration_run_finding(run, MIGRATION_SEVERITY_WARNING, NULL, 0,
+			"source-unavailable", "%s. What was migrated stays, the "
+			"next run goes on from there.", text);
+		if (later_msecs > 0) {
+			migration_run_add_section(run, "continue_after",
+				t_strfgmtime("\"%Y-%m-%dT%H:%M:%SZ\"", later));
+		}
+	}
+	return text;
+}
+
+void source_failed(struct migration_run *run, const char *words)
+{
+	if (run->source_failure == NULL) {
+		run->source_failure = p_strdup(run->pool,
+			words_or(words, "lost the connection"));
+	}
+}
+
+bool source_wants_another_run(struct migration_run *run,
+			      struct retry_state *state)
+{
+	const char *words = run->source_failure;
+	uint64_t done = run->counters[MIGRATION_COUNTER_MAILS_FETCHED];
+
+	run->source_failure = NULL;
+	if (words == NULL || run->continue_later ||
+	    migration_run_is_stopping())
+		return FALSE;
+	if (done > run->fetched_before) {
+		run->fetched_before = done;
+		retry_progress(state);
+	}
+	if (!source_pause(run, state, RETRY_FAILURE_CONNECTION, words)) {
+		if (!migration_run_is_stopping())
+			(void)source_stop(run, words);
+		return FALSE;
+	}
+	e_debug(run->event, "the command is tried again: it failed because of "
+		"the source (%s)", words);
+	return TRUE;
+}
