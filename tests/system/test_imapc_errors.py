@@ -69,14 +69,16 @@ def test_one_interruption_is_overcome(source, dest, theirs, point, action):
         result = backup(dest, ours,
                         dest.imapc(source, user=theirs.name, port=port))
     assert result.rc == 0, str(result)
-    # a login that is lost is tried once more
     assert link.connections == (1 if point == "logout" else 2)
     assert snapshot.of(ours) == snapshot.of(theirs)
 
 
 @pytest.mark.parametrize("point, action", [
     (point, "hang" if number % 2 else "cut")
-    for number, point in enumerate(POINTS) if point != "logout"])
+    for number, point in enumerate(POINTS)
+    # at the bodies each connection gets further than the one before, and
+    # what stops at each BODY[] can be read as header and text
+    if point not in ("logout", "body", "in a body")])
 def test_a_broken_server_ends_the_run(source, dest, theirs, point, action):
     ours = dest.user(driver="mdbox")
     with Link(round_trip=0.002) as link:
@@ -88,9 +90,10 @@ def test_a_broken_server_ends_the_run(source, dest, theirs, point, action):
         assert snapshot.of(ours) == snapshot.of(theirs)
         return
     assert result.rc == 75, str(result)
-    assert link.connections <= 4
-    # the cause, and what could not be done because of it
-    assert 1 <= len(errors(result)) <= 3, str(result)
+    # imapc's own, and those of a second of patience
+    assert 2 <= link.connections <= 12
+    # the cause of each, and what could not be done because of it
+    assert 1 <= len(errors(result)) <= 2 * link.connections, str(result)
     assert f":{port}" in result.err
 
 
@@ -183,7 +186,7 @@ def test_server_without_tls(dest):
 REFUSALS = {
     "greeting": ("greeting", "* BYE Too many connections", 75, "Too many"),
     "capability": ("CAPABILITY", "NO Not today", 75, "Not today"),
-    "unavailable": ("LOGIN", "NO [UNAVAILABLE] Come back later", 77,
+    "unavailable": ("LOGIN", "NO [UNAVAILABLE] Come back later", 75,
                     "Come back later"),
     "login bye": ("LOGIN", "* BYE Shutting down", 75, "Shutting down"),
     "list": ("LIST", "NO List is broken", 64, "List is broken"),

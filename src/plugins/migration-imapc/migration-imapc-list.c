@@ -330,7 +330,7 @@ static void migration_imapc_list_login(struct migration_imapc_list *mlist)
 		migration_imapc_log_forget();
 		migration_imapc_list_try_login(mlist);
 		if (migration_imapc_oauth2_login_again(mlist))
-		migration_imapc_list_try_login(mlist);
+			migration_imapc_list_try_login(mlist);
 		if (sclient->auth_failed_state == IMAPC_COMMAND_STATE_OK)
 			break;
 		words = sclient->auth_failed_reason;
