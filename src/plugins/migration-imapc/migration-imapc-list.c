@@ -420,6 +420,8 @@ static void migration_imapc_list_explain(struct migration_imapc_list *mlist)
 		    mlist->connection_lost)) {
 		mailbox_list_set_error(&mlist->list->list, MAIL_ERROR_TEMP,
 			t_strdup_printf("Lost the connection to %s", source));
+		source_failed(migration_run_find(mlist->list->list.ns->user),
+			      migration_imapc_lost_words(mlist));
 	}
 }
 
