@@ -31,7 +31,8 @@ def report(folder):
 def backup(dest, user, server, *words, keep="archived", policy="folders",
            report=None, command=("backup", "-R")):
     o = dest.imapc(server, user="user", password="secret")
-    settings = {"migration_gmail_all": keep, "migration_gmail_labels": policy}
+    settings = {"migration_gmail_all": keep, "migration_gmail_labels": policy,
+                "migration_imapc_patience": "1s"}
     if report is not None:
         settings["migration_report_path"] = report
     o.update(dest.plugin_options(settings))

@@ -35,7 +35,8 @@ def backup(dest, user, server, *, policy=None, stock=False, report=None,
     if stock:
         o["imapc_features"] = (o.get("imapc_features", "") +
                                " gmail-migration").strip()
-    ours = {"migration_gmail_labels": policy, "migration_report_path": report}
+    ours = {"migration_gmail_labels": policy, "migration_report_path": report,
+            "migration_imapc_patience": "1s"}
     o.update(dest.plugin_options({name: value for name, value in
                                   ours.items() if value is not None}))
     o.update(settings)

@@ -111,6 +111,8 @@ static void migration_gmail_mail_user_created(struct mail_user *user)
 	muser = p_new(user->pool, struct migration_gmail_user, 1);
 	muser->user = user;
 	muser->set = set;
+	if (muser->set->objectid)
+		migration_run_find(user)->asks_for_ids = TRUE;
 	muser->policy = gmail_label_policy_parse(muser->set->labels);
 	muser->all = migration_gmail_all_parse(muser->set->all);
 	muser->event = event_create(user->event);

@@ -1149,7 +1149,8 @@ migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 		*reason_r = "there is no connection";
 		return NULL;
 	}
-	if ((capabilities & IMAPC_CAPABILITY_X_GM_EXT_1) != 0) {
+	if ((capabilities & IMAPC_CAPABILITY_X_GM_EXT_1) != 0 ||
+	    migration_run_find(mlist->list->list.ns->user)->asks_for_ids) {
 		*reason_r = "the server's messages have ids and labels";
 		return NULL;
 	}
