@@ -100,9 +100,9 @@ START_TEST(test_judge)
 	response.server_time = NOW + tests[_i].clock;
 	migration_oauth2_response_parse(pool_datastack_create(), tests[_i].body,
 					strlen(tests[_i].body), &response);
-	ck_assert_int_eq((int)migration_oauth2_judge(&response, tests[_i].grant,
+	ck_assert_uint_eq(migration_oauth2_judge(&response, tests[_i].grant,
 						     "jane", NOW, &advice),
-			 (int)tests[_i].problem);
+			 tests[_i].problem);
 	if (tests[_i].advice != NULL) {
 		ck_assert_msg(strstr(advice, tests[_i].advice) != NULL,
 			      "%s", advice);
@@ -118,9 +118,9 @@ START_TEST(test_clock_unknown)
 	i_zero(&response);
 	response.http_status = 400;
 	response.error = "invalid_grant";
-	ck_assert_int_eq((int)migration_oauth2_judge(&response, G(JWT), "jane",
+	ck_assert_uint_eq(migration_oauth2_judge(&response, G(JWT), "jane",
 						     NOW, &advice),
-			 (int)P(USER));
+			 P(USER));
 }
 END_TEST
 
