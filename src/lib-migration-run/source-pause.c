@@ -18,6 +18,10 @@
 /* A server that speaks of a quota and not of a time: Gmail's lasts an hour at
    least. */
 #define QUOTA_LATER_MSECS (60ULL*60*1000)
+/* A command that fails this often without getting further, and for no reason
+   that is known to pass, fails for ever: some six seconds. A server that is away
+   for longer is waited for where the command logs in. */
+#define UNKNOWN_MAX_RUNS 5
 
 static const char *words_or(const char *words, const char *other)
 {
@@ -123,6 +127,7 @@ bool source_wants_another_run(struct migration_run *run,
 {
 	const char *words = run->source_failure;
 	uint64_t done = run->counters[MIGRATION_COUNTER_MAILS_FETCHED];
+	struct server_reply reply;
 
 	run->source_failure = NULL;
 	if (words == NULL || run->continue_later ||
@@ -132,6 +137,10 @@ bool source_wants_another_run(struct migration_run *run,
 		run->fetched_before = done;
 		retry_progress(state);
 	}
+	server_reply_understand(words, &reply);
+	if (state->failures >= UNKNOWN_MAX_RUNS &&
+	    !server_reply_is_temporary(reply.meaning))
+		return FALSE;
 	if (!source_pause(run, state, RETRY_FAILURE_CONNECTION, words)) {
 		if (!migration_run_is_stopping())
 			(void)source_stop(run, words);

@@ -89,8 +89,10 @@ retry_decide_hopeless(const struct retry_policy *policy,
 static bool
 retry_server_talks(const struct server_reply *reply)
 {
-	/* what says so knows us: it has been reached */
-	return reply->meaning != SERVER_REPLY_UNKNOWN;
+	/* What says so knows us: it has been reached. "Temporary" is also said
+	   by what is between us, such as name servers. */
+	return reply->meaning != SERVER_REPLY_UNKNOWN &&
+		reply->meaning != SERVER_REPLY_TEMPORARY;
 }
 
 static uint64_t

@@ -308,6 +308,19 @@ migration_imapc_list_login_failed(struct migration_imapc_list *mlist,
 			  words);
 }
 
+static bool
+migration_imapc_list_token_is_refused(struct migration_imapc_list *mlist,
+				      const char *words)
+{
+	struct server_reply reply;
+
+	server_reply_understand(words, &reply);
+	return mlist->oauth2 != NULL &&
+		mlist->list->client->auth_failed_state !=
+			IMAPC_COMMAND_STATE_DISCONNECTED &&
+		!server_reply_is_temporary(reply.meaning);
+}
+
 /* Logs in now, with nothing else under way. A refused login then is an ordinary
    error of everything that follows, and a connection that is lost before a
    mailbox is selected is made again. A connection that is lost at the login
@@ -338,7 +351,9 @@ static void migration_imapc_list_login(struct migration_imapc_list *mlist)
 		    IMAPC_COMMAND_STATE_DISCONNECTED &&
 		    migration_imapc_lost_words(mlist) != NULL)
 			words = migration_imapc_lost_words(mlist);
-		if (!migration_imapc_pause(mlist, &failures,
+		/* a new token was tried */
+		if (migration_imapc_list_token_is_refused(mlist, words) ||
+		    !migration_imapc_pause(mlist, &failures,
 				sclient->auth_failed_state ==
 				IMAPC_COMMAND_STATE_DISCONNECTED ?
 				RETRY_FAILURE_CONNECTION : RETRY_FAILURE_LOGIN,
