@@ -147,6 +147,68 @@ def test_what_was_left_out_is_brought(dest, report):
     assert findings(report) == []
 
 
+SPECIAL_USE = {
+    "2.3": """namespace inbox {
+  mailbox "[Gmail]/All Mail" {
+    special_use = \\All
+  }
+}
+""",
+    "2.4": """namespace inbox {
+  mailbox all {
+    name = [Gmail]/All Mail
+    special_use = \\All
+  }
+}
+"""}
+
+
+def with_mails(user):
+    return {name: box for name, box in snapshot.of(user).mailboxes.items()
+            if box.mails}
+
+
+def check_excluded(dest, driver, words, report):
+    account, user = gmail.sample(60), dest.user(driver=driver)
+    with GmailServer(account) as server:
+        backup(dest, user, server, *words, report=report).ok()
+        assert found(user) == archived(account) != {}
+        before = with_mails(user)
+        bodies = server.bodies
+        assert bodies == len(account.messages)
+        backup(dest, user, server, *words, report=report).ok()
+        assert with_mails(user) == before
+        account.label(next(mail.message for mail in account.folders[ALL]
+                           if digest(mail) in archived(account)), "+Work")
+        backup(dest, user, server, *words, report=report).ok()
+        assert found(user) == archived(account)
+        assert server.bodies == bodies
+        if ALL not in words:
+            # with and without is the same
+            backup(dest, user, server, report=report).ok()
+            assert found(user) == archived(account)
+            assert server.bodies == bodies
+        assert findings(report) == []
+        verify(dest, user, server, *words)[0].ok()
+
+
+@pytest.mark.parametrize("driver, words", [
+    ("mdbox", ("-x", "\\All")), ("maildir", ("-x", "\\All")),
+    ("sdbox", ("-x", ALL))], ids=["mdbox", "maildir", "by-name"])
+def test_leaving_all_mail_out_means_the_same(dest, driver, words, report):
+    """dsync takes what -x leaves out at the source for deleted. What the run
+    before brought over stays, and is not downloaded again."""
+    check_excluded(dest, driver, words, report)
+
+
+def test_leaving_all_mail_out_if_both_sides_have_the_special_use(version,
+                                                                 report):
+    with lab.Dovecot(version, driver="mdbox", extra=SPECIAL_USE[version],
+                     plugins=("migration_imapc", "migration_gmail")) as dest:
+        check_excluded(dest, "mdbox", ("-x", "\\All"), report)
+        assert " Panic: " not in dest.log()
+
+
 def test_sync_takes_nothing_away(dest):
     account, user = gmail.sample(40), dest.user()
     with GmailServer(account) as server:

@@ -34,6 +34,7 @@ EVERYTHING = list(itertools.product(POLICIES, DRIVERS, KEEP, EXCLUDES))
 # in the gate: each value of each column at least once
 SAMPLE = [("folders", "mdbox", "whole", EXCLUDES[3]),
           ("keywords", "sdbox", "archived", EXCLUDES[5]),
+          ("folders", "mdbox", "archived", EXCLUDES[2]),
           ("both", "maildir", "whole", EXCLUDES[0])]
 if os.environ.get("DM_LONG"):
     SAMPLE = EVERYTHING

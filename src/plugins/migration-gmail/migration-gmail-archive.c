@@ -56,17 +56,44 @@ bool migration_gmail_archive_hides(struct migration_gmail_list *mlist,
 	return user->dsyncing && mlist->muser->all == MIGRATION_GMAIL_ALL_NONE;
 }
 
+/* -x '\All' says that the user does not want All Mail as it is, and so does
+   "archived". dsync sees special-use attributes at the source only, as a rule.
+   So it would take the destination's All Mail for deleted, and what the run
+   before has brought over would be downloaded again. Without the attribute
+   dsync sees the mailbox at both sides, and leaves its mails alone. */
+const struct mailbox_info *
+migration_gmail_archive_unmark(struct migration_gmail_list *mlist,
+			       const struct mailbox_info *info,
+			       struct mailbox_info *unmarked)
+{
+	if (info->special_use == NULL ||
+	    !mlist->list->list.ns->user->dsyncing ||
+	    mlist->muser->all != MIGRATION_GMAIL_ALL_ARCHIVED ||
+	    !migration_gmail_list_load(mlist) || mlist->all_vname == NULL ||
+	    strcmp(info->vname, mlist->all_vname) != 0)
+		return info;
+	*unmarked = *info;
+	unmarked->special_use = NULL;
+	return unmarked;
+}
+
+struct migration_gmail_dest_list {
+	union mailbox_list_module_context module_ctx;
+	/* lives until the next one */
+	struct mailbox_info unmarked;
+};
+
 static MODULE_CONTEXT_DEFINE_INIT(migration_gmail_dest_list_module,
 				  &mailbox_list_module_register);
 
 static const struct mailbox_info *
 migration_gmail_dest_list_iter_next(struct mailbox_list_iterate_context *ctx)
 {
-	union mailbox_list_module_context *lctx = MODULE_CONTEXT_REQUIRE(
+	struct migration_gmail_dest_list *dest_list = MODULE_CONTEXT_REQUIRE(
 		ctx->list, migration_gmail_dest_list_module);
 	const struct mailbox_info *info;
 
-	while ((info = lctx->super.iter_next(ctx)) != NULL) {
+	while ((info = dest_list->module_ctx.super.iter_next(ctx)) != NULL) {
 		if (migration_gmail_source_list == NULL ||
 		    ctx->list->ns->user->dsyncing ||
 		    !migration_gmail_list_load(migration_gmail_source_list) ||
@@ -74,7 +101,10 @@ migration_gmail_dest_list_iter_next(struct mailbox_list_iterate_context *ctx)
 						   info->vname))
 			break;
 	}
-	return info;
+	if (info == NULL || migration_gmail_source_list == NULL)
+		return info;
+	return migration_gmail_archive_unmark(migration_gmail_source_list, info,
+					      &dest_list->unmarked);
 }
 
 void migration_gmail_archive_list_created(struct mailbox_list *list)
@@ -82,15 +112,15 @@ void migration_gmail_archive_list_created(struct mailbox_list *list)
 	struct migration_gmail_user *muser =
 		MIGRATION_GMAIL_USER_CONTEXT(list->ns->user);
 	struct mailbox_list_vfuncs *v = list->vlast;
-	union mailbox_list_module_context *lctx;
+	struct migration_gmail_dest_list *dest_list;
 
 	if (muser->local == NULL || muser->all == MIGRATION_GMAIL_ALL_WHOLE)
 		return;
-	lctx = p_new(list->pool, union mailbox_list_module_context, 1);
-	lctx->super = *v;
-	list->vlast = &lctx->super;
+	dest_list = p_new(list->pool, struct migration_gmail_dest_list, 1);
+	dest_list->module_ctx.super = *v;
+	list->vlast = &dest_list->module_ctx.super;
 	v->iter_next = migration_gmail_dest_list_iter_next;
-	MODULE_CONTEXT_SET_SELF(list, migration_gmail_dest_list_module, lctx);
+	MODULE_CONTEXT_SET(list, migration_gmail_dest_list_module, dest_list);
 }
 
 bool migration_gmail_archive_skips(struct mailbox *box)

@@ -301,7 +301,8 @@ migration_gmail_list_iter_next(struct mailbox_list_iterate_context *ctx)
 		if (shown)
 			break;
 	}
-	return info;
+	return info == NULL ? NULL :
+		migration_gmail_archive_unmark(mlist, info, &mlist->unmarked);
 }
 
 /* ---- life ---- */

@@ -58,6 +58,8 @@ struct migration_gmail_list {
 	HASH_TABLE(const char *, struct gmail_label *) labels;
 	/* full name of the folder of all mail, or NULL if there is none */
 	const char *all_vname;
+	/* what dsync is told of it, lives until the next one is listed */
+	struct mailbox_info unmarked;
 	/* messages in it, or UINT_MAX if it was not read in this run */
 	unsigned int all_messages;
 	/* the run is about the whole account, not about one mailbox */
@@ -221,6 +223,13 @@ void migration_gmail_archive_list_created(struct mailbox_list *list);
 /* TRUE if a command must not see this mailbox of the source. */
 bool migration_gmail_archive_hides(struct migration_gmail_list *mlist,
 				   const char *vname);
+/* Returns info as dsync is to see it: without special-use attributes (in
+   *unmarked) if it is about an All Mail that is brought over after dsync, so that
+   -x '\All' does not make dsync delete it. */
+const struct mailbox_info *
+migration_gmail_archive_unmark(struct migration_gmail_list *mlist,
+			       const struct mailbox_info *info,
+			       struct mailbox_info *unmarked);
 /* TRUE if dsync must leave the mails of this mailbox of the destination
    alone. */
 bool migration_gmail_archive_skips(struct mailbox *box);
