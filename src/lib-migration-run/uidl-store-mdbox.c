@@ -748,9 +748,27 @@ uidl_store_mdbox_write(struct mailbox *box,
 	return ret < 0 ? -1 : 0;
 }
 
+/* Copies have one map UID, and with it one place for UIDL and order. */
+static int
+uidl_store_mdbox_read(struct mail *mail, pool_t pool,
+		      struct uidl_store_mail *mail_r, const char **error_r)
+{
+	int ret = uidl_store_dbox_read(mail, pool, mail_r, error_r);
+
+	if (ret > 0 && mdbox_mail_lookup(MDBOX_MAILBOX(mail->box),
+					 mail->transaction->view, mail->seq,
+					 &mail_r->stored_id) < 0) {
+		*error_r = t_strdup_printf("UID %u can't be read: %s",
+			mail->uid,
+			mailbox_get_last_internal_error(mail->box, NULL));
+		ret = -1;
+	}
+	return ret;
+}
+
 const struct uidl_store_vfuncs uidl_store_mdbox = {
 	.name = MDBOX_STORAGE_NAME,
-	.read = uidl_store_dbox_read,
+	.read = uidl_store_mdbox_read,
 	.write = uidl_store_mdbox_write,
 	.show = uidl_store_dbox_show,
 };

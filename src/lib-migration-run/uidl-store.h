@@ -34,6 +34,10 @@ struct uidl_store_mail {
 	/* What the POP3 server is told. */
 	const char *served_uidl;
 	uint32_t served_order;
+	/* The same for mails that are one stored mail, of any mailbox of the
+	   storage: they have one place for what is written. 0 if each mail has
+	   its own. */
+	uint32_t stored_id;
 };
 ARRAY_DEFINE_TYPE(uidl_store_mail, struct uidl_store_mail);
 

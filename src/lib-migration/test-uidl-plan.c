@@ -23,6 +23,11 @@ struct row {
 	  .stored_order = (_stored_order), .served_uidl = (_served), \
 	  .served_order = (_served_order), .wanted_uidl = (_wanted), \
 	  .wanted_position = (_position) }
+/* copies that are one stored mail: what is stored is the same for all */
+#define COPY(_uid, _stored, _served, _wanted, _position) \
+	{ .uid = (_uid), .stored_id = 7, .stored_uidl = (_stored), \
+	  .served_uidl = (_served), .wanted_uidl = (_wanted), \
+	  .wanted_position = (_position) }
 /* migrated without UIDLs */
 #define BARE(uid, wanted, position) \
 	MAIL(uid, NULL, 0, NULL, 0, wanted, position)
@@ -113,6 +118,25 @@ static const struct row rows[] = {
 	{ { HAS(1, "old", 0, "\x7f", 1) }, { UIDL_PLAN_REFUSE }, { 1 } },
 	/* 8-bit and long ones can */
 	{ { BARE(1, "\xc3\xa4", 1) }, { UIDL_PLAN_SET }, { 1 } },
+	/* a copy that the old server does not list is not told the UIDL */
+	{ { COPY(1, NULL, NULL, "a", 1), COPY(2, NULL, NULL, NULL, 0) },
+	  { UIDL_PLAN_SET, UIDL_PLAN_SHOW }, { 1, 2 } },
+	{ { COPY(1, "a", "a", NULL, 0), COPY(2, "a", "a", "a", 1) },
+	  { UIDL_PLAN_SHOW, UIDL_PLAN_KEEP }, { 1, 2 } },
+	/* ... and neither loses its UIDL when nobody lists it */
+	{ { COPY(1, "z", "z", NULL, 0), COPY(2, "z", "z", NULL, 0) },
+	  { UIDL_PLAN_KEEP, UIDL_PLAN_KEEP }, { 1, 2 } },
+	/* two UIDLs for two copies: one is stored, one is shown */
+	{ { COPY(1, NULL, NULL, "a", 1), COPY(2, NULL, NULL, "b", 2) },
+	  { UIDL_PLAN_SET, UIDL_PLAN_SHOW }, { 1, 2 } },
+	{ { COPY(1, "a", "a", "a", 1), COPY(2, "a", "b", "b", 2) },
+	  { UIDL_PLAN_KEEP, UIDL_PLAN_KEEP }, { 1, 2 } },
+	/* ... the cache was lost */
+	{ { COPY(1, "b", "b", "a", 1), COPY(2, "b", "b", "b", 2) },
+	  { UIDL_PLAN_SHOW, UIDL_PLAN_KEEP }, { 1, 2 } },
+	/* ... in another order than by UID */
+	{ { COPY(1, NULL, NULL, "a", 2), COPY(2, NULL, NULL, "b", 1) },
+	  { UIDL_PLAN_SET, UIDL_PLAN_SHOW }, { 2, 1 } },
 };
 
 static int listed_cmp(const void *p1, const void *p2)
@@ -130,11 +154,15 @@ static int listed_cmp(const void *p1, const void *p2)
 /* what the next run finds when the plan was carried out */
 static void carry_out(struct uidl_plan_mail *mails, unsigned int count)
 {
+	const struct uidl_plan_mail *place;
 	unsigned int i;
 
 	for (i = 0; i < count; i++) {
-		mails[i].stored_uidl = mails[i].served_uidl = mails[i].uidl;
-		mails[i].stored_order = mails[i].served_order = mails[i].order;
+		place = mails[i].owner != NULL ? mails[i].owner : &mails[i];
+		mails[i].stored_uidl = place->uidl;
+		mails[i].stored_order = place->order;
+		mails[i].served_uidl = mails[i].uidl;
+		mails[i].served_order = mails[i].order;
 	}
 }
 
@@ -153,6 +181,9 @@ START_TEST(test_plan)
 			      uidl_plan_action_name(mails[i].action),
 			      uidl_plan_action_name(row->actions[i]));
 		ck_assert_uint_gt(strlen(uidl_plan_reason(&mails[i])), 0);
+		/* one place can be written once */
+		ck_assert(mails[i].owner == NULL ||
+			  !uidl_plan_action_writes(mails[i].action));
 		if (mails[i].action == UIDL_PLAN_KEEP) {
 			ck_assert_pstr_eq(mails[i].uidl, mails[i].stored_uidl);
 			ck_assert_uint_eq(mails[i].order,
@@ -222,6 +253,14 @@ START_TEST(test_any_damage)
 				uidls[random() % COUNT];
 			mails[i].stored_order = random() % 3 == 0 ? 0 :
 				random() % 40;
+		}
+		if (i > 0 && random() % 6 == 0) {
+			j = random() % i;
+			if (mails[j].stored_id == 0)
+				mails[j].stored_id = j + 1;
+			mails[i].stored_id = mails[j].stored_id;
+			mails[i].stored_uidl = mails[j].stored_uidl;
+			mails[i].stored_order = mails[j].stored_order;
 		}
 		if (random() % 2 != 0) {
 			mails[i].served_uidl = mails[i].stored_uidl;

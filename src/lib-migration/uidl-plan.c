@@ -188,6 +188,81 @@ decide_wanted(struct uidl_plan_mail *mail)
 	}
 }
 
+/* -- copies that are one stored mail */
+
+/* The UIDL that is there already stays there. */
+static unsigned int owner_rank(const struct uidl_plan_mail *mail)
+{
+	if (!uidl_takes_part(mail))
+		return 0;
+	return null_strcmp(mail->stored_uidl, mail->wanted_uidl) != 0 ? 1 : 2;
+}
+
+static void find_owners(struct uidl_plan_mail *mails, unsigned int count)
+{
+	HASH_TABLE(void *, struct uidl_plan_mail *) owners;
+	struct uidl_plan_mail *owner;
+	unsigned int i;
+
+	hash_table_create_direct(&owners, default_pool, count);
+	for (i = 0; i < count; i++) {
+		mails[i].owner = NULL;
+		if (mails[i].stored_id == 0)
+			continue;
+		owner = hash_table_lookup(owners,
+					  POINTER_CAST(mails[i].stored_id));
+		if (owner == NULL ||
+		    owner_rank(&mails[i]) > owner_rank(owner)) {
+			hash_table_update(owners,
+				POINTER_CAST(mails[i].stored_id), &mails[i]);
+		}
+	}
+	for (i = 0; i < count; i++) {
+		if (mails[i].stored_id == 0)
+			continue;
+		owner = hash_table_lookup(owners,
+					  POINTER_CAST(mails[i].stored_id));
+		if (owner != &mails[i])
+			mails[i].owner = owner;
+	}
+	hash_table_destroy(&owners);
+}
+
+/* What a copy has is what POP3 is told of it: what is stored is its owner's. */
+static void forget_owners_place(struct uidl_plan_mail *mails, unsigned int count)
+{
+	struct uidl_plan_mail *mail;
+
+	for (mail = mails; mail < mails + count; mail++) {
+		if (mail->owner == NULL)
+			continue;
+		mail->stored_uidl = mail->served_uidl;
+		mail->stored_order = mail->served_order;
+		if (mail->wanted_uidl != NULL &&
+		    null_strcmp(mail->served_uidl, mail->wanted_uidl) != 0) {
+			mail->stored_uidl = NULL;
+			mail->stored_order = 0;
+		}
+	}
+}
+
+/* Nothing can be written for a copy. Whenever its owner changes POP3 would be
+   told the owner's UIDL, if it was not shown the copy's own before. */
+static void show_copies(struct uidl_plan_mail *mails, unsigned int count)
+{
+	struct uidl_plan_mail *mail;
+
+	for (mail = mails; mail < mails + count; mail++) {
+		if (mail->owner == NULL || mail->action == UIDL_PLAN_REFUSE)
+			continue;
+		if (mail->action != UIDL_PLAN_KEEP ||
+		    mail->owner->action != UIDL_PLAN_KEEP)
+			mail->action = UIDL_PLAN_SHOW;
+	}
+}
+
+/* -- deciding */
+
 /* The old server does not list the mail. Its UIDL, if it has one, came from an
    earlier migration and stays, because some client knows it; unless it is now
    known to be another mail's. */
@@ -227,6 +302,8 @@ void uidl_plan_make(struct uidl_plan_mail *mails, unsigned int count)
 	unsigned int i;
 	bool orders_kept;
 
+	find_owners(mails, count);
+	forget_owners_place(mails, count);
 	hash_table_create(&wanted, default_pool, count, str_hash, strcmp);
 	for (i = 0; i < count; i++) {
 		if (uidl_takes_part(&mails[i])) {
@@ -244,6 +321,7 @@ void uidl_plan_make(struct uidl_plan_mail *mails, unsigned int count)
 			decide_refused(&mails[i]);
 	}
 	hash_table_destroy(&wanted);
+	show_copies(mails, count);
 }
 
 static const char *shown(const char *uidl)
@@ -275,6 +353,12 @@ const char *uidl_plan_reason(const struct uidl_plan_mail *mail)
 			"not in the old server's list" :
 			"not in the old server's list any more, keeps its UIDL";
 	case UIDL_PLAN_SHOW:
+		if (mail->owner != NULL) {
+			return t_strdup_printf("it is a copy of UID %u, whose "
+				"%s is stored; POP3 is shown %s",
+				mail->owner->uid, shown(mail->owner->uidl),
+				shown(mail->uidl));
+		}
 		return t_strdup_printf("it has %s, but POP3 sees %s",
 				       shown(mail->uidl),
 				       shown(mail->served_uidl));

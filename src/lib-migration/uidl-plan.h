@@ -27,6 +27,10 @@ struct uidl_plan_mail {
 	/* any number for each mailbox */
 	unsigned int mailbox;
 	uint32_t uid;
+	/* Not 0: mails with the same number are one stored mail (copies in
+	   mdbox), which has room for one UIDL and order. One of them owns the
+	   place, the others can only be shown theirs. */
+	uint32_t stored_id;
 	/* What is written with the mail; NULL and 0 if nothing is. */
 	const char *stored_uidl;
 	uint32_t stored_order;
@@ -42,10 +46,14 @@ struct uidl_plan_mail {
 	enum uidl_plan_action action;
 	const char *uidl;
 	uint32_t order;
+	/* Out. The mail whose UIDL and order are stored in the place of this
+	   one's; NULL if this mail has the place. */
+	const struct uidl_plan_mail *owner;
 };
 
 /* Decides all mails of all mailboxes together, since one mail's UIDL may have
-   been given to another one. The mails' order in the array does not matter. */
+   been given to another one. The mails' order in the array does not matter,
+   except that of copies that are one stored mail: the first one is preferred. */
 void uidl_plan_make(struct uidl_plan_mail *mails, unsigned int count);
 
 /* TRUE if the mail itself must be written, not only what is known of it. */

@@ -2,6 +2,8 @@
 """doveadm migration uidl: UIDLs and POP3 order of the old server come onto mail
 that is already migrated, on each format that can hold them."""
 
+import glob
+import os
 import re
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from conftest import PLUGINS
 from lab import mailgen, snapshot
 from lab.latency import Link
+from test_report import documented
 
 FORMATS = ["sdbox", "mdbox", "maildir"]
 
@@ -173,6 +176,59 @@ def test_maildrop_that_merges_mailboxes(source, dest, plain, conf, driver):
     assert rows(uidl(dest, conf, ours, "--dry-run", o=together).ok()) == []
 
 
+def test_copies_that_are_one_stored_mail(source, dest, plain, conf):
+    """mdbox has one place for both UIDLs: one is stored, one is shown, a warning
+    says so, and a second run writes nothing."""
+    mails = mailgen.mails(3)
+    twin = mailgen.Mail(mails[1].text)
+    ours, listed = dest.user(driver="mdbox"), source.user()
+    theirs = source.user(ours.name)
+    mailgen.deliver(theirs, {"INBOX": mails})
+    backup(dest, plain, ours)
+    dest.doveadm("copy", "-u", ours.name, "INBOX", "mailbox", "INBOX",
+                 "uid", "2").ok()
+    mailgen.deliver(listed, {"INBOX": with_uidls([*mails, twin],
+                                                 order=lambda n: 9 - n)})
+    drop = {"pop3c_user": listed.name}
+    wanted = snapshot.of(listed).pop3
+    for written, shown in ((3, 1), (0, 0), (0, 0)):
+        run = uidl(dest, conf, ours, o=drop).ok()
+        assert rows(run) == [["INBOX", "4", str(written), str(shown),
+                              "right"]]
+        assert "warning: uidl-shared: 1" in run.err
+        assert "It and UID 2 of INBOX are one stored mail" in run.err
+        assert snapshot.of(ours).pop3 == wanted
+
+    # what only the cache knew is shown again, without writing
+    for path in glob.glob(f"{ours.mail_path}/**/dovecot.index.cache",
+                          recursive=True):
+        os.unlink(path)
+    run = uidl(dest, conf, ours, o=drop).ok()
+    assert rows(run) == [["INBOX", "4", "0", "1", "right"]]
+    assert snapshot.of(ours).pop3 == wanted
+
+
+def test_copies_that_the_old_server_does_not_have(source, dest, plain, conf):
+    """The mail keeps its UIDL in each run, and its copies get none."""
+    ours = dest.user(driver="mdbox")
+    theirs = source.user(ours.name)
+    mailgen.deliver(theirs, {"INBOX": with_uidls(mailgen.mails(3)),
+                             "Archive": []})
+    backup(dest, plain, ours)
+    for name in ("INBOX", "Archive"):
+        dest.doveadm("copy", "-u", ours.name, name, "mailbox", "INBOX",
+                     "uid", "2").ok()
+    every = {_setting(dest, "migration_pop3_all_mailboxes"): True}
+    for written in (3, 0, 0):
+        run = uidl(dest, conf, ours, o=every).ok()
+        assert sum(int(row[2]) for row in rows(run)) == written
+        assert "uidl-shared" not in run.err
+        listed = dest.doveadm("-f", "tab", "fetch", "-u", ours.name,
+                              "pop3.uidl", "all").ok().out.splitlines()[1:]
+        assert sorted(listed) == ["", "", "old-14", "old-21", "old-7"]
+    assert rows(uidl(dest, conf, ours, "--dry-run", o=every).ok()) == []
+
+
 def _setting(dest, name):
     return f"plugin/{name}" if dest.version == "2.3" else name
 
@@ -266,3 +322,11 @@ def test_no_pop3_server_configured(dest, plain):
     run = uidl(dest, plain, ours)
     assert run.rc == 78, run
     assert "no namespace with a pop3c location" in run.err
+
+
+def test_every_finding_is_documented():
+    path = (f"{os.environ['DM_SRC']}/src/plugins/doveadm-migration/"
+            "doveadm-uidl.c")
+    with open(path, encoding="utf-8") as file:
+        made = set(re.findall(r'"(uidl-[a-z]+)",', file.read()))
+    assert made == set(documented("uidl.md", "## Findings"))

@@ -8,6 +8,7 @@
 #include "lib.h"
 #include "array.h"
 #include "str.h"
+#include "str-sanitize.h"
 #include "mail-namespace.h"
 #include "mail-storage-private.h"
 #include "mail-user.h"
@@ -241,6 +242,7 @@ uidl_read_mailbox(struct uidl_context *uctx, struct uidl_mailbox *umbox)
 		mail = array_append_space(&uctx->mails);
 		mail->mailbox = array_ptr_to_idx(&uctx->mailboxes, umbox);
 		mail->uid = smail->uid;
+		mail->stored_id = smail->stored_id;
 		mail->stored_uidl = smail->stored_uidl;
 		mail->stored_order = smail->stored_order;
 		mail->served_uidl = smail->served_uidl;
@@ -312,6 +314,26 @@ static void uidl_report_leftovers(struct uidl_context *uctx)
 	uidl_gather_report(uctx->gather, is_error);
 }
 
+/* The old server lists copies that are one stored mail here. */
+static void
+uidl_report_copy(struct uidl_context *uctx, const struct uidl_plan_mail *mail,
+		 const char *vname)
+{
+	const struct uidl_mailbox *umbox =
+		array_idx(&uctx->mailboxes, mail->owner->mailbox);
+
+	if (mail->wanted_uidl == NULL || mail->owner->wanted_uidl == NULL ||
+	    mail->action == UIDL_PLAN_REFUSE)
+		return;
+	migration_run_finding(uctx->run, MIGRATION_SEVERITY_WARNING,
+		vname, mail->uid, "uidl-shared",
+		"It and UID %u of %s are one stored mail, which has room for "
+		"one UIDL: POP3 is shown %s only as long as "
+		"dovecot.index.cache is there; delete one of the two, or run "
+		"this again after the cache was lost", mail->owner->uid,
+		mailbox_get_vname(umbox->box), str_sanitize(mail->uidl, 80));
+}
+
 static void
 uidl_report_mail(struct uidl_context *uctx, const struct uidl_plan_mail *mail)
 {
@@ -320,6 +342,8 @@ uidl_report_mail(struct uidl_context *uctx, const struct uidl_plan_mail *mail)
 	const char *vname = mailbox_get_vname(umbox->box);
 
 	uctx->totals[mail->action]++;
+	if (mail->owner != NULL)
+		uidl_report_copy(uctx, mail, vname);
 	if (mail->action == UIDL_PLAN_KEEP)
 		return;
 	if (mail->action == UIDL_PLAN_REFUSE) {
@@ -453,7 +477,8 @@ static int uidl_run(struct uidl_context *uctx)
 	enum pop3_client_error type;
 	const char *error;
 
-	if (uidl_source_init(uctx) < 0 || uidl_gather_begin(uctx) < 0 || uidl_add_mailboxes(uctx) < 0)
+	if (uidl_source_init(uctx) < 0 || uidl_gather_begin(uctx) < 0 ||
+	    uidl_add_mailboxes(uctx) < 0)
 		return -1;
 	if (uidl_gather_run(uctx->gather, &error, &type) < 0) {
 		return uidl_failed(uctx, NULL, uidl_gather_exit_code(type),
