@@ -3,6 +3,8 @@
 
 import hashlib
 import json
+import math
+import os
 import re
 import time
 
@@ -144,6 +146,14 @@ def test_gmails_limit_is_the_default(dest, report):
     with open(counted(user)) as file:
         assert file.readline().startswith("another.example:993/user\t1 2 ")
     assert texts(user) == expected(account)
+
+
+def test_guide_says_how_many_days():
+    with open(f"{os.environ['DM_SRC']}/doc/gmail.md") as file:
+        rows = re.findall(r"^\| (\d+) GB \| (\d+) \|$", file.read(), re.M)
+    assert len(rows) > 5
+    for size, days in rows:
+        assert int(days) == math.ceil(int(size) * 2**30 / 2500000000)
 
 
 def test_copies_cost_nothing_of_it(dest):
