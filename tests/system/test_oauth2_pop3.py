@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from lab import mailgen
+from lab import mailgen, oauth2, snapshot
 from lab.dovecot import Dovecot
 from lab.scripted import (BearerImapServer, BearerPop3Server, Provider,
                           TokenServer)
@@ -75,6 +75,46 @@ def uidls(user, conf):
     return [line.strip() for line in result.out.splitlines()[1:]]
 
 
+def test_settings_of_each_user(dest, ca, keys, folder):
+    """In the userdb, for both protocols. One run of many users keeps their
+    tokens apart."""
+    provider = Provider()
+    mails = mailgen.mails(4)
+    names = {name: provider.secret(f"refresh-of-{name}")
+             for name in ("jane", "joe")}
+    with TokenServer(provider, ca, public_key=keys.public,
+                     clients={"app": None},
+                     refresh_tokens={token: name for name, token in
+                                     names.items()}) as tokens, \
+            BearerImapServer({"INBOX": mails}, provider) as imap, \
+            BearerPop3Server(mails, provider) as pop3:
+        users = [dest.user(fields={
+            "imapc_user": name, "pop3c_user": name,
+            "migration_oauth2_refresh_token_file": oauth2.write(
+                f"{folder}/{name}", token)}) for name, token in names.items()]
+        # another source of tokens, another provider
+        users.append(dest.user(fields={
+            "imapc_user": "jim", "pop3c_user": "jim",
+            "migration_oauth2_provider": "google",
+            "migration_oauth2_key_file": keys.service_account(
+                f"{folder}/account.json", tokens.token_url)}))
+        conf = configure(dest, folder, imap, pop3, {
+            "provider": "custom", "client_id": "app",
+            "token_url": tokens.token_url, "cache_dir": f"{folder}/cache"})
+        result = dest.doveadm("backup", "-R", "-F", dest.users_file(*users),
+                              "imapc:", conf=conf, debug=True).ok()
+        for server in (imap, pop3):
+            assert [(login[0], login[2]) for login in server.logins] == [
+                ("jane", True), ("joe", True), ("jim", True)]
+        assert [form.get("refresh_token") for form in
+                tokens.requests_for] == [*names.values(), None]
+        for user in users:
+            assert snapshot.of(user).count() == len(mails)
+            assert uidls(user, conf) == [pop3.uidl(n + 1)
+                                         for n in range(len(mails))]
+        no_secrets(provider, result)
+
+
 @pytest.mark.parametrize("like", ["google", "microsoft"])
 def test_one_new_token_after_a_refusal(dest, ca, keys, folder, like):
     provider = Provider()
@@ -117,11 +157,12 @@ def test_refused(dest, ca, keys, folder, like):
         no_secrets(provider, result)
 
 
-@pytest.mark.parametrize("ends", ["bye", "cut"] if LONG else ["cut"])
+@pytest.mark.parametrize("ends", ["bye", "cut", None] if LONG else
+                         ["cut", None])
 def test_lives_through_lifetimes(dest, ca, keys, folder, ends):
     """Sessions end with the token: before every command, or in the middle of
-    a mail. Headers that were read are not read again. 20 lifetimes with
-    DM_LONG=1."""
+    a mail; or the server does not mind, and we end them. Headers that were
+    read are not read again. 20 lifetimes with DM_LONG=1."""
     lifetimes = 20 if LONG else 2
     provider = Provider(lifetime=1)
     mails = mailgen.mails(30 * lifetimes, size=(300, 600))

@@ -59,6 +59,7 @@ class User:
     password: str
     home: str
     driver: str
+    fields: dict = dataclasses.field(default_factory=dict)
 
     @property
     def mail_path(self):
@@ -170,12 +171,13 @@ class Dovecot:
 
     # -- users
 
-    def user(self, name=None, password=None, driver=None):
-        """Add a user. Without a name he gets one that nobody else has."""
+    def user(self, name=None, password=None, driver=None, fields=None):
+        """Add a user. Without a name he gets one that nobody else has. fields
+        are settings of his own, in his userdb entry."""
         name = name or f"u{os.getpid():x}n{next(_user_counter)}"
         user = User(self, name, password or f"secret-of-{name}",
                     places.mail_folder(f"{self.dir}/home/{name}"),
-                    driver or self.driver)
+                    driver or self.driver, fields or {})
         self.users[name] = user
         if self.one_users_file:
             _write_file(f"{self.dir}/all-users", "".join(
@@ -200,6 +202,8 @@ class Dovecot:
                       if self.version == "2.3" else
                       f"userdb_mail_driver={user.driver} "
                       f"userdb_mail_path={path}")
+        fields += "".join(f" userdb_{key}={value}"
+                          for key, value in user.fields.items())
         return (f"{user.name}:{{PLAIN}}{user.password}:{places.MAIL_UID}:"
                 f"{places.MAIL_UID}::{user.home}::{fields}\n")
 
