@@ -49,6 +49,15 @@ static const struct {
 	{ 400, "{\"error\":\"invalid_grant\",\"error_description\":"
 	  "\"Invalid email or User ID\"}", G(JWT), 5, P(USER), "jane" },
 	{ 400, "{\"error\":\"invalid_grant\",\"error_description\":"
+	  "\"Account has been deleted\"}", G(JWT), 0, P(USER), "suspended" },
+	/* the scope was not delegated; Google says so in either way */
+	{ 403, "{\"error\":\"access_denied\",\"error_description\":"
+	  "\"Requested client not authorized.\"}", G(JWT), 0, P(DELEGATION),
+	  "this scope" },
+	/* our clock is wrong, but that is not why */
+	{ 401, "{\"error\":\"unauthorized_client\"}", G(JWT), 3600,
+	  P(DELEGATION), "admin console" },
+	{ 400, "{\"error\":\"invalid_grant\",\"error_description\":"
 	  "\"Invalid JWT Signature.\"}", G(JWT), 0, P(USER),
 	  "Invalid JWT Signature." },
 	/* refresh tokens */
@@ -59,12 +68,21 @@ static const struct {
 	  "\"AADSTS700082: The refresh token has expired due to inactivity.\","
 	  "\"error_codes\":[700082],\"trace_id\":\"x\"}", G(REFRESH), 9999,
 	  P(CONSENT), "AADSTS700082" },
+	{ 400, "{\"error\":\"invalid_grant\",\"error_description\":"
+	  "\"AADSTS65001: The user or administrator has not consented to use "
+	  "the application.\",\"suberror\":\"consent_required\"}", G(REFRESH),
+	  0, P(CONSENT), "AADSTS65001" },
+	{ 400, "{\"error\":\"consent_required\"}", G(REFRESH), 0, P(CONSENT),
+	  "consent again" },
 	{ 400, "{\"error\":\"interaction_required\"}", G(REFRESH), 0,
 	  P(CONSENT), "consent again" },
 	/* Microsoft, client */
 	{ 401, "{\"error\":\"invalid_client\",\"error_description\":"
 	  "\"AADSTS7000215: Invalid client secret provided.\"}", G(CLIENT), 0,
 	  P(CLIENT), "_client_secret_file" },
+	{ 401, "{\"error\":\"invalid_client\",\"error_description\":"
+	  "\"AADSTS7000222: The provided client secret keys for app are "
+	  "expired.\"}", G(CLIENT), 0, P(CLIENT), "has expired" },
 	{ 401, "{\"error\":\"invalid_client\",\"error_description\":"
 	  "\"AADSTS700024: Client assertion is not within its valid time "
 	  "range.\"}", G(CLIENT), 900, P(CLOCK), "900 seconds behind" },
@@ -81,6 +99,8 @@ static const struct {
 	  P(REQUEST), "unsupported_grant_type" },
 	/* passes */
 	{ 429, "", G(CLIENT), 0, P(THROTTLED), "fewer requests" },
+	{ 400, "{\"error\":\"slow_down\"}", G(CLIENT), 0, P(THROTTLED),
+	  "fewer requests" },
 	{ 429, "{\"error\":\"invalid_grant\"}", G(REFRESH), 0, P(THROTTLED),
 	  "fewer requests" },
 	{ 503, "{\"error\":\"temporarily_unavailable\"}", G(REFRESH), 0,

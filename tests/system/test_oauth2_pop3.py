@@ -26,7 +26,7 @@ def dest(version, ca):
 
 
 def configure(dest, folder, imap, pop3, settings, imapc_user="jane",
-              more=None):
+              more=None, plugins=("migration_imapc", "migration_pop3")):
     """A configuration for migrations; returns its path."""
     own = {"imapc_host": "127.0.0.1", "imapc_port": imap.port,
            "imapc_user": imapc_user, "pop3c_host": "127.0.0.1",
@@ -35,7 +35,7 @@ def configure(dest, folder, imap, pop3, settings, imapc_user="jane",
         own["imapc_features"] = "rfc822.size fetch-headers"
     return dest.write_conf(
         f"{dest.dir}/{os.path.basename(folder)}.conf",
-        plugins=("migration_imapc", "migration_pop3"),
+        plugins=plugins,
         namespaces=[dest.pop3c_namespace()], settings=own,
         plugin_settings={
             "migration_pop3_mailbox": "POP3-SOURCE/INBOX",
@@ -73,6 +73,27 @@ def uidls(user, conf):
                                  "pop3.uidl", "mailbox", "INBOX",
                                  conf=conf).ok()
     return [line.strip() for line in result.out.splitlines()[1:]]
+
+
+@pytest.mark.parametrize("location", [(), ("pop3c:",)])
+def test_uidls_onto_mail_that_is_here(dest, ca, keys, folder, location):
+    """doveadm migration uidl needs no word in mail_plugins, and no
+    password."""
+    provider = Provider()
+    mails = mailgen.mails(5)
+    with TokenServer(provider, ca, public_key=keys.public) as tokens, \
+            BearerImapServer({"INBOX": mails}, provider) as imap, \
+            BearerPop3Server(mails, provider) as pop3:
+        ours = dest.user(driver="maildir")
+        mailgen.deliver(ours, {"INBOX": mails})
+        conf = configure(dest, folder, imap, pop3,
+                         google(keys, folder, tokens), plugins=())
+        result = dest.doveadm("migration", "uidl", "-u", ours.name, *location,
+                              conf=conf, debug=True).ok()
+        assert uidls(ours, dest.conf) == [pop3.uidl(n + 1)
+                                     for n in range(len(mails))]
+        assert [login[2] for login in pop3.logins] == [True]
+        no_secrets(provider, result)
 
 
 def test_settings_of_each_user(dest, ca, keys, folder):

@@ -11,6 +11,7 @@
 #include "str-sanitize.h"
 #include "mail-namespace.h"
 #include "mail-storage-private.h"
+#include "mail-storage-hooks.h"
 #include "mail-user.h"
 #include "mailbox-list-iter.h"
 #include "index-mail.h"
@@ -23,6 +24,8 @@
 #include "second-user.h"
 #include "settings-loader.h"
 #include "migration-run.h"
+#include "migration-user.h"
+#include "oauth2-user.h"
 #include "pop3-source.h"
 #include "migration-pop3-settings.h"
 #include "uidl-gather.h"
@@ -537,6 +540,24 @@ cmd_uidl_run(struct doveadm_mail_cmd_context *ctx, struct mail_user *user)
  * The command
  */
 
+/* Nothing of this command needs a plugin, and so neither does a POP3 server
+   that wants tokens: without this, stock would miss pop3c_password. */
+static void uidl_mail_user_created(struct mail_user *user)
+{
+	if (migration_user_is_active(user))
+		migration_oauth2_user_prepare(user);
+}
+
+static struct mail_storage_hooks uidl_mail_storage_hooks = {
+	.mail_user_created = uidl_mail_user_created,
+};
+
+static void
+cmd_uidl_deinit(struct doveadm_mail_cmd_context *ctx ATTR_UNUSED)
+{
+	mail_storage_hooks_remove_internal(&uidl_mail_storage_hooks);
+}
+
 static void uidl_print_headers(bool dry_run)
 {
 	doveadm_print_header("mailbox", "Mailbox",
@@ -566,6 +587,8 @@ DOVEADM_COMPAT_INIT(cmd_uidl_init, _ctx)
 	(void)doveadm_cmd_param_str(_ctx->cctx, "source-location",
 				    &ctx->location);
 	uidl_print_headers(ctx->dry_run);
+	/* internal hooks need no word in mail_plugins */
+	mail_storage_hooks_add_internal(&uidl_mail_storage_hooks);
 }
 
 static struct doveadm_mail_cmd_context *cmd_uidl_alloc(void)
@@ -574,6 +597,7 @@ static struct doveadm_mail_cmd_context *cmd_uidl_alloc(void)
 
 	ctx = doveadm_mail_cmd_alloc(struct uidl_cmd_context);
 	ctx->ctx.v.init = cmd_uidl_init;
+	ctx->ctx.v.deinit = cmd_uidl_deinit;
 	ctx->ctx.v.run = cmd_uidl_run;
 	doveadm_compat_accept_options(&ctx->ctx);
 	doveadm_print_init(DOVEADM_PRINT_TYPE_TABLE);
