@@ -11,10 +11,9 @@
 #include "migration-run.h"
 #include "uidl-gather-private.h"
 
-/* Leftovers whose header is read again to say how it differs. */
-#define MAX_EXPLAINED 50
-/* Leftovers for which the nearest mail is looked for, each among all mails. */
-#define MAX_REASONED 1000
+/* Leftovers of each side whose header is read to say what they are, and for
+   which the nearest mail is looked for, each among all mails. */
+#define MAX_EXPLAINED 1000
 
 /* --- explaining --- */
 
@@ -226,7 +225,7 @@ gather_report_pop3(struct uidl_gather *gather, struct migration_run *run,
 			str_sanitize(mail->uidl, 80));
 		return;
 	}
-	if (number > MAX_REASONED)
+	if (number > MAX_EXPLAINED)
 		reason = "not looked into, there are too many of them";
 	else
 		reason = uidl_match_leftover_pop3(gather->match, idx, &nearest);
@@ -245,6 +244,22 @@ gather_report_pop3(struct uidl_gather *gather, struct migration_run *run,
 		describe_header(mail->header, mail->header_size), reason, where);
 }
 
+/* How the header of a POP3 mail without partner differs from its nearest IMAP
+   mail's, if that is this one; "" otherwise. */
+static const char *
+describe_difference(struct uidl_gather *gather, unsigned int imap_idx,
+		    unsigned int pop3_idx)
+{
+	const struct gather_pop3_mail *mail =
+		array_idx(&gather->pop3_mails, pop3_idx);
+	unsigned int nearest = UINT_MAX;
+
+	if (*mail->difference != '\0')
+		(void)uidl_match_leftover_pop3(gather->match, pop3_idx, &nearest);
+	return nearest != imap_idx ? "" :
+		t_strconcat(": ", mail->difference, NULL);
+}
+
 static void
 gather_report_imap(struct uidl_gather *gather, struct migration_run *run,
 		   unsigned int idx, unsigned int number)
@@ -257,7 +272,7 @@ gather_report_imap(struct uidl_gather *gather, struct migration_run *run,
 	const struct gather_pop3_mail *pop3_mail;
 	const char *reason, *where = "";
 
-	if (number > MAX_REASONED)
+	if (number > MAX_EXPLAINED)
 		reason = "not looked into, there are too many of them";
 	else {
 		reason = uidl_match_leftover_imap(gather->match, idx,
@@ -265,8 +280,9 @@ gather_report_imap(struct uidl_gather *gather, struct migration_run *run,
 	}
 	if (nearest != UINT_MAX) {
 		pop3_mail = array_idx(&gather->pop3_mails, nearest);
-		where = t_strdup_printf(" (POP3 mail %u, UIDL %s)",
-			pop3_mail->number, str_sanitize(pop3_mail->uidl, 80));
+		where = t_strdup_printf(" (POP3 mail %u, UIDL %s%s)",
+			pop3_mail->number, str_sanitize(pop3_mail->uidl, 80),
+			describe_difference(gather, idx, nearest));
 	}
 	migration_run_finding(run, MIGRATION_SEVERITY_INFO, gbox->box->vname,
 		mail->uid, "uidl-none",
@@ -274,6 +290,30 @@ gather_report_imap(struct uidl_gather *gather, struct migration_run *run,
 		"UIDL: %s%s", describe_size(mail->size),
 		mail->description == NULL ? "" : mail->description,
 		reason, where);
+}
+
+/* TRUE if the format makes the UIDLs of all mails, not only of those that a
+   server has added by itself to what it was given. */
+static bool gather_all_follow(struct uidl_gather *gather,
+			      const struct uidl_format *format)
+{
+	const struct gather_mailbox *inbox = array_front(&gather->mailboxes);
+	const struct gather_pop3_mail *mail;
+	struct uidl_format_value value;
+	unsigned int idx = 0, partner, mailbox;
+
+	i_zero(&value);
+	value.uidvalidity = inbox->uidvalidity;
+	array_foreach(&gather->pop3_mails, mail) {
+		if (uidl_match_get_pop3(gather->match, idx++, &partner) ==
+		    UIDL_MATCH_NONE)
+			continue;
+		value.uid = gather_find_imap(gather, partner, &mailbox)->uid;
+		if (mailbox != 0 ||
+		    strcmp(uidl_format_write(format, &value), mail->uidl) != 0)
+			return FALSE;
+	}
+	return TRUE;
 }
 
 static void gather_report_odd(struct uidl_gather *gather,
@@ -297,7 +337,8 @@ static void gather_report_odd(struct uidl_gather *gather,
 			"kept as they are", result->odd_uidls,
 			str_sanitize(result->first_odd_uidl, 80));
 	}
-	if (result->format != NULL && result->format->dovecot_23 != NULL) {
+	if (result->format != NULL && result->format->dovecot_23 != NULL &&
+	    gather_all_follow(gather, result->format)) {
 		migration_run_finding(run, MIGRATION_SEVERITY_INFO,
 			inbox->box->vname, 0, "uidl-format",
 			"The UIDLs follow a format (%s, confirmed by %u mails) "

@@ -445,6 +445,24 @@ def test_report_names_each_leftover(source, dest, account):
     assert "an IMAP mail has the same Message-ID, Date and From, but another "\
         "body (UID 2: X-Foo only over POP3)" in findings[1]["why"]
     assert findings[1]["uid"] == 2
+    # and from the other side
+    without, = [f["why"] for f in report["findings"]
+                if f["what"] == "uidl-none" and f["uid"] == 2]
+    assert "(POP3 mail 2, UIDL changed-uidl: X-Foo only over POP3)" in without
+
+
+def test_many_leftovers_are_named(source, dest, reporting, account):
+    """Each with its size, Message-ID and Date, on both sides."""
+    ours, theirs = account
+    strange = mailgen.mails(120, seed="strange")
+    mailgen.append(theirs, "INBOX", mailgen.mails(120, seed="hidden"))
+    with scripted_user(with_uidls(strange), source, theirs) as server:
+        backup(dest, reporting, ours, o={"pop3c_port": server.port}).ok()
+    for what, count in (("uidl-unmatched", 120), ("uidl-none", 123)):
+        found = [f["why"] for f in findings(ours, what)]
+        assert len(found) == count
+        assert [why for why in found if not re.search(
+            r"\d+ bytes, Message-ID <\S+>, Date \w", why)] == []
 
 
 def test_the_source_is_not_changed(source, dest, conf):
@@ -626,6 +644,19 @@ def test_formula_is_named(source, dest, reporting):
     # stored all the same
     assert fetched_uidls(dest, ours) == [
         uidl for uidl, _ in snapshot.of(theirs).pop3]
+
+
+def test_formula_of_some_mails_is_not_named(source, dest, reporting):
+    """It would not make the others."""
+    ours = dest.user()
+    theirs = source.user(ours.name)
+    mails = mailgen.mails(12)
+    with_uidls(mails[:2])
+    mailgen.deliver(theirs, {"INBOX": mails})
+    run = backup(dest, reporting, ours, debug=True).ok()
+    assert "10 UIDLs matched by the UIDL's format" in run.err
+    assert findings(ours, "uidl-format") == []
+    assert snapshot.of(ours) == snapshot.of(theirs)
 
 
 @pytest.mark.parametrize("order,rc,text", [
