@@ -254,8 +254,10 @@ describe_difference(struct uidl_gather *gather, unsigned int imap_idx,
 		array_idx(&gather->pop3_mails, pop3_idx);
 	unsigned int nearest = UINT_MAX;
 
-	if (*mail->difference != '\0')
-		(void)uidl_match_leftover_pop3(gather->match, pop3_idx, &nearest);
+	if (*mail->difference != '\0') {
+		(void)uidl_match_leftover_pop3(gather->match, pop3_idx,
+					       &nearest);
+	}
 	return nearest != imap_idx ? "" :
 		t_strconcat(": ", mail->difference, NULL);
 }

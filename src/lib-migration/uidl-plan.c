@@ -229,7 +229,8 @@ static void find_owners(struct uidl_plan_mail *mails, unsigned int count)
 }
 
 /* What a copy has is what POP3 is told of it: what is stored is its owner's. */
-static void forget_owners_place(struct uidl_plan_mail *mails, unsigned int count)
+static void
+forget_owners_place(struct uidl_plan_mail *mails, unsigned int count)
 {
 	struct uidl_plan_mail *mail;
 
