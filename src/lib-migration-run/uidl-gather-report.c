@@ -289,7 +289,7 @@ gather_report_imap(struct uidl_gather *gather, struct migration_run *run,
 	migration_run_finding(run, MIGRATION_SEVERITY_INFO, gbox->box->vname,
 		mail->uid, "uidl-none",
 		"The POP3 server does not list this mail (%s%s), so it has no "
-		"UIDL: %s%s", describe_size(mail->size),
+		"UIDL from there: %s%s", describe_size(mail->size),
 		mail->description == NULL ? "" : mail->description,
 		reason, where);
 }

@@ -188,7 +188,7 @@ decide_wanted(struct uidl_plan_mail *mail)
 	}
 }
 
-/* -- copies that are one stored mail */
+/* -- copies that are one stored mail (mdbox-copies-share) */
 
 /* The UIDL that is there already stays there. */
 static unsigned int owner_rank(const struct uidl_plan_mail *mail)
