@@ -281,6 +281,14 @@ gmail_place_get_label(enum gmail_place place, const char *name,
 	return FALSE;
 }
 
+const char *gmail_place_label(enum gmail_place place, const char *name)
+{
+	struct gmail_label label;
+
+	return gmail_place_get_label(place, name, &label) ? label.name :
+		gmail_place_mailbox(place, name);
+}
+
 static void
 gmail_mapping_add(struct gmail_mapping *mapping, string_t *reason,
 		  const struct gmail_label *label,
@@ -349,12 +357,4 @@ void gmail_message_map(const struct gmail_message *msg,
 		add_unique(&mapping_r->keywords, GMAIL_KEYWORD_HAVE_LABELS);
 	mapping_r->reason = str_len(reason) > 0 ? str_c(reason) :
 		"archived: no label";
-}
-
-bool gmail_folder_is_at_limit(unsigned int messages)
-{
-	/* the choices of "Limit IMAP folders to contain no more than this many
-	   messages" */
-	return messages == 1000 || messages == 2000 || messages == 5000 ||
-		messages == 10000;
 }

@@ -100,6 +100,9 @@ enum gmail_place gmail_place_find(const char *name, const char *special_use,
 const char *gmail_system_prefix(const char *all_name);
 /* "\\All", "INBOX", ...; for GMAIL_PLACE_LABEL and _OTHER the name. */
 const char *gmail_place_mailbox(enum gmail_place place, const char *name);
+/* The name of the label that the messages of a place have elsewhere: "\\Inbox",
+   "\\Sent", ...; what gmail_place_mailbox() says if they have none. */
+const char *gmail_place_label(enum gmail_place place, const char *name);
 
 /* TRUE if the policy migrates such a mailbox. *reason_r is always set. */
 bool gmail_mailbox_is_migrated(enum gmail_place place, const char *name,
@@ -128,9 +131,5 @@ void gmail_message_map(const struct gmail_message *msg,
 		       enum gmail_label_policy policy,
 		       struct gmail_keywords *keywords,
 		       struct gmail_mapping *mapping_r);
-
-/* Number of messages to which a user can limit the folders that IMAP shows.
-   TRUE if a folder of this many messages may have been cut off. */
-bool gmail_folder_is_at_limit(unsigned int messages);
 
 #endif

@@ -319,17 +319,16 @@ START_TEST(test_no_room)
 }
 END_TEST
 
-START_TEST(test_policy_and_limit)
+START_TEST(test_policy)
 {
 	ck_assert_int_eq(gmail_label_policy_parse("folders"), FOLDERS);
 	ck_assert_int_eq(gmail_label_policy_parse("keywords"), KEYWORDS);
 	ck_assert_int_eq(gmail_label_policy_parse("both"), BOTH);
 
-	ck_assert(gmail_folder_is_at_limit(1000));
-	ck_assert(gmail_folder_is_at_limit(10000));
-	ck_assert(!gmail_folder_is_at_limit(0));
-	ck_assert(!gmail_folder_is_at_limit(999));
-	ck_assert(!gmail_folder_is_at_limit(3000));
+	/* what the messages of a place are labelled with in All Mail */
+	ck_assert_str_eq(gmail_place_label(GMAIL_PLACE_INBOX, "INBOX"), "\\Inbox");
+	ck_assert_str_eq(gmail_place_label(GMAIL_PLACE_LABEL, "Work"), "Work");
+	ck_assert_str_eq(gmail_place_label(GMAIL_PLACE_ALL, "x"), "\\All");
 }
 END_TEST
 
@@ -346,7 +345,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_place, 0, N_ELEMENTS(mailboxes));
 	tcase_add_loop_test(tc, test_message, 0, N_ELEMENTS(messages));
 	tcase_add_test(tc, test_no_room);
-	tcase_add_test(tc, test_policy_and_limit);
+	tcase_add_test(tc, test_policy);
 	suite_add_tcase(s, tc);
 	runner = srunner_create(s);
 	srunner_run_all(runner, CK_NORMAL);

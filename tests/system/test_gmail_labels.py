@@ -353,14 +353,54 @@ def test_hidden_all_mail_is_reported(dest, report):
     assert found(user) == expected(account, "keywords")
 
 
+def texts_of(report):
+    with open(report) as file:
+        return {(finding["what"], finding["mailbox"]): finding["why"]
+                for finding in json.load(file)["findings"]
+                if finding["what"].startswith("gmail-folder-")}
+
+
+def inbox_of(count, older, **options):
+    """Old messages with a label, and newer ones in the inbox."""
+    account = Account(**options)
+    mails = gmail.mailgen.mails(older + count, size=50)
+    account.add_many([({"Work/Old"}, mail) for mail in mails[:older]] +
+                     [({"\\Inbox"}, mail) for mail in mails[older:]])
+    return account
+
+
 def test_limit_of_messages_is_reported(dest, report):
-    account = Account(limit=1000)
-    account.add_many([({"\\Inbox"}, mail) for mail in
-                      gmail.mailgen.mails(1003, size=50)])
-    with GmailServer(account) as server:
+    """The newest 1000 of each folder: All Mail lacks what a label has."""
+    with GmailServer(inbox_of(1003, 20, limit=1000)) as server:
         backup(dest, dest.user(), server, report=report).ok()
-    assert {("gmail-folder-limit", "INBOX"),
-            ("gmail-folder-limit", "[Gmail]/All Mail")} <= findings(report)
+    told = texts_of(report)
+    assert set(told) == {("gmail-folder-limit", "INBOX"),
+                         ("gmail-folder-limit", "[Gmail]/All Mail")}
+    assert "there are 1020 or more" in told["gmail-folder-limit",
+                                            "[Gmail]/All Mail"]
+    assert all("Do not limit the number of messages" in text
+               for text in told.values())
+
+
+def test_thousand_messages_are_no_limit_by_themselves(dest, report):
+    """All Mail has more messages, but none of them belongs to the inbox."""
+    with GmailServer(inbox_of(1000, 3)) as server:
+        backup(dest, dest.user(), server, report=report).ok()
+    assert texts_of(report) == {}
+
+
+@pytest.mark.parametrize("where, shown, labelled", [
+    ("Work/Old", 29, 30), ("[Gmail]/All Mail", 39, 40)])
+def test_folder_that_lacks_a_message(dest, report, where, shown, labelled):
+    """As if it had been changed between the two looks."""
+    account = inbox_of(10, 30)
+    with GmailServer(account) as server:
+        account.folders[where] = account.folders[where][1:]
+        backup(dest, dest.user(), server, report=report).ok()
+    told = texts_of(report)
+    assert set(told) == {("gmail-folder-count", where)}
+    assert f"shows {shown} messages, but there are {labelled}" in told[
+        "gmail-folder-count", where]
 
 
 @pytest.mark.parametrize("policy", ["keywords", "both"])

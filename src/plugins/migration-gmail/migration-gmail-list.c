@@ -151,6 +151,7 @@ bool migration_gmail_list_load(struct migration_gmail_list *mlist)
 	mlist->pool = pool_alloconly_create("migration gmail list", 4096);
 	hash_table_create(&mlist->places, mlist->pool, 0, str_hash, strcmp);
 	hash_table_create(&mlist->labels, mlist->pool, 0, str_hash, strcmp);
+	hash_table_create(&mlist->counts, mlist->pool, 0, str_hash, strcmp);
 	T_BEGIN {
 		t_array_init(&mailboxes, 64);
 		migration_gmail_list_read_tree(mlist, &mailboxes);
@@ -217,7 +218,7 @@ migration_gmail_list_map(struct migration_gmail_list *mlist,
 {
 	struct migration_gmail_mapping *mapping;
 	struct gmail_mapping result;
-	const char **keywords;
+	const char **keywords, **labels;
 	unsigned int i, count;
 
 	for (i = 0; i < msg->labels_count; i++)
@@ -233,6 +234,13 @@ migration_gmail_list_map(struct migration_gmail_list *mlist,
 				       array_idx_elem(&result.keywords, i));
 	}
 	mapping->keywords = keywords;
+	labels = p_new(pool, const char *, msg->labels_count + 1);
+	for (i = 0; i < msg->labels_count; i++) {
+		labels[i] = p_strdup(pool, msg->labels[i].system ?
+				     msg->labels[i].name :
+				     msg->labels[i].imap_name);
+	}
+	mapping->labels = labels;
 	array_append_zero(&result.mailboxes);
 	mapping->shown_in = p_strdup(pool,
 		t_strarray_join(array_front(&result.mailboxes), ", "));
@@ -335,6 +343,7 @@ static void migration_gmail_list_deinit(struct mailbox_list *list)
 		gmail_keywords_deinit(&mlist->keywords);
 		hash_table_destroy(&mlist->places);
 		hash_table_destroy(&mlist->labels);
+		hash_table_destroy(&mlist->counts);
 		pool_unref(&mlist->pool);
 	}
 	if (migration_gmail_source_list == mlist)

@@ -86,6 +86,7 @@ migration_gmail_mailbox_map(struct migration_gmail_mailbox *gbox,
 static const char *const no_keywords[] = { NULL };
 static const struct migration_gmail_mapping no_mapping = {
 	.keywords = no_keywords,
+	.labels = no_keywords,
 	.shown_in = "",
 };
 
@@ -316,24 +317,6 @@ migration_gmail_mailbox_ask(struct migration_gmail_mailbox *gbox)
 	return sctx.ret;
 }
 
-/* gmail-folder-limit: a user can limit how many messages IMAP shows of each
-   folder. Nothing says so. */
-static void
-migration_gmail_mailbox_check_limit(struct migration_gmail_mailbox *gbox)
-{
-	struct mailbox *box = &gbox->mbox->box;
-	unsigned int count = array_count(&gbox->entries);
-
-	if (!gmail_folder_is_at_limit(count))
-		return;
-	migration_run_finding(migration_run_find(box->storage->user),
-		MIGRATION_SEVERITY_WARNING, box->vname, 0, "gmail-folder-limit",
-		"Gmail shows exactly %u messages, which is one of the limits "
-		"that a user can set. Choose \"Do not limit the number of "
-		"messages in an IMAP folder\" in Gmail's settings, tab "
-		"Forwarding and POP/IMAP, and run again.", count);
-}
-
 static void
 migration_gmail_mailbox_finish(struct migration_gmail_mailbox *gbox)
 {
@@ -390,7 +373,6 @@ static int migration_gmail_mailbox_load(struct migration_gmail_mailbox *gbox)
 {
 	struct imapc_mailbox *mbox = gbox->mbox;
 	const struct mail_index_header *hdr;
-	bool first;
 
 	if (!mbox->box.opened || mbox->client_box == NULL ||
 	    (!migration_gmail_mailbox_is_gmails(gbox) &&
@@ -410,8 +392,7 @@ static int migration_gmail_mailbox_load(struct migration_gmail_mailbox *gbox)
 		if (!gbox->objectid)
 			return 0;
 	}
-	first = gbox->pool == NULL;
-	if (first) {
+	if (gbox->pool == NULL) {
 		gbox->pool = pool_alloconly_create("migration gmail mailbox",
 						   1024*16);
 		gbox->next_uid = 1;
@@ -427,8 +408,8 @@ static int migration_gmail_mailbox_load(struct migration_gmail_mailbox *gbox)
 		return -1;
 	}
 	migration_gmail_mailbox_finish(gbox);
-	if (first && !gbox->objectid)
-		migration_gmail_mailbox_check_limit(gbox);
+	if (!gbox->objectid)
+		migration_gmail_counts_add(gbox);
 	if (gbox->place == GMAIL_PLACE_ALL)
 		gbox->mlist->all_messages = array_count(&gbox->entries);
 	gbox->next_uid = I_MAX(gbox->next_uid, hdr->next_uid);

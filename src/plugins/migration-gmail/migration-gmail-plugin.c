@@ -61,8 +61,10 @@ static void migration_gmail_user_check_rest(struct mail_user *user)
 		mlist = MIGRATION_GMAIL_LIST_CONTEXT(ns->list);
 		if (mlist != NULL && ns->alias_for == NULL) {
 			migration_gmail_rest_check(mlist);
-			if (mlist->pool != NULL)
+			if (mlist->pool != NULL) {
+				migration_gmail_counts_report(mlist);
 				migration_gmail_keywords_save(mlist);
+			}
 		}
 	}
 }

@@ -14,6 +14,7 @@ struct gmail_copy_mail;
 struct imap_arg;
 struct gmail_keywords;
 struct migration_pairing;
+struct migration_gmail_count;
 
 enum migration_gmail_all {
 	/* a mailbox like any other */
@@ -56,6 +57,9 @@ struct migration_gmail_list {
 	struct gmail_keywords *keywords;
 	/* labels that were met already, by the name that they have in IMAP */
 	HASH_TABLE(const char *, struct gmail_label *) labels;
+	/* how many messages a folder and its label have. The key is the name of
+	   the label in IMAP; Gmail's own begin with one backslash. */
+	HASH_TABLE(const char *, struct migration_gmail_count *) counts;
 	/* full name of the folder of all mail, or NULL if there is none */
 	const char *all_vname;
 	/* what dsync is told of it, lives until the next one is listed */
@@ -87,6 +91,8 @@ struct migration_gmail_mapping {
 	enum mail_flags flags;
 	/* NULL-terminated */
 	const char *const *keywords;
+	/* labels as in migration_gmail_list.counts, NULL-terminated */
+	const char *const *labels;
 	/* the mailboxes that show the message, for people */
 	const char *shown_in;
 };
@@ -238,6 +244,12 @@ bool migration_gmail_archive_skips(struct mailbox *box);
 void migration_gmail_archive_run(struct migration_gmail_list *mlist,
 				 struct migration_gmail_user *dest_user,
 				 struct mailbox *source);
+
+/* migration-gmail-counts.c: folders that Gmail does not show whole. Counts the
+   messages of a mailbox whose metadata is known now. */
+void migration_gmail_counts_add(struct migration_gmail_mailbox *gbox);
+/* Compares what was counted. To be called at the end of a run. */
+void migration_gmail_counts_report(struct migration_gmail_list *mlist);
 
 /* migration-gmail-rest.c: messages that no mailbox of the destination has.
    To be called at the end of a run, while both users exist. */
