@@ -169,6 +169,29 @@ def test_refresh_token_is_replaced(dest, ca, folder):
         no_secrets(provider, *results)
 
 
+def test_refresh_token_is_replaced_by_many_processes(dest, ca, folder):
+    """Without a shared cache each asks for itself: one after the other, and
+    each with the token that the one before it was given."""
+    provider = Provider()
+    first = provider.secret("refresh-the-first")
+    path = oauth2.write(f"{folder}/refresh", first)
+    with TokenServer(provider, ca, clients={"app": None}, delay=0.1,
+                     refresh_tokens={first: "jane"}, rotate=True) as tokens, \
+            BearerImapServer({"INBOX": []}, provider) as server:
+        o = options(dest, server, ca, provider="custom", client_id="app",
+                    token_url=tokens.token_url, refresh_token_file=path)
+        runs = [dest.start_doveadm("backup", "-R", "-u", dest.user().name,
+                                   "imapc:", o=o, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT)
+                for _ in range(6)]
+        outputs = [run.communicate(timeout=120)[0] for run in runs]
+        assert [run.returncode for run in runs] == [0] * 6, outputs
+        used = [form["refresh_token"] for form in tokens.requests_for]
+        assert used[0] == first and len(used) == len(set(used)) == 6
+        assert list(tokens.refresh_tokens) == [oauth2.read(path).strip()]
+        no_secrets(provider, outputs)
+
+
 def test_refresh_token_that_cannot_be_stored(dest, ca, folder):
     """The run goes on with the token that it has, and the administrator is
     told."""
@@ -285,6 +308,30 @@ def test_bad_key_files(dest, ca, keys, folder):
         assert tokens.requests_for == [] and server.connection_count == 0
 
 
+@pytest.mark.parametrize("mode", [0o644, 0o660])
+def test_secrets_that_are_open_to_others(dest, ca, keys, folder, mode):
+    """Whatever kind of secret it is, it is not used."""
+    provider = Provider()
+    path = oauth2.write(f"{folder}/secret", provider.secret("the-secret"))
+    client = {"provider": "microsoft", "tenant": "t", "client_id": "app"}
+    with BearerImapServer({"INBOX": []}, provider) as server:
+        for name, more in (("token_file", {"provider": "custom"}),
+                           ("client_secret_file", client),
+                           ("refresh_token_file", client),
+                           ("key_file", {**client, "certificate_file":
+                                         keys.certificate}),
+                           ("certificate_file",
+                            {**client, "key_file": keys.pkcs8})):
+            oauth2.own(path, mode)
+            result = backup(dest, dest.user(), options(
+                dest, server, ca, **more, **{name: path}))
+            assert result.rc == 77, f"{name}: {result}"
+            assert f"migration_oauth2_{name}: " in result.err, result
+            assert f"{path} has mode 0{mode:o}" in result.err, result
+            no_secrets(provider, result)
+        assert server.connection_count == 0
+
+
 def test_encrypted_key(dest, ca, keys, folder):
     """OpenSSL must not ask for the passphrase on the terminal."""
     provider = Provider()
@@ -375,6 +422,7 @@ WRONG = [
     ("down", 75, ["temporary problem", "HTTP status 503"]),
     ("certificate", 77, ["ssl_client_ca_file"]),
     ("unreachable", 75, ["cannot ask https://"]),
+    ("silent", 75, ["cannot ask https://", "migration_oauth2_timeout"]),
     ("html", 77, ["migration_oauth2_token_url"]),
     ("echo", 77, ["<hidden>"]),
 ]
@@ -401,6 +449,9 @@ def test_refusals_of_google(dest, ca, keys, folder, what, rc, words):
             tokens.answers = [(429, {"Retry-After": "60"}, {})] * 9
         elif what == "down":
             tokens.answers = [(503, {}, {"error": "x"})] * 9
+        elif what == "silent":
+            settings["timeout"] = "1s"
+            tokens.delay = 2
         elif what == "unreachable":
             settings["token_url"] = (
                 f"https://127.0.0.1:{places.free_port()}/")
@@ -429,8 +480,8 @@ def test_retry_after_is_waited_for(dest, ca, keys, folder):
     """Other processes wait as well, and then it goes on."""
     provider = Provider()
     with TokenServer(provider, ca, public_key=keys.public, answers=[
-            (429, {"Retry-After": "1"}, {}),
             (503, {}, {"error": "temporarily_unavailable"}),
+            (429, {"Retry-After": "1"}, {}),
             ]) as tokens, \
             BearerImapServer({"INBOX": mailgen.mails(3)}, provider) as server:
         ours = dest.user()
@@ -473,6 +524,24 @@ def test_problem_of_all_users_is_asked_once(dest, ca, keys, folder):
         assert "secret or certificate is wrong or has expired" in result.err
         assert len(tokens.requests_for) == 1
         assert server.connection_count == 0
+
+
+def test_problem_of_one_user_is_his_own(dest, ca, keys, folder):
+    """Unknown or suspended there: the others are migrated."""
+    provider = Provider()
+    users = [dest.user() for _ in range(3)]
+    with TokenServer(provider, ca, public_key=keys.public,
+                     users=[user.name for user in users[1:]]) as tokens, \
+            BearerImapServer({"INBOX": mailgen.mails(3)}, provider) as server:
+        o = options(dest, server, ca, **google(keys, folder, tokens))
+        del o["imapc_user"]
+        result = dest.doveadm("backup", "-R", "-F", dest.users_file(*users),
+                              "imapc:", o=o)
+        assert result.rc == 77, result
+        assert "unknown or suspended" in result.err
+        assert "stops the run" not in result.err
+        assert [snapshot.of(user).count() for user in users] == [0, 3, 3]
+        assert len(tokens.requests_for) == 3
 
 
 def test_revoked_consent(dest, ca, folder):

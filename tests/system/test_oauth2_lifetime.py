@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from lab import mailgen, snapshot
+from lab import mailgen, oauth2, snapshot
 from lab.scripted import BearerImapServer, On, Provider, TokenServer
 from test_oauth2 import backup, folder, google, keys, no_secrets, options
 
@@ -31,9 +31,10 @@ def slow(seconds_for_all):
     return seconds_for_all / MAILS
 
 
-def migrate(dest, ca, keys, folder, server, provider, tokens, more=None):
+def migrate(dest, ca, keys, folder, server, provider, tokens, more=None,
+            settings=None):
     ours = dest.user()
-    o = options(dest, server, ca, **google(keys, folder, tokens))
+    o = options(dest, server, ca, **(settings or google(keys, folder, tokens)))
     # what is under way takes a small part of a token's life, as in real life
     o.update(dest.plugin_options({"migration_imapc_prefetch": 4,
                                   **(more or {})}))
@@ -47,6 +48,16 @@ def migrate(dest, ca, keys, folder, server, provider, tokens, more=None):
 ENGINES = {"ahead": {}, "opened": {"migration_imapc_max_rate": "1G"}}
 
 
+def refresh(folder, tokens):
+    """A refresh token that is replaced whenever it is used."""
+    token = tokens.provider.secret("refresh-the-first")
+    tokens.clients, tokens.rotate = {"app": None}, True
+    tokens.refresh_tokens[token] = "jane"
+    return {"provider": "custom", "client_id": "app",
+            "token_url": tokens.token_url,
+            "refresh_token_file": oauth2.write(f"{folder}/refresh", token)}
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("ends", ENDS)
 def test_sessions_are_ended_before_the_server_does(dest, ca, keys, folder,
@@ -58,8 +69,10 @@ def test_sessions_are_ended_before_the_server_does(dest, ca, keys, folder,
     with TokenServer(provider, ca, public_key=keys.public) as tokens, \
             BearerImapServer({"INBOX": mails}, provider, ends=ends,
                              pace=slow(LIFETIMES * LIFE)) as server:
+        settings = (refresh(folder, tokens) if engine == "opened" else
+                    google(keys, folder, tokens))
         ours, result = migrate(dest, ca, keys, folder, server, provider,
-                               tokens, more=ENGINES[engine])
+                               tokens, ENGINES[engine], settings)
         result.ok()
         one_by_one = result.err.count("not fetched before they are opened")
         assert one_by_one == (engine == "opened")
@@ -69,6 +82,8 @@ def test_sessions_are_ended_before_the_server_does(dest, ca, keys, folder,
         assert planned + server.ended_sessions >= LIFETIMES - 1
         assert len(server.logins) >= LIFETIMES
         assert len(tokens.requests_for) >= LIFETIMES
+        used = [form.get("refresh_token") for form in tokens.requests_for]
+        assert len(set(used)) == (len(used) if engine == "opened" else 1)
         if not LONG:
             assert server.ended_sessions == 0
             assert all(login[2] for login in server.logins)
