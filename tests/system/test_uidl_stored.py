@@ -208,6 +208,31 @@ def test_copies_that_are_one_stored_mail(source, dest, plain, conf):
     assert snapshot.of(ours).pop3 == wanted
 
 
+def test_copies_in_two_mailboxes(source, dest, plain, conf):
+    """The same across mailboxes, of a maildrop that merges them."""
+    mails = mailgen.mails(3)
+    twin = mailgen.Mail(mails[1].text)
+    ours, merged = dest.user(driver="mdbox"), source.user()
+    theirs = source.user(ours.name)
+    mailgen.deliver(theirs, {"INBOX": mails, "Archive": []})
+    backup(dest, plain, ours)
+    dest.doveadm("copy", "-u", ours.name, "Archive", "mailbox", "INBOX",
+                 "uid", "2").ok()
+    mailgen.deliver(merged, {"INBOX": with_uidls([*mails, twin])})
+    together = {"pop3c_user": merged.name,
+                _setting(dest, "migration_pop3_all_mailboxes"): True}
+    for written in (3, 0):
+        run = uidl(dest, conf, ours, o=together).ok()
+        assert sum(int(row[2]) for row in rows(run)) == written
+        assert "warning: uidl-shared: 1" in run.err
+        listed = dest.doveadm("-f", "tab", "fetch", "-u", ours.name,
+                              "pop3.order pop3.uidl", "all").ok()
+        stored = sorted((int(order), uidl) for order, uidl in (
+            line.split("\t") for line in listed.out.splitlines()[1:]))
+        assert [uidl for _, uidl in stored] == [
+            uidl for uidl, _ in snapshot.of(merged).pop3]
+
+
 def test_copies_that_the_old_server_does_not_have(source, dest, plain, conf):
     """The mail keeps its UIDL in each run, and its copies get none."""
     ours = dest.user(driver="mdbox")
