@@ -32,6 +32,7 @@ import re
 
 from lab import imap as wire
 from lab import mailgen
+from lab.scripted import bearer
 from lab.scripted.imap import ImapServer, _Session
 
 # [4], before login
@@ -439,6 +440,29 @@ class _GmailSession(_Session):
             self.server.bodies += 1
             self.server.body_bytes += len(mail.text)
         return super().body_section(item, mail)
+
+
+class _BearerGmailSession(bearer._ImapSession, _GmailSession):
+    def cmd_authenticate(self, arguments):
+        reply = super().cmd_authenticate(arguments)
+        return reply if self.user is None else self.accept(self.user)
+
+
+class BearerGmailServer(bearer._Bearer, GmailServer):
+    """Gmail for those who have a good token of the provider: no passwords, and
+    a session ends when its token does. texts counts for each folder and UID
+    how often a whole message was sent to its end."""
+
+    def __init__(self, account, provider, *, ends="bye", pace=0, **options):
+        super().__init__(account, tokens={}, **options)
+        self.set_up(provider, "google", ends, pace)
+
+    def serve(self, connection):
+        session = _BearerGmailSession(self, connection)
+        try:
+            session.run()
+        finally:
+            self.sessions -= session.user is not None
 
 
 # -- a sample
