@@ -133,6 +133,8 @@ def test_backup_with_uidls(version, ca, keys, folder, old_server, mechanism):
         assert f"method={mechanism}" in source.log().lower()
 
 
+@pytest.mark.parametrize("old_server", ["local", "introspection"] if LONG
+                         else ["local"], indirect=True)
 def test_wrong_token(version, ca, keys, folder, old_server):
     """Signed by somebody else, and unknown to the provider."""
     source, provider = old_server

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Migrations that take longer than a token lives.
 
-DM_LONG=1 runs through 20 lifetimes instead of 3, and with both ways to end a
+DM_LONG=1 runs through 20 lifetimes instead of 2, and with both ways to end a
 session.
 """
 
@@ -14,7 +14,7 @@ from lab.scripted import BearerImapServer, On, Provider, TokenServer
 from test_oauth2 import backup, folder, google, keys, no_secrets, options
 
 LONG = os.environ.get("DM_LONG") == "1"
-LIFETIMES = 20 if LONG else 3
+LIFETIMES = 20 if LONG else 2
 # seconds
 LIFE = 2 if LONG else 1
 ENDS = ("bye", "cut") if LONG else ("cut",)
@@ -100,7 +100,7 @@ def test_sessions_that_end_earlier_than_the_token_says(
     provider = Provider(lifetime=8, real_lifetime=2)
     with TokenServer(provider, ca, public_key=keys.public) as tokens, \
             BearerImapServer({"INBOX": mails}, provider, ends=ends,
-                             pace=slow(ended * 2)) as server:
+                             pace=slow(ended * 2 - 1)) as server:
         ours, result = migrate(dest, ca, keys, folder, server, provider,
                                tokens)
         result.ok()
