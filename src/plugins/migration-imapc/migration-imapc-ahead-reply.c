@@ -16,7 +16,7 @@
 #include "imap-date.h"
 #include "imapc-client-private.h"
 #include "migration-imapc-private.h"
-#include "migration-imapc-ahead.h"
+#include "migration-imapc-ahead-private.h"
 
 /* Servers that tell wrong sizes make more files than the window foresaw. */
 #define AHEAD_MAX_FILES_OVER 200

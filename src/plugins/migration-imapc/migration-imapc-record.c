@@ -18,7 +18,7 @@
 #include "migration-file.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
-#include "migration-imapc-ahead.h"
+#include "migration-imapc-ahead-private.h"
 
 #include <fcntl.h>
 #include <unistd.h>

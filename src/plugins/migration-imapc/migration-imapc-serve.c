@@ -15,7 +15,7 @@
 #include "index-mail.h"
 #include "imapc-mail.h"
 #include "migration-imapc-private.h"
-#include "migration-imapc-ahead.h"
+#include "migration-imapc-ahead-private.h"
 
 /* What can be served. All else needs the server. */
 #define SERVED_FIELDS \

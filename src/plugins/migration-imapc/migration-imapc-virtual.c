@@ -19,7 +19,7 @@
 #include "imapc-client-private.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
-#include "migration-imapc-ahead.h"
+#include "migration-imapc-ahead-private.h"
 
 /* ---- replies that look like the server's ---- */
 

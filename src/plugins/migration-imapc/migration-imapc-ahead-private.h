@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef MIGRATION_IMAPC_AHEAD_PRIVATE_H
+#define MIGRATION_IMAPC_AHEAD_PRIVATE_H
+
+/* Between the files of what is fetched ahead, and those that serve it. */
+
+#include "migration-imapc-ahead.h"
+
+/* imapc-connection.c: larger literals go to a temporary file */
+#define AHEAD_MAX_INLINE_LITERAL_SIZE (1024*32)
+/* Descriptors that texts ahead may hold. The usual limit of a process is 1024,
+   and the destination needs some, too. */
+#define AHEAD_WINDOW_FILES 200
+/* What a mail is taken for whose size the server does not tell */
+#define AHEAD_UNKNOWN_SIZE (1024*1024)
+
+struct migration_imapc_ahead {
+	struct migration_imapc_list *mlist;
+	struct migration_imapc_user *muser;
+	struct imapc_client *client;
+	pool_t pool;
+
+	ARRAY(struct ahead_mailbox *) mailboxes;
+	HASH_TABLE(const char *, struct ahead_mailbox *) by_vname;
+	/* EXAMINEs that the server has not gone past yet, oldest first; the
+	   last one is the mailbox that the next command will find selected */
+	ARRAY(struct ahead_session *) sessions;
+
+	struct fetch_window window;
+	/* limits of one command */
+	struct fetch_chunk_limits chunk;
+	unsigned int command_uids;
+	unsigned int command_count, pending;
+	/* connections lost since a command was last answered */
+	unsigned int losses;
+	/* bytes that were used since the socket was read the last time */
+	uoff_t used_bytes;
+	/* somebody waits for the text of this mail */
+	const struct ahead_mail *awaited;
+	const char *const *header_names;
+
+	/* every mailbox's dates and sizes were wanted of all mails */
+	bool want_old_details:1;
+	/* what is probably wanted was exactly what was wanted; or not */
+	bool guess_right:1;
+	bool guess_wrong:1;
+	/* a command was answered */
+	bool answered:1;
+	/* the connection broke, its commands are just being given back */
+	bool lost:1;
+	/* nothing is asked for any more */
+	bool over:1;
+	enum imapc_capability capabilities;
+	bool have_modseqs:1;
+	bool have_savedate:1;
+};
+
+/* One EXAMINE and the commands that follow it. */
+struct ahead_session {
+	struct ahead_mailbox *mailbox;
+	unsigned int pending;
+	/* which login the EXAMINE was sent after */
+	unsigned int login_count;
+	/* EXAMINE was answered */
+	bool examined;
+};
+
+enum ahead_command_type {
+	AHEAD_COMMAND_EXAMINE,
+	AHEAD_COMMAND_PARTS,
+	AHEAD_COMMAND_TEXTS,
+};
+
+struct ahead_command {
+	struct migration_imapc_ahead *ahead;
+	struct ahead_session *session;
+	enum ahead_command_type type;
+	unsigned int number;
+	/* AHEAD_COMMAND_PARTS: what was asked of UIDs uid1..uid2, where 0 is
+	   the last one */
+	enum ahead_part parts;
+	char *items;
+	uint32_t uid1, uid2;
+	/* AHEAD_COMMAND_TEXTS: indexes of mails between which all of them are;
+	   how many there are */
+	unsigned int first_idx, last_idx, mails;
+};
+/* migration-imapc-ahead.c: the mailbox's tables come into being */
+void migration_imapc_ahead_mailbox_begin(struct migration_imapc_ahead *ahead,
+					 struct ahead_mailbox *mailbox);
+void migration_imapc_ahead_mailbox_clear_mails(
+	struct migration_imapc_ahead *ahead, struct ahead_mailbox *mailbox);
+/* The mail's text is neither here nor asked for any more. */
+void migration_imapc_ahead_text_forget(struct migration_imapc_ahead *ahead,
+				       struct ahead_mailbox *mailbox,
+				       struct ahead_mail *mail);
+
+/* migration-imapc-ahead-ask.c: asks for what is wanted as far as there is
+   room */
+void migration_imapc_ahead_topup(struct migration_imapc_ahead *ahead);
+/* Asks for these parts of all mails, whatever room there is. */
+void migration_imapc_ahead_ask_parts(struct migration_imapc_ahead *ahead,
+				     struct ahead_mailbox *mailbox,
+				     enum ahead_part parts);
+/* ... of the mails uid1..uid2, where 0 is the last one. */
+void migration_imapc_ahead_ask_range(struct migration_imapc_ahead *ahead,
+				     struct ahead_mailbox *mailbox,
+				     enum ahead_part parts, const char *items,
+				     uint32_t uid1, uint32_t uid2);
+/* Asks for the next wanted texts of the mailbox by one command. Returns FALSE
+   if there are none. */
+bool migration_imapc_ahead_ask_texts(struct migration_imapc_ahead *ahead,
+				     struct ahead_mailbox *mailbox);
+/* What dsync will probably want to know of the mailbox. */
+enum ahead_part
+migration_imapc_ahead_probable_parts(struct migration_imapc_ahead *ahead,
+				     const struct ahead_mailbox *mailbox);
+/* imapc has a mailbox of its own selected: commands would go there. */
+bool migration_imapc_ahead_connection_is_taken(
+	struct migration_imapc_ahead *ahead);
+bool migration_imapc_ahead_parts_are_pending(struct ahead_mailbox *mailbox,
+					     enum ahead_part part);
+/* Adds to the number of commands that ask for these parts. */
+void migration_imapc_ahead_parts_count(struct ahead_mailbox *mailbox,
+				       enum ahead_part parts, int add);
+
+/* migration-imapc-ahead-answer.c: the callback of each command */
+void migration_imapc_ahead_command_callback(
+	const struct imapc_command_reply *reply, void *context);
+/* Forgets the sessions that the server has gone past; lost: all of them. */
+void migration_imapc_ahead_sessions_clean(struct migration_imapc_ahead *ahead,
+					  bool lost);
+/* From here on imapc does everything, one mailbox after the other. */
+void migration_imapc_ahead_give_up(struct migration_imapc_ahead *ahead,
+				   const char *reason);
+
+/* migration-imapc-ahead-reply.c: sorts untagged replies into the tables */
+void migration_imapc_ahead_register(struct imapc_storage_client *client);
+/* All mails of the mailbox are there. */
+void migration_imapc_ahead_mails_finish(struct ahead_mailbox *mailbox);
+/* Frees a text. */
+void migration_imapc_ahead_mail_clear(struct ahead_mail *mail);
+
+#endif
