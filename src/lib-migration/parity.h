@@ -152,6 +152,8 @@ struct parity_pop3_mail {
 	uint32_t number;
 	/* the destination's UID, or 0 */
 	uint32_t uid;
+	/* which of the destination's mailboxes, if its list is of several */
+	unsigned int mailbox;
 	/* NULL if it was not read */
 	const struct header_digest *header;
 };

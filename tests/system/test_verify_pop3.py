@@ -259,3 +259,51 @@ def test_uidls_on_disk_that_pop3_does_not_serve(formula_source, dest, folder,
         assert result.rc == (EQUAL if equal else DIFFERENT), result
         assert equal == (number == 0 or driver == "mdbox")
         mailgen.append(theirs, "INBOX", mailgen.mails(1, seed="late"))
+
+
+@pytest.mark.parametrize("broken", ["", "missing", "order", "other mail"])
+def test_maildrop_of_several_folders(source, dest, folder, broken):
+    """With migration_pop3_all_mailboxes the UIDLs of all folders are one list;
+    mails without a UIDL are none of it."""
+    theirs = source.user()
+    ours = dest.user(theirs.name, driver="maildir")
+    inbox = mailgen.mails(4, seed="inbox", flags=False)
+    work = mailgen.mails(4, seed="work", flags=False)
+    drop = [mail for pair in zip(work, inbox) for mail in pair]
+    mailgen.deliver(theirs, {"INBOX": inbox, "Work/Old": work,
+                             "Other": mailgen.mails(2, seed="other")})
+    for number, mail in enumerate(drop):
+        mail.uidl, mail.pop3_order = f"drop-{number}", number + 1
+    if broken == "missing":
+        work[1].uidl = None
+    elif broken == "order":
+        inbox[1].pop3_order, work[3].pop3_order = 7, 4
+    elif broken == "other mail":
+        inbox[1].uidl, work[3].uidl = work[3].uidl, inbox[1].uidl
+        inbox[1].pop3_order, work[3].pop3_order = 7, 4
+    mailgen.deliver(ours, {"INBOX": inbox, "Work/Old": work,
+                           "Other": mailgen.mails(2, seed="other")})
+    for number, mail in enumerate(drop):
+        mail.uidl = f"drop-{number}"
+    with Pop3Server(drop, users={
+            theirs.name: source.master_password}) as server:
+        conf = dest.write_conf(
+            f"{folder}/dovecot.conf", namespaces=[dest.pop3c_namespace()],
+            plugin_settings={"migration_pop3_mailbox": "POP3-SOURCE/INBOX",
+                             "migration_pop3_all_mailboxes": "yes"},
+            settings={**dest.imapc(source), **dest.pop3c(source),
+                      "pop3c_port": server.port})
+        verify = ["-f", "json", "migration", "verify", "--full", "-u",
+                  ours.name, "imapc:"]
+        result = dest.doveadm(*verify, conf=conf)
+        differences = json.loads(
+            dest.doveadm(*verify, "-d", conf=conf).out)
+    (row,) = [row for row in json.loads(result.out)
+              if row["mailbox"] == "all mailboxes (POP3)"]
+    assert result.rc == (DIFFERENT if broken else EQUAL)
+    assert row["source"] == "8"
+    assert row["destination"] == ("7" if broken == "missing" else "8")
+    assert [found["what"] for found in differences
+            if found["mailbox"] == row["mailbox"]] == {
+                "": [], "missing": ["uidl"], "order": ["pop3-order"],
+                "other mail": ["uidl-other-mail"] * 2}[broken]

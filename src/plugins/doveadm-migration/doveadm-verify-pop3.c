@@ -20,7 +20,7 @@ static const struct verify_name *verify_find_inbox(struct verify_context *vctx)
 
 struct verify_pop3_lists {
 	struct verify_pop3_source *source;
-	struct mailbox *dest_box;
+	struct verify_pop3_dest *dest;
 	ARRAY_TYPE(parity_pop3_mail) source_list, dest_list;
 	/* whose failure it was */
 	const char *side;
@@ -39,10 +39,10 @@ verify_pop3_read_lists(struct verify_context *vctx,
 				    error_r) < 0)
 		return -1;
 	lists->side = "Destination";
-	if (verify_pop3_dest_open(vctx->dest_user, &lists->dest_box,
-				  error_r) < 0)
+	if (verify_pop3_dest_open(vctx->dest_user, set->all_mailboxes, pool,
+				  &lists->dest, error_r) < 0)
 		return -1;
-	return verify_pop3_dest_list(lists->dest_box, pool, &lists->dest_list,
+	return verify_pop3_dest_list(lists->dest, pool, &lists->dest_list,
 				     error_r);
 }
 
@@ -66,7 +66,7 @@ verify_pop3_read_headers(struct verify_context *vctx, pool_t pool,
 					    &lists->source_list, error_r) < 0)
 		return -1;
 	lists->side = "Destination";
-	return verify_pop3_dest_read_headers(lists->dest_box, &pairs, pool,
+	return verify_pop3_dest_read_headers(lists->dest, &pairs, pool,
 					     &lists->dest_list, error_r);
 }
 
@@ -104,7 +104,8 @@ verify_pop3_run(struct verify_context *vctx,
 	struct verify_error error;
 
 	i_zero(&result);
-	result.name = "INBOX (POP3)";
+	result.name = set->all_mailboxes ? "all mailboxes (POP3)" :
+		"INBOX (POP3)";
 	i_zero(&lists);
 	p_array_init(&lists.source_list, pool, 64);
 	p_array_init(&lists.dest_list, pool, 64);
@@ -117,8 +118,8 @@ verify_pop3_run(struct verify_context *vctx,
 	verify_finish_result(vctx, &result, &differences);
 	if (lists.source != NULL)
 		verify_pop3_source_deinit(&lists.source);
-	if (lists.dest_box != NULL)
-		mailbox_free(&lists.dest_box);
+	if (lists.dest != NULL)
+		verify_pop3_dest_close(&lists.dest);
 }
 
 void verify_pop3(struct verify_context *vctx)

@@ -6,6 +6,7 @@
 #include "hash.h"
 #include "str.h"
 #include "mail-namespace.h"
+#include "mailbox-list-iter.h"
 #include "mail-search-build.h"
 #include "mail-storage.h"
 #include "mail-user.h"
@@ -16,6 +17,20 @@
 #include "settings-loader.h"
 #include "migration-pop3-settings.h"
 #include "verify-pop3.h"
+
+struct verify_pop3_dest {
+	/* the INBOX, and the others of its namespace if they count as well */
+	ARRAY(struct mailbox *) boxes;
+	bool all_mailboxes;
+};
+
+/* A mail of the list, while several mailboxes are put into one order */
+struct dest_item {
+	struct parity_pop3_mail mail;
+	/* UINT32_MAX if none is stored */
+	uint32_t order;
+};
+ARRAY_DEFINE_TYPE(dest_item, struct dest_item);
 
 struct verify_pop3_source {
 	pool_t pool;
@@ -46,6 +61,7 @@ int verify_pop3_get_settings(struct mail_user *user, pool_t pool,
 	}
 	set = _set;
 	set_r->mailbox = p_strdup(pool, set->mailbox);
+	set_r->all_mailboxes = set->all_mailboxes;
 	set_r->ignore_extra_uidls = set->ignore_extra_uidls;
 	set_r->timeout_secs = set->timeout;
 	migration_settings_free(set);
@@ -227,39 +243,97 @@ dest_error(struct mailbox *box, const char *doing, struct verify_error *error_r)
 	return -1;
 }
 
-int verify_pop3_dest_open(struct mail_user *user, struct mailbox **box_r,
+static int
+dest_add_mailbox(struct verify_pop3_dest *dest, struct mail_namespace *ns,
+		 const char *vname, struct verify_error *error_r)
+{
+	struct mailbox *box;
+
+	box = mailbox_alloc(ns->list, vname, MAILBOX_FLAG_READONLY |
+			    MAILBOX_FLAG_IGNORE_ACLS);
+	array_push_back(&dest->boxes, &box);
+	if (mailbox_open(box) < 0 ||
+	    mailbox_sync(box, MAILBOX_SYNC_FLAG_FULL_READ) < 0)
+		return dest_error(box, "Opening it", error_r);
+	return 0;
+}
+
+static int
+dest_add_other_mailboxes(struct verify_pop3_dest *dest,
+			 struct mail_namespace *ns,
+			 struct verify_error *error_r)
+{
+	struct mailbox_list_iterate_context *iter;
+	const struct mailbox_info *info;
+	int ret = 0;
+
+	iter = mailbox_list_iter_init(ns->list, "*",
+				      MAILBOX_LIST_ITER_SKIP_ALIASES |
+				      MAILBOX_LIST_ITER_NO_AUTO_BOXES);
+	while (ret == 0 && (info = mailbox_list_iter_next(iter)) != NULL) {
+		if ((info->flags & (MAILBOX_NOSELECT |
+				    MAILBOX_NONEXISTENT)) == 0 &&
+		    strcmp(info->vname, "INBOX") != 0)
+			ret = dest_add_mailbox(dest, ns, info->vname, error_r);
+	}
+	if (mailbox_list_iter_deinit(&iter) < 0 && ret == 0) {
+		error_r->text = t_strdup_printf("Listing mailboxes failed: %s",
+			mailbox_list_get_last_internal_error(ns->list,
+							     &error_r->error));
+		ret = -1;
+	}
+	return ret;
+}
+
+int verify_pop3_dest_open(struct mail_user *user, bool all_mailboxes,
+			  pool_t pool, struct verify_pop3_dest **dest_r,
 			  struct verify_error *error_r)
 {
 	struct mail_namespace *ns = mail_namespace_find_inbox(user->namespaces);
-	struct mailbox *box;
+	struct verify_pop3_dest *dest;
 
-	box = mailbox_alloc(ns->list, "INBOX", MAILBOX_FLAG_READONLY |
-			    MAILBOX_FLAG_IGNORE_ACLS);
-	if (mailbox_open(box) < 0 ||
-	    mailbox_sync(box, MAILBOX_SYNC_FLAG_FULL_READ) < 0) {
-		(void)dest_error(box, "Opening it", error_r);
-		mailbox_free(&box);
+	dest = p_new(pool, struct verify_pop3_dest, 1);
+	dest->all_mailboxes = all_mailboxes;
+	p_array_init(&dest->boxes, pool, 8);
+	if (dest_add_mailbox(dest, ns, "INBOX", error_r) < 0 ||
+	    (all_mailboxes &&
+	     dest_add_other_mailboxes(dest, ns, error_r) < 0)) {
+		verify_pop3_dest_close(&dest);
 		return -1;
 	}
-	*box_r = box;
+	*dest_r = dest;
 	return 0;
+}
+
+void verify_pop3_dest_close(struct verify_pop3_dest **_dest)
+{
+	struct verify_pop3_dest *dest = *_dest;
+	struct mailbox **box;
+
+	*_dest = NULL;
+	array_foreach_modifiable(&dest->boxes, box)
+		mailbox_free(box);
 }
 
 /* Returns 1, 0 if the mail is gone meanwhile, -1 and error_r if it can't be
    read. */
 static int
-dest_mail_read(struct mail *mail, pool_t pool, struct parity_pop3_mail *mail_r,
+dest_mail_read(struct mail *mail, pool_t pool, struct dest_item *item_r,
 	       const char **error_r)
 {
+	struct parity_pop3_mail *mail_r = &item_r->mail;
 	enum mail_error error;
-	const char *uidl;
+	const char *uidl, *order;
 	string_t *str;
 
 	if (mail_get_special(mail, MAIL_FETCH_UIDL_BACKEND, &uidl) < 0 ||
+	    mail_get_special(mail, MAIL_FETCH_POP3_ORDER, &order) < 0 ||
 	    mail_get_virtual_size(mail, &mail_r->size) < 0) {
 		*error_r = mailbox_get_last_internal_error(mail->box, &error);
 		return error == MAIL_ERROR_EXPUNGED ? 0 : -1;
 	}
+	if (str_to_uint32(order, &item_r->order) < 0 || item_r->order == 0)
+		item_r->order = UINT32_MAX;
 	mail_r->uid = mail->uid;
 	mail_r->made_up = uidl[0] == '\0';
 	if (mail_r->made_up) {
@@ -274,12 +348,12 @@ dest_mail_read(struct mail *mail, pool_t pool, struct parity_pop3_mail *mail_r,
 
 static int
 dest_list_read(struct mailbox *box, struct mailbox_transaction_context *trans,
-	       pool_t pool, ARRAY_TYPE(parity_pop3_mail) *list,
+	       pool_t pool, ARRAY_TYPE(dest_item) *list,
 	       struct verify_error *error_r)
 {
 	struct mail_search_args *args;
 	struct mail_search_context *search;
-	struct parity_pop3_mail item;
+	struct dest_item item;
 	struct mail *mail;
 	const char *error;
 	int ret = 1;
@@ -306,16 +380,57 @@ dest_list_read(struct mailbox *box, struct mailbox_transaction_context *trans,
 	return ret < 0 ? -1 : 0;
 }
 
-int verify_pop3_dest_list(struct mailbox *box, pool_t pool,
-			  ARRAY_TYPE(parity_pop3_mail) *list,
-			  struct verify_error *error_r)
+static int
+dest_list_mailbox(struct verify_pop3_dest *dest, unsigned int idx, pool_t pool,
+		  ARRAY_TYPE(dest_item) *list, struct verify_error *error_r)
 {
+	struct mailbox *box = array_idx_elem(&dest->boxes, idx);
 	struct mailbox_transaction_context *trans;
+	struct dest_item *item;
+	unsigned int i, first = array_count(list);
 	int ret;
 
 	trans = mailbox_transaction_begin(box, 0, "migration verify");
 	ret = dest_list_read(box, trans, pool, list, error_r);
 	mailbox_transaction_rollback(&trans);
+	for (i = first; i < array_count(list); i++) {
+		item = array_idx_modifiable(list, i);
+		item->mail.mailbox = idx;
+	}
+	return ret;
+}
+
+static int dest_item_cmp(const struct dest_item *i1, const struct dest_item *i2)
+{
+	if (i1->order != i2->order)
+		return i1->order < i2->order ? -1 : 1;
+	if (i1->mail.mailbox != i2->mail.mailbox)
+		return i1->mail.mailbox < i2->mail.mailbox ? -1 : 1;
+	return i1->mail.uid < i2->mail.uid ? -1 :
+		(i1->mail.uid > i2->mail.uid ? 1 : 0);
+}
+
+int verify_pop3_dest_list(struct verify_pop3_dest *dest, pool_t pool,
+			  ARRAY_TYPE(parity_pop3_mail) *list,
+			  struct verify_error *error_r)
+{
+	ARRAY_TYPE(dest_item) items;
+	const struct dest_item *item;
+	unsigned int i;
+	int ret = 0;
+
+	i_array_init(&items, 128);
+	for (i = 0; i < array_count(&dest->boxes) && ret == 0; i++)
+		ret = dest_list_mailbox(dest, i, pool, &items, error_r);
+	if (dest->all_mailboxes)
+		array_sort(&items, dest_item_cmp);
+	array_foreach(&items, item) {
+		/* which mails a merged maildrop leaves out, nobody knows but
+		   the source */
+		if (!dest->all_mailboxes || !item->mail.made_up)
+			array_push_back(list, &item->mail);
+	}
+	array_free(&items);
 	return ret;
 }
 
@@ -343,12 +458,13 @@ dest_header_read(void *context, const struct mailbox_evidence *evidence)
 				sizeof(*evidence->header));
 }
 
-int verify_pop3_dest_read_headers(struct mailbox *box,
-				  const ARRAY_TYPE(parity_pop3_pair) *pairs,
-				  pool_t pool,
-				  ARRAY_TYPE(parity_pop3_mail) *list,
-				  struct verify_error *error_r)
+static int
+dest_read_mailbox_headers(struct verify_pop3_dest *dest, unsigned int idx,
+			  const ARRAY_TYPE(parity_pop3_pair) *pairs,
+			  pool_t pool, ARRAY_TYPE(parity_pop3_mail) *list,
+			  struct verify_error *error_r)
 {
+	struct mailbox *box = array_idx_elem(&dest->boxes, idx);
 	struct dest_headers_context ctx = { .pool = pool, .list = list };
 	const struct parity_pop3_pair *pair;
 	ARRAY_TYPE(seq_range) uids;
@@ -359,6 +475,8 @@ int verify_pop3_dest_read_headers(struct mailbox *box,
 	array_foreach(pairs, pair) {
 		const struct parity_pop3_mail *mail =
 			array_idx(list, pair->dest_idx);
+		if (mail->mailbox != idx)
+			continue;
 		seq_range_array_add(&uids, mail->uid);
 		hash_table_update(ctx.places, POINTER_CAST(mail->uid),
 				  POINTER_CAST(pair->dest_idx + 1));
@@ -368,5 +486,21 @@ int verify_pop3_dest_read_headers(struct mailbox *box,
 	if (ret < 0)
 		error_r->error = MAIL_ERROR_TEMP;
 	hash_table_destroy(&ctx.places);
+	return ret;
+}
+
+int verify_pop3_dest_read_headers(struct verify_pop3_dest *dest,
+				  const ARRAY_TYPE(parity_pop3_pair) *pairs,
+				  pool_t pool,
+				  ARRAY_TYPE(parity_pop3_mail) *list,
+				  struct verify_error *error_r)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < array_count(&dest->boxes) && ret == 0; i++) {
+		ret = dest_read_mailbox_headers(dest, i, pairs, pool, list,
+						error_r);
+	}
 	return ret;
 }

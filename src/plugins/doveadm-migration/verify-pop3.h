@@ -12,6 +12,8 @@ struct event;
 struct verify_pop3_settings {
 	/* mailbox of the pop3c namespace, "" if there is none to compare */
 	const char *mailbox;
+	/* the source's POP3 lists mails of several mailboxes as one */
+	bool all_mailboxes;
 	/* POP3 may show less than the INBOX has, by configuration */
 	bool ignore_extra_uidls;
 	unsigned int timeout_secs;
@@ -51,13 +53,19 @@ int verify_pop3_source_read_headers(struct verify_pop3_source *source,
    mdbox passes by the index header that says up to which UID there are UIDLs at
    all. For a mail without a stored UIDL it is the one that pop3_uidl_format
    makes up (pop3_reuse_xuidl, which doveadm does not know, is not considered).
-   box is the opened INBOX. */
-int verify_pop3_dest_open(struct mail_user *user, struct mailbox **box_r,
+   With all_mailboxes it is what POP3 gives that merges the mailboxes of the
+   INBOX's namespace as the source's does: the mails with a stored UIDL, in the
+   stored order. */
+struct verify_pop3_dest;
+
+int verify_pop3_dest_open(struct mail_user *user, bool all_mailboxes,
+			  pool_t pool, struct verify_pop3_dest **dest_r,
 			  struct verify_error *error_r);
-int verify_pop3_dest_list(struct mailbox *box, pool_t pool,
+void verify_pop3_dest_close(struct verify_pop3_dest **dest);
+int verify_pop3_dest_list(struct verify_pop3_dest *dest, pool_t pool,
 			  ARRAY_TYPE(parity_pop3_mail) *list,
 			  struct verify_error *error_r);
-int verify_pop3_dest_read_headers(struct mailbox *box,
+int verify_pop3_dest_read_headers(struct verify_pop3_dest *dest,
 				  const ARRAY_TYPE(parity_pop3_pair) *pairs,
 				  pool_t pool,
 				  ARRAY_TYPE(parity_pop3_mail) *list,
