@@ -29,7 +29,10 @@ def test_two_runs_and_changes_between_them(cyrus, dest):
                   "Sent": mailgen.mails(5, seed=2),
                   "Entwürfe & Übriges": mailgen.mails(2, seed=3),
                   "Archive": [], "Archive/2024": mailgen.mails(3, seed=4)})
-    settings = dest.imapc(cyrus, user=theirs.name, password=theirs.password)
+    # what is deleted below is meant to be deleted here, too
+    settings = {**dest.imapc(cyrus, user=theirs.name,
+                             password=theirs.password),
+                **dest.plugin_options({"migration_max_deletes": "unlimited"})}
     if cyrus.prefix:
         settings["imapc_list_prefix"] = "INBOX"
 
