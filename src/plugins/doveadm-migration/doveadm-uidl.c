@@ -13,7 +13,6 @@
 #include "mail-storage-private.h"
 #include "mail-storage-hooks.h"
 #include "mail-user.h"
-#include "mailbox-list-iter.h"
 #include "index-mail.h"
 #include "pop3c-settings.h"
 #include "pop3c-storage.h"
@@ -32,6 +31,7 @@
 #include "uidl-plan.h"
 #include "uidl-store.h"
 #include "doveadm-migration-run.h"
+#include "maildrop-mailboxes.h"
 #include "doveadm-uidl.h"
 
 #include <sysexits.h>
@@ -192,25 +192,18 @@ uidl_add_mailbox(struct uidl_context *uctx, struct mail_namespace *ns,
 static int
 uidl_add_other_mailboxes(struct uidl_context *uctx, struct mail_namespace *ns)
 {
-	struct mailbox_list_iterate_context *iter;
-	const struct mailbox_info *info;
-	int ret = 0;
+	ARRAY_TYPE(const_string) vnames;
+	enum mail_error mail_error;
+	const char *vname, *error;
 
-	iter = mailbox_list_iter_init(ns->list, "*",
-				      MAILBOX_LIST_ITER_SKIP_ALIASES |
-				      MAILBOX_LIST_ITER_NO_AUTO_BOXES);
-	while (ret == 0 && (info = mailbox_list_iter_next(iter)) != NULL) {
-		if ((info->flags & (MAILBOX_NOSELECT |
-				    MAILBOX_NONEXISTENT)) == 0 &&
-		    strcmp(info->vname, "INBOX") != 0)
-			ret = uidl_add_mailbox(uctx, ns, info->vname);
+	t_array_init(&vnames, 32);
+	if (maildrop_mailboxes_list(ns, &vnames, &error, &mail_error) < 0)
+		return uidl_failed(uctx, NULL, EX_TEMPFAIL, error);
+	array_foreach_elem(&vnames, vname) {
+		if (uidl_add_mailbox(uctx, ns, vname) < 0)
+			return -1;
 	}
-	if (mailbox_list_iter_deinit(&iter) < 0 && ret == 0) {
-		ret = uidl_failed(uctx, NULL, EX_TEMPFAIL, t_strdup_printf(
-			"Listing mailboxes failed: %s",
-			mailbox_list_get_last_internal_error(ns->list, NULL)));
-	}
-	return ret;
+	return 0;
 }
 
 static int uidl_add_mailboxes(struct uidl_context *uctx)

@@ -6,7 +6,6 @@
 #include "hash.h"
 #include "str.h"
 #include "mail-namespace.h"
-#include "mailbox-list-iter.h"
 #include "mail-search-build.h"
 #include "mail-storage.h"
 #include "mail-user.h"
@@ -16,6 +15,7 @@
 #include "pop3-uidl-format.h"
 #include "settings-loader.h"
 #include "migration-pop3-settings.h"
+#include "maildrop-mailboxes.h"
 #include "verify-pop3.h"
 
 struct verify_pop3_dest {
@@ -263,26 +263,18 @@ dest_add_other_mailboxes(struct verify_pop3_dest *dest,
 			 struct mail_namespace *ns,
 			 struct verify_error *error_r)
 {
-	struct mailbox_list_iterate_context *iter;
-	const struct mailbox_info *info;
-	int ret = 0;
+	ARRAY_TYPE(const_string) vnames;
+	const char *vname;
 
-	iter = mailbox_list_iter_init(ns->list, "*",
-				      MAILBOX_LIST_ITER_SKIP_ALIASES |
-				      MAILBOX_LIST_ITER_NO_AUTO_BOXES);
-	while (ret == 0 && (info = mailbox_list_iter_next(iter)) != NULL) {
-		if ((info->flags & (MAILBOX_NOSELECT |
-				    MAILBOX_NONEXISTENT)) == 0 &&
-		    strcmp(info->vname, "INBOX") != 0)
-			ret = dest_add_mailbox(dest, ns, info->vname, error_r);
+	t_array_init(&vnames, 32);
+	if (maildrop_mailboxes_list(ns, &vnames, &error_r->text,
+				    &error_r->error) < 0)
+		return -1;
+	array_foreach_elem(&vnames, vname) {
+		if (dest_add_mailbox(dest, ns, vname, error_r) < 0)
+			return -1;
 	}
-	if (mailbox_list_iter_deinit(&iter) < 0 && ret == 0) {
-		error_r->text = t_strdup_printf("Listing mailboxes failed: %s",
-			mailbox_list_get_last_internal_error(ns->list,
-							     &error_r->error));
-		ret = -1;
-	}
-	return ret;
+	return 0;
 }
 
 int verify_pop3_dest_open(struct mail_user *user, bool all_mailboxes,
