@@ -99,6 +99,20 @@ struct migration_run_mailbox {
 	unsigned int saved, deleted;
 };
 
+/* A command that reads the source's mailboxes one after the other, without
+   being dsync, says what it will want of each of them: then that can be on its
+   way before the mailbox is opened. */
+struct migration_run_ahead {
+	bool wanted;
+	/* full names of the mailboxes, sorted by strcmp(); others are not asked
+	   for */
+	ARRAY_TYPE(const_string) names;
+	/* the header fields by which dsync compares mails */
+	bool headers;
+	/* the texts of parity_sample_texts(), none with 0 and 0 */
+	unsigned int sample_percent, sample_min;
+};
+
 /* Time spent waiting on purpose: a server asked for it, or we did not want to
    hammer it. */
 struct migration_run_wait {
@@ -137,6 +151,9 @@ struct migration_run {
 	HASH_TABLE(const char *, struct migration_run_mailbox *)
 		mailboxes_by_name;
 	ARRAY(struct migration_run_wait) waits;
+
+	/* set by the command, before the source is listed */
+	struct migration_run_ahead ahead;
 
 	bool mailbox_left_out:1;
 	/* the source's server as log lines name it; "" if there is none */

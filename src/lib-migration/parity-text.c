@@ -130,6 +130,23 @@ void parity_sample_choose(ARRAY_TYPE(parity_candidate) *candidates,
 	}
 }
 
+void parity_sample_texts(uint32_t uid_validity, const ARRAY_TYPE(seq_range) *all,
+			 unsigned int percent, unsigned int min,
+			 ARRAY_TYPE(seq_range) *uids)
+{
+	ARRAY_TYPE(parity_candidate) candidates;
+	struct seq_range_iter iter;
+	unsigned int n = 0;
+	uint32_t uid;
+
+	i_array_init(&candidates, 64);
+	seq_range_array_iter_init(&iter, all);
+	while (seq_range_array_iter_nth(&iter, n++, &uid))
+		parity_sample_add_candidate(&candidates, uid_validity, uid);
+	parity_sample_choose(&candidates, percent, min, uids);
+	array_free(&candidates);
+}
+
 void parity_want_texts(const struct parity_mailbox *source,
 		       const struct parity_mailbox *dest,
 		       unsigned int percent, unsigned int min,

@@ -133,6 +133,12 @@ void parity_want_texts(const struct parity_mailbox *source,
 		       unsigned int percent, unsigned int min,
 		       ARRAY_TYPE(seq_range) *uids);
 
+/* The sample that parity_want_texts() takes of a mailbox whose UIDs are the same
+   on both sides. */
+void parity_sample_texts(uint32_t uid_validity, const ARRAY_TYPE(seq_range) *all,
+			 unsigned int percent, unsigned int min,
+			 ARRAY_TYPE(seq_range) *uids);
+
 /* Compares one mailbox. A side that does not have the mailbox is given with
    exists = FALSE. The texts of the differences lie in the pool. */
 void parity_compare(const struct parity_mailbox *source,

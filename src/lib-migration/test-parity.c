@@ -201,6 +201,23 @@ START_TEST(test_sample_grows)
 }
 END_TEST
 
+/* who knows only the source can tell what will be asked for */
+START_TEST(test_sample_of_one_side)
+{
+	struct parity_mailbox source = mailbox(500), dest = mailbox(500);
+	ARRAY_TYPE(seq_range) all, guessed, wanted;
+
+	p_array_init(&all, pool, 16);
+	p_array_init(&guessed, pool, 16);
+	p_array_init(&wanted, pool, 16);
+	seq_range_array_add_range(&all, 1, 500);
+	parity_sample_texts(source.uid_validity, &all, 5, 10, &guessed);
+	parity_want_texts(&source, &dest, 5, 10, &wanted);
+	ck_assert_uint_eq(seq_range_count(&guessed), 25);
+	ck_assert(array_cmp(&guessed, &wanted));
+}
+END_TEST
+
 START_TEST(test_sample_asks_about_sizes)
 {
 	struct parity_mailbox source = mailbox(3), dest = mailbox(4);
@@ -684,6 +701,7 @@ int main(void)
 	tcase_add_test(tc, test_kinds);
 	tcase_add_loop_test(tc, test_sample_size, 0, N_ELEMENTS(samples));
 	tcase_add_test(tc, test_sample_grows);
+	tcase_add_test(tc, test_sample_of_one_side);
 	tcase_add_test(tc, test_sample_asks_about_sizes);
 	tcase_add_test(tc, test_equal);
 	tcase_add_test(tc, test_many_keywords);

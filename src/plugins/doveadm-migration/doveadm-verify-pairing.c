@@ -12,14 +12,8 @@
 #include "migration-pairing.h"
 #include "doveadm-verify-private.h"
 
-struct verify_paired_side {
-	const char *what;
-	struct mailbox *box;
-	struct parity_mailbox data;
-};
-
 static int
-paired_side_open(struct verify_paired_side *side, struct mail_user *user,
+paired_side_open(struct verify_side *side, struct mail_user *user,
 		 const struct migration_pairing *pairing, pool_t pool,
 		 struct verify_error *error_r)
 {
@@ -56,7 +50,7 @@ find_mail(struct parity_mailbox *data, uint32_t uid)
 
 /* Only what the destination must have. */
 static void
-source_take_expected(const struct verify_paired_side *side,
+source_take_expected(const struct verify_side *side,
 		     const struct migration_pairing *pairing,
 		     struct parity_mailbox *data_r, pool_t pool)
 {
@@ -76,7 +70,7 @@ source_take_expected(const struct verify_paired_side *side,
 
 /* With the source's UIDs; what has none there is an extra mail. */
 static void
-dest_take_pairs(struct verify_paired_side *side,
+dest_take_pairs(struct verify_side *side,
 		const struct migration_pairing *pairing,
 		const struct parity_mailbox *source,
 		struct parity_mailbox *data_r,
@@ -127,33 +121,16 @@ pairing_dest_uid(const struct migration_pairing *pairing, uint32_t source_uid)
 	i_unreached();
 }
 
-struct paired_text_context {
-	struct verify_context *vctx;
-	const char *side;
-};
-
-static void
-paired_text_failed(struct mailbox *box, uint32_t uid, const char *error,
-		   void *context)
-{
-	struct paired_text_context *tctx = context;
-
-	migration_run_finding(tctx->vctx->run, MIGRATION_SEVERITY_ERROR,
-			      mailbox_get_vname(box), uid, "text-unreadable",
-			      "%s: %s", tctx->side, error);
-	doveadm_mail_failed_error(&tctx->vctx->cmd->ctx, MAIL_ERROR_TEMP);
-}
-
 /* Reads the texts of the mails of this side that have these UIDs of the
    source, and gives them to data. */
 static int
-paired_read_texts(struct verify_context *vctx, struct verify_paired_side *side,
+paired_read_texts(struct verify_context *vctx, struct verify_side *side,
 		  const struct migration_pairing *dest_pairing,
 		  const ARRAY_TYPE(seq_range) *source_uids,
 		  struct parity_mailbox *data, pool_t pool,
 		  struct verify_error *error_r)
 {
-	struct paired_text_context tctx = { vctx, side->what };
+	struct verify_text_context tctx = { vctx, side->what };
 	struct seq_range_iter iter;
 	ARRAY_TYPE(seq_range) uids;
 	unsigned int n;
@@ -167,7 +144,7 @@ paired_read_texts(struct verify_context *vctx, struct verify_paired_side *side,
 				    pairing_dest_uid(dest_pairing, uid));
 	}
 	ret = verify_mailbox_read_texts(side->box, &uids, pool, &side->data,
-					paired_text_failed, &tctx, error_r);
+					verify_text_failed, &tctx, error_r);
 	for (n = 0; seq_range_array_iter_nth(&iter, n, &uid); n++) {
 		own_uid = dest_pairing == NULL ? uid :
 			pairing_dest_uid(dest_pairing, uid);
@@ -180,8 +157,8 @@ paired_read_texts(struct verify_context *vctx, struct verify_paired_side *side,
 static int
 paired_compare(struct verify_context *vctx,
 	       const struct migration_pairing *pairing, pool_t pool,
-	       struct verify_paired_side *source,
-	       struct verify_paired_side *dest, struct verify_result *result,
+	       struct verify_side *source,
+	       struct verify_side *dest, struct verify_result *result,
 	       ARRAY_TYPE(parity_difference) *differences,
 	       struct verify_error *error_r)
 {
@@ -226,8 +203,8 @@ static void
 verify_pairing_run(struct verify_context *vctx,
 		   const struct migration_pairing *pairing, pool_t pool)
 {
-	struct verify_paired_side source = { .what = "Source" };
-	struct verify_paired_side dest = { .what = "Destination" };
+	struct verify_side source = { .what = "Source" };
+	struct verify_side dest = { .what = "Destination" };
 	ARRAY_TYPE(parity_difference) differences;
 	struct verify_result result;
 	struct verify_error error;

@@ -41,6 +41,24 @@ void verify_finish_result(struct verify_context *vctx,
 void verify_failed(struct verify_context *vctx, const char *mailbox,
 		   const char *side, const struct verify_error *error);
 
+/* One side of a mailbox that is compared. */
+struct verify_side {
+	/* "Source" or "Destination" */
+	const char *what;
+	struct mailbox *box;
+	struct parity_mailbox data;
+};
+
+struct verify_text_context {
+	struct verify_context *vctx;
+	const char *side;
+};
+
+/* A verify_text_failed_t, the context is a struct verify_text_context: logs and
+   records the mail, and sets the exit code. */
+void verify_text_failed(struct mailbox *box, uint32_t uid, const char *error,
+			void *context);
+
 /* Compares the mailbox whose mails a plugin pairs, if there is one. */
 void verify_pairing(struct verify_context *vctx);
 

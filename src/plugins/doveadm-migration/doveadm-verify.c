@@ -120,13 +120,7 @@ void verify_failed(struct verify_context *vctx, const char *mailbox,
 	doveadm_mail_failed_error(&vctx->cmd->ctx, error->error);
 }
 
-struct verify_text_context {
-	struct verify_context *vctx;
-	const char *side;
-};
-
-static void
-verify_text_failed(struct mailbox *box, uint32_t uid, const char *error,
+void verify_text_failed(struct mailbox *box, uint32_t uid, const char *error,
 		   void *context)
 {
 	struct verify_text_context *tctx = context;
@@ -142,12 +136,6 @@ verify_text_failed(struct mailbox *box, uint32_t uid, const char *error,
 /*
  * One mailbox
  */
-
-struct verify_side {
-	const char *what;
-	struct mailbox *box;
-	struct parity_mailbox data;
-};
 
 static int
 verify_side_read(struct verify_context *vctx, struct verify_side *side,
@@ -413,6 +401,7 @@ static int verify_both_users(struct verify_context *vctx, pool_t pool)
 		array_count(&vctx->source_names),
 		array_count(&vctx->dest_names), vctx->cmd->sample_percent,
 		vctx->cmd->sample_min);
+	verify_read_ahead(&vctx->source_names, vctx->run);
 	verify_mailboxes(vctx);
 	verify_pairing(vctx);
 	verify_pop3(vctx);
@@ -433,6 +422,9 @@ verify_run_user(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	vctx.cmd = ctx;
 	vctx.run = migration_run_find(user);
 	vctx.dest_user = user;
+	vctx.run->ahead.wanted = TRUE;
+	vctx.run->ahead.sample_percent = ctx->sample_percent;
+	vctx.run->ahead.sample_min = ctx->sample_min;
 	ret = second_user_init(_ctx->storage_service, _ctx->cur_service_user,
 			       ctx->location, ctx->options,
 			       &vctx.source_user, &error);

@@ -10,6 +10,7 @@
 #include "mail-storage.h"
 #include "mail-user.h"
 #include "mailbox-list-iter.h"
+#include "migration-run.h"
 #include "second-user.h"
 #include "verify-storage.h"
 
@@ -263,6 +264,31 @@ static int box_error(struct mailbox *box, const char *doing,
 	error_r->text = t_strdup_printf("Mailbox %s: %s failed: %s",
 					mailbox_get_vname(box), doing, text);
 	return -1;
+}
+
+void verify_read_ahead(const ARRAY_TYPE(verify_name) *names,
+		       struct migration_run *run)
+{
+	const struct verify_name *name, *first = NULL;
+	struct mailbox_status status;
+	struct mailbox *box;
+
+	p_array_init(&run->ahead.names, run->pool, array_count(names) + 1);
+	array_foreach(names, name) {
+		if (!name->exists)
+			continue;
+		if (first == NULL)
+			first = name;
+		array_push_back(&run->ahead.names, &name->name);
+	}
+	if (first == NULL)
+		return;
+	/* migration_imapc begins with the first question after the listing; an
+	   error comes back when the mailbox is opened */
+	box = mailbox_alloc(first->ns->list, first->name, MAILBOX_OPEN_FLAGS);
+	(void)mailbox_get_status(box, STATUS_UIDVALIDITY | STATUS_UIDNEXT,
+				 &status);
+	mailbox_free(&box);
 }
 
 int verify_mailbox_open(const struct verify_name *name, struct mailbox **box_r,

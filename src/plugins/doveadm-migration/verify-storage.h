@@ -6,6 +6,7 @@
 
 struct mail_user;
 struct mail_namespace;
+struct migration_run;
 
 /* Reads what the comparison needs from one side. Nothing is written: mailboxes
    are opened read-only. */
@@ -50,6 +51,12 @@ int verify_list_names(struct mail_user *user,
 int verify_check_places(struct mail_user *source, struct mail_user *dest,
 			const struct verify_filter *filter,
 			struct verify_error *error_r);
+
+/* The mailboxes among the names will be read one after the other: the source can
+   fetch them ahead, with run->ahead as the caller has filled it. Before the
+   names are listed run->ahead.wanted has to be set. */
+void verify_read_ahead(const ARRAY_TYPE(verify_name) *names,
+		       struct migration_run *run);
 
 /* Opens the mailbox. Returns 0 and *box_r, or -1 and error_r. */
 int verify_mailbox_open(const struct verify_name *name, struct mailbox **box_r,

@@ -11,6 +11,7 @@
 #include "imapc-connection.h"
 #include "compat-imapc.h"
 #include "fetch-ahead.h"
+#include "parity.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-ahead-private.h"
@@ -237,7 +238,7 @@ migration_imapc_ahead_probable_parts(struct migration_imapc_ahead *ahead,
 	if (ahead->want_old_details)
 		parts |= AHEAD_PART_OLD_DETAILS;
 	/* dsync compares headers only if there is something to compare with */
-	if (mailbox->dest.uidnext > 1)
+	if (mailbox->dest.uidnext > 1 || ahead->wanted->headers)
 		parts |= AHEAD_PART_HEADERS;
 	return parts;
 }
@@ -327,6 +328,33 @@ migration_imapc_ahead_ask_texts(struct migration_imapc_ahead *ahead,
 	return TRUE;
 }
 
+/* The texts of the sample, as if the destination had all mails: what it does not
+   have is asked for in vain. */
+static void
+ahead_guess_sample(struct migration_imapc_ahead *ahead,
+		   struct ahead_mailbox *mailbox)
+{
+	ARRAY_TYPE(seq_range) all, uids;
+	struct ahead_mail *mail;
+
+	if (mailbox->sampled ||
+	    (ahead->wanted->sample_percent == 0 && ahead->wanted->sample_min == 0))
+		return;
+	mailbox->sampled = TRUE;
+	t_array_init(&all, 16);
+	t_array_init(&uids, 64);
+	array_foreach_modifiable(&mailbox->mails, mail)
+		seq_range_array_add(&all, mail->uid);
+	parity_sample_texts(mailbox->source.uidvalidity, &all,
+			    ahead->wanted->sample_percent,
+			    ahead->wanted->sample_min, &uids);
+	array_foreach_modifiable(&mailbox->mails, mail) {
+		if (mail->text == AHEAD_TEXT_UNWANTED &&
+		    seq_range_exists(&uids, mail->uid))
+			mail->text = AHEAD_TEXT_WANTED;
+	}
+}
+
 /* The texts that are probably wanted: those of all mails that the destination
    does not have, unless this run already showed that it is not so. */
 static void
@@ -363,7 +391,9 @@ static void ahead_topup_texts(struct migration_imapc_ahead *ahead)
 		if (!ahead_mailbox_is_listed(mailbox) ||
 		    (mailbox->visited && !mailbox->open))
 			continue;
-		if (!mailbox->texts_exact && !mailbox->open)
+		if (ahead->wanted->wanted && !mailbox->texts_exact)
+			ahead_guess_sample(ahead, mailbox);
+		else if (!mailbox->texts_exact && !mailbox->open)
 			ahead_guess_texts(ahead, mailbox);
 		while (fetch_window_has_room(&ahead->window, &reason)) {
 			if (!migration_imapc_ahead_ask_texts(ahead, mailbox))
@@ -372,6 +402,18 @@ static void ahead_topup_texts(struct migration_imapc_ahead *ahead)
 		if (!fetch_window_has_room(&ahead->window, &reason))
 			break;
 	}
+}
+
+static bool
+ahead_mailbox_is_wanted(struct migration_imapc_ahead *ahead,
+			const struct ahead_mailbox *mailbox)
+{
+	if (!ahead->wanted->wanted)
+		return TRUE;
+	/* not before the command has chosen */
+	return array_is_created(&ahead->wanted->names) &&
+		array_bsearch(&ahead->wanted->names, &mailbox->vname,
+			      i_strcmp_p) != NULL;
 }
 
 static void ahead_topup_parts(struct migration_imapc_ahead *ahead)
@@ -385,7 +427,8 @@ static void ahead_topup_parts(struct migration_imapc_ahead *ahead)
 		else if (!mailbox->visited &&
 			 !migration_imapc_record_source_is_same(ahead->mlist,
 								mailbox) &&
-			 !mailbox->refused && mailbox->source.messages > 0) {
+			 !mailbox->refused && mailbox->source.messages > 0 &&
+			 ahead_mailbox_is_wanted(ahead, mailbox)) {
 			if (listed > 0 && listed + mailbox->source.messages >
 			    AHEAD_MAX_LISTED)
 				break;

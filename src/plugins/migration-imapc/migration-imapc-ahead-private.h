@@ -38,6 +38,8 @@ struct migration_imapc_ahead {
 	/* somebody waits for the text of this mail */
 	const struct ahead_mail *awaited;
 	const char *const *header_names;
+	/* what the command said of itself */
+	struct migration_run_ahead *wanted;
 
 	/* every mailbox's dates and sizes were wanted of all mails */
 	bool want_old_details:1;

@@ -95,7 +95,7 @@ migration_imapc_ahead_mailbox_begin(struct migration_imapc_ahead *ahead,
 	mailbox->exists = mailbox->uidvalidity = mailbox->uidnext = 0;
 	mailbox->highestmodseq = 0;
 	mailbox->next_wanted = 0;
-	mailbox->texts_exact = FALSE;
+	mailbox->texts_exact = mailbox->sampled = FALSE;
 	ahead_mailbox_learn_dest(ahead, mailbox);
 }
 
@@ -439,6 +439,7 @@ migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 	ahead->pool = pool;
 	ahead->mlist = mlist;
 	ahead->muser = mlist->muser;
+	ahead->wanted = &migration_run_find(mlist->list->list.ns->user)->ahead;
 	ahead->client = client;
 	ahead->have_modseqs = compat_imapc_has_modseqs(mlist->list->set,
 						       capabilities);

@@ -109,6 +109,8 @@ struct ahead_mailbox {
 	bool refused:1;
 	/* what the caller wants of the texts is known, not guessed */
 	bool texts_exact:1;
+	/* what a comparison will want of the texts was marked as wanted */
+	bool sampled:1;
 	/* nothing of it is wanted: it is the same as in the last run */
 	bool unchanged:1;
 };

@@ -393,7 +393,7 @@ migration_imapc_list_iter_init(struct mailbox_list *_list,
 	migration_imapc_list_check_prefix(mlist);
 	/* dsync lists again to find a mailbox by its GUID, which imapc makes
 	   from the name: the server has nothing new to say. */
-	if (_list->ns->user->dsyncing &&
+	if (migration_imapc_user_is_source(_list->ns->user) &&
 	    mlist->list->last_refreshed_mailboxes != 0)
 		mlist->list->refreshed_mailboxes = TRUE;
 	else if ((flags & MAILBOX_LIST_ITER_SELECT_SUBSCRIBED) == 0) {

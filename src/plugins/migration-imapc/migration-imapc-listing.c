@@ -110,7 +110,7 @@ static bool listing_is_possible(struct migration_imapc_list *mlist)
 	struct mailbox_list *list = &mlist->list->list;
 	const char *path;
 
-	return list->ns->user->dsyncing &&
+	return migration_imapc_user_is_source(list->ns->user) &&
 		(list->ns->flags & NAMESPACE_FLAG_UNUSABLE) == 0 &&
 		mlist->list->set->imapc_list_prefix[0] == '\0' &&
 		mlist->list->root_sep == '\0' && !mlist->list->root_sep_pending &&

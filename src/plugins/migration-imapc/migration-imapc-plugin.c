@@ -7,6 +7,7 @@
 #include "mail-storage-private.h"
 #include "compat-imapc.h"
 #include "settings-loader.h"
+#include "migration-run.h"
 #include "migration-user.h"
 #include "oauth2-user.h"
 #include "source-select.h"
@@ -34,6 +35,14 @@ struct mail_user *migration_imapc_user_find_dest(struct mail_user *source)
 	if (!source->dsyncing || migration_imapc_first_user == source)
 		return NULL;
 	return migration_imapc_first_user;
+}
+
+bool migration_imapc_user_is_source(struct mail_user *user)
+{
+	/* a command makes its source's user second */
+	return user->dsyncing ||
+		(migration_imapc_first_user != user &&
+		 migration_run_find(user)->ahead.wanted);
 }
 
 static void migration_imapc_user_deinit_pre(struct mail_user *user)

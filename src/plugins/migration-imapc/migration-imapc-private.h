@@ -163,6 +163,9 @@ extern MODULE_CONTEXT_DEFINE(migration_imapc_mail_module,
 
 /* The destination's user, or NULL if there is none in this process. */
 struct mail_user *migration_imapc_user_find_dest(struct mail_user *source);
+/* TRUE if the command reads the user's mailboxes one after the other: for dsync,
+   and for the source of a command that says so (struct migration_run_ahead). */
+bool migration_imapc_user_is_source(struct mail_user *user);
 
 /* migration-imapc-list.c: connection, login, listing */
 void migration_imapc_list_created(struct mailbox_list *list);

@@ -245,7 +245,7 @@ void migration_imapc_record_init(struct migration_imapc_list *mlist)
 	const struct migration_run *run = migration_run_find(user);
 	struct migration_imapc_record *mrecord;
 
-	if (path[0] == '\0')
+	if (path[0] == '\0' || !user->dsyncing)
 		return;
 	if (!record_is_possible(run, user, &reason)) {
 		e_debug(mlist->muser->event, "%s is not used: %s", path, reason);

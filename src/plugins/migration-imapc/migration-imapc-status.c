@@ -244,7 +244,8 @@ static void migration_imapc_status_collect(struct migration_imapc_list *mlist)
 	answers = hash_table_count(mlist->status->answers);
 	e_debug(mlist->muser->event, "asked STATUS of %u mailboxes in one burst, "
 		"state of %u mailboxes is known", count, answers);
-	if (mlist->list->list.ns->user->dsyncing && !mlist->connection_lost)
+	if (migration_imapc_user_is_source(mlist->list->list.ns->user) &&
+	    !mlist->connection_lost)
 		migration_imapc_status_init_ahead(mlist);
 }
 

@@ -199,7 +199,7 @@ virtual_find(struct migration_imapc_mailbox *mmbox)
 	struct ahead_mailbox *mailbox;
 
 	if (mlist == NULL || mlist->ahead == NULL ||
-	    !box->storage->user->dsyncing || box->deleting ||
+	    !migration_imapc_user_is_source(box->storage->user) || box->deleting ||
 	    (box->flags & MAILBOX_FLAG_READONLY) == 0 ||
 	    (box->flags & MAILBOX_FLAG_SAVEONLY) != 0)
 		return NULL;
