@@ -421,6 +421,8 @@ static void ahead_topup_parts(struct migration_imapc_ahead *ahead)
 	struct ahead_mailbox *mailbox;
 	unsigned int listed = 0;
 
+	if (ahead->hold_next)
+		return;
 	array_foreach_elem(&ahead->mailboxes, mailbox) {
 		if (mailbox->pool != NULL)
 			listed += mailbox->source.messages;

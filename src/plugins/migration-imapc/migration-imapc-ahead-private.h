@@ -46,6 +46,8 @@ struct migration_imapc_ahead {
 	/* what is probably wanted was exactly what was wanted; or not */
 	bool guess_right:1;
 	bool guess_wrong:1;
+	/* nothing is asked of mailboxes that are not open: it may be in vain */
+	bool hold_next:1;
 	/* a command was answered */
 	bool answered:1;
 	/* the connection broke, its commands are just being given back */

@@ -202,6 +202,11 @@ static void ahead_read(struct migration_imapc_ahead *ahead)
 	io_loop_destroy(&ioloop);
 }
 
+void migration_imapc_ahead_go_on(struct migration_imapc_ahead *ahead)
+{
+	ahead->hold_next = FALSE;
+}
+
 bool migration_imapc_ahead_wait_parts(struct migration_imapc_ahead *ahead,
 				      struct ahead_mailbox *mailbox,
 				      enum ahead_part parts)
@@ -443,6 +448,9 @@ migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 	ahead->client = client;
 	ahead->have_modseqs = compat_imapc_has_modseqs(mlist->list->set,
 						       capabilities);
+	/* an import's query may need the server */
+	ahead->hold_next = migration_imapc_user_is_imported(
+		mlist->list->list.ns->user);
 	ahead->have_savedate = (capabilities & IMAPC_CAPABILITY_SAVEDATE) != 0;
 	ahead->capabilities = capabilities;
 	ahead->header_names = ahead_default_headers;

@@ -140,6 +140,11 @@ bool migration_imapc_ahead_is_over(const struct migration_imapc_ahead *ahead);
    broke without an answer. */
 bool migration_imapc_ahead_is_lost(const struct migration_imapc_ahead *ahead);
 
+/* The first mailbox can be served from here, so probably all of them can: from
+   now on the next ones are fetched ahead, too. Those of an import wait for
+   that. */
+void migration_imapc_ahead_go_on(struct migration_imapc_ahead *ahead);
+
 /* Waits until these parts of the mailbox are known. FALSE if that is not to be:
    let imapc do it. */
 bool migration_imapc_ahead_wait_parts(struct migration_imapc_ahead *ahead,

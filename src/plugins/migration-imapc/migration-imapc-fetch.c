@@ -56,8 +56,6 @@
 /* There is nothing to limit in fewer mails than these */
 #define MIGRATION_IMAPC_SIZES_MIN_MAILS 4
 
-ARRAY_DEFINE_TYPE(mail_search_arg, struct mail_search_arg *);
-
 #define MIGRATION_IMAPC_LEARNABLE_FIELDS \
 	(MAIL_FETCH_RECEIVED_DATE | MAIL_FETCH_PHYSICAL_SIZE | \
 	 MAIL_FETCH_VIRTUAL_SIZE)
@@ -452,89 +450,6 @@ migration_imapc_search_init_window(struct migration_imapc_search *search)
 	fetch_window_init(&search->window, &limits);
 }
 
-/* TRUE if these conditions are decided without asking the server. */
-static bool migration_imapc_search_is_local(const struct mail_search_arg *arg)
-{
-	for (; arg != NULL; arg = arg->next) {
-		switch (arg->type) {
-		case SEARCH_OR:
-		case SEARCH_SUB:
-			if (!migration_imapc_search_is_local(arg->value.subargs))
-				return FALSE;
-			break;
-		case SEARCH_ALL:
-		case SEARCH_SEQSET:
-		case SEARCH_UIDSET:
-		case SEARCH_FLAGS:
-		case SEARCH_KEYWORDS:
-		case SEARCH_MODSEQ:
-		case SEARCH_MAILBOX:
-		case SEARCH_MAILBOX_GUID:
-		case SEARCH_MAILBOX_GLOB:
-		case SEARCH_REAL_UID:
-			break;
-		default:
-			return FALSE;
-		}
-	}
-	return TRUE;
-}
-
-/* imapc-search-mailbox, "mailbox INBOX since 2020-01-01": imapc does not hand a query with a
-   mailbox's name to the server. The name says nothing about the mails of the
-   mailbox that is being searched. Returns the conditions that became ALL; they
-   must get their type back. */
-static void
-migration_imapc_search_drop_names(struct mailbox *box,
-				  struct mail_search_args *args,
-				  ARRAY_TYPE(mail_search_arg) *dropped_r)
-{
-	struct mail_search_arg *arg;
-
-	for (arg = args->args; arg != NULL; arg = arg->next) {
-		if (arg->type != SEARCH_MAILBOX || arg->match_not ||
-		    strcmp(arg->value.str, box->vname) != 0)
-			continue;
-		arg->type = SEARCH_ALL;
-		array_push_back(dropped_r, &arg);
-	}
-}
-
-/* A command that copies wants the texts of what the search finds. They can be
-   asked for up front only if it is known which mails these are. Sets known_r
-   to whether it is. */
-static struct mail_search_context *
-migration_imapc_search_init_copying(struct migration_imapc_mailbox *mmbox,
-				    struct mailbox_transaction_context *t,
-				    struct mail_search_args *args,
-				    const enum mail_sort_type *sort_program,
-				    enum mail_fetch_field wanted_fields,
-				    struct mailbox_header_lookup_ctx *wanted_headers,
-				    bool *known_r)
-{
-	struct imapc_storage *storage = mmbox->mbox->storage;
-	const struct imapc_settings *set = storage->set;
-	unsigned int tag_counter = imapc_client_cmd_tag_counter;
-	ARRAY_TYPE(mail_search_arg) dropped;
-	struct mail_search_arg *arg;
-	struct mail_search_context *ctx;
-
-	t_array_init(&dropped, 4);
-	migration_imapc_search_drop_names(t->box, args, &dropped);
-	storage->set = compat_imapc_settings_with_search(set,
-						pool_datastack_create());
-	ctx = mmbox->module_ctx.super.search_init(t, args, sort_program,
-						  wanted_fields, wanted_headers);
-	storage->set = set;
-	array_foreach_elem(&dropped, arg)
-		arg->type = SEARCH_MAILBOX;
-
-	/* a command was sent: that was SEARCH */
-	*known_r = imapc_client_cmd_tag_counter != tag_counter ||
-		migration_imapc_search_is_local(args->args);
-	return ctx;
-}
-
 static struct migration_imapc_search *
 migration_imapc_search_alloc(struct migration_imapc_mailbox *mmbox,
 			     struct mail_search_context *ctx, bool dsync_list)
@@ -568,9 +483,9 @@ migration_imapc_search_init(struct mailbox_transaction_context *t,
 
 	if (fetch_plan_command_copies(t->reason)) {
 		T_BEGIN {
-			ctx = migration_imapc_search_init_copying(mmbox, t,
-				args, sort_program, wanted_fields,
-				wanted_headers, &known);
+			ctx = migration_imapc_query_init(mmbox, t, args,
+				sort_program, wanted_fields, wanted_headers,
+				&known);
 		} T_END;
 	} else {
 		ctx = mmbox->module_ctx.super.search_init(t, args,
@@ -585,7 +500,7 @@ migration_imapc_search_init(struct mailbox_transaction_context *t,
 	if ((ctx->wanted_fields & MAIL_FETCH_STREAM_BODY) == 0)
 		;
 	else if (mmbox->served != NULL)
-		migration_imapc_serve_search(mmbox, t, args);
+		migration_imapc_serve_search(mmbox, t, ctx->args);
 	else
 		migration_imapc_search_init_sizes(search, args);
 	return ctx;

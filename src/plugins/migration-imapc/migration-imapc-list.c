@@ -372,7 +372,7 @@ static void migration_imapc_list_login(struct migration_imapc_list *mlist)
 
 /* ---- listing ---- */
 
-static void
+void
 migration_imapc_list_remember_patterns(struct migration_imapc_list *mlist,
 				       const char *const *patterns)
 {
@@ -392,7 +392,8 @@ migration_imapc_list_iter_init(struct mailbox_list *_list,
 
 	migration_imapc_list_check_prefix(mlist);
 	/* dsync lists again to find a mailbox by its GUID, which imapc makes
-	   from the name: the server has nothing new to say. */
+	   from the name, an import to see which names become one: the server
+	   has nothing new to say. */
 	if (migration_imapc_user_is_source(_list->ns->user) &&
 	    mlist->list->last_refreshed_mailboxes != 0)
 		mlist->list->refreshed_mailboxes = TRUE;

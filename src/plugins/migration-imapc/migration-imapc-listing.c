@@ -113,7 +113,7 @@ static bool listing_is_possible(struct migration_imapc_list *mlist)
 	return migration_imapc_user_is_source(list->ns->user) &&
 		(list->ns->flags & NAMESPACE_FLAG_UNUSABLE) == 0 &&
 		mlist->list->set->imapc_list_prefix[0] == '\0' &&
-		mlist->list->root_sep == '\0' && !mlist->list->root_sep_pending &&
+		!mlist->list->root_sep_pending &&
 		mlist->list->last_refreshed_mailboxes == 0 &&
 		mlist->list->client->auth_returned &&
 		!imapc_storage_client_handle_auth_failure(mlist->list->client) &&
@@ -134,7 +134,10 @@ static void listing_finish(struct migration_imapc_list *mlist)
 	list->refreshed_mailboxes = TRUE;
 	list->refreshed_mailboxes_recently = TRUE;
 	list->last_refreshed_mailboxes = ioloop_time;
-	mlist->have_subscriptions = TRUE;
+	if (migration_imapc_user_is_imported(list->list.ns->user))
+		mailbox_tree_deinit(&list->tmp_subscriptions);
+	else
+		mlist->have_subscriptions = TRUE;
 }
 
 static void listing_drop(struct migration_imapc_list *mlist, bool lost)
@@ -153,24 +156,33 @@ void migration_imapc_listing_ask(struct migration_imapc_list *mlist,
 {
 	struct imapc_mailbox_list *list = mlist->list;
 	struct listing listing = { .mlist = mlist };
+	char sep;
 
 	if (!listing_is_possible(mlist))
 		return;
 	imapc_storage_client_register_untagged(list->client, "LIST",
 					       listing_untagged_list);
 	/* The separators of these trees are set as soon as it is known. */
+	sep = list->root_sep == '\0' ? '\0' :
+		mail_namespace_get_sep(list->list.ns);
 	mailbox_tree_deinit(&list->mailboxes);
-	list->mailboxes = mailbox_tree_init('\0');
+	list->mailboxes = mailbox_tree_init(sep);
 	mailbox_tree_set_parents_nonexistent(list->mailboxes);
-	list->tmp_subscriptions = mailbox_tree_init('\0');
-	mlist->listing_needs_separator = TRUE;
+	list->tmp_subscriptions = mailbox_tree_init(sep);
+	mlist->listing_needs_separator = list->root_sep == '\0';
 
 	T_BEGIN {
-		listing_send(&listing, listing_separator_callback,
-			     "LIST \"\" \"\"");
+		if (mlist->listing_needs_separator) {
+			listing_send(&listing, listing_separator_callback,
+				     "LIST \"\" \"\"");
+		}
 		listing_send(&listing, listing_callback,
 			     listing_command(mlist, patterns));
-		listing_send(&listing, listing_callback, "LSUB \"\" \"*\"");
+		/* an import leaves subscriptions alone */
+		if (!migration_imapc_user_is_imported(list->list.ns->user)) {
+			listing_send(&listing, listing_callback,
+				     "LSUB \"\" \"*\"");
+		}
 	} T_END;
 	while (listing.pending > 0)
 		imapc_client_run(list->client->client);
@@ -180,8 +192,27 @@ void migration_imapc_listing_ask(struct migration_imapc_list *mlist,
 	   not understood the question */
 	if (listing.failed || mlist->listed_count == 0)
 		listing_drop(mlist, listing.lost);
-	else
+	else {
 		listing_finish(mlist);
+		/* others ask for the states of mailboxes by themselves */
+		if (migration_imapc_user_is_imported(list->list.ns->user))
+			migration_imapc_status_collect(mlist);
+	}
+}
+
+void migration_imapc_listing_ask_mailbox(struct migration_imapc_list *mlist,
+					 const char *vname)
+{
+	const char *patterns[] = { vname, NULL };
+
+	if (mlist->ahead != NULL &&
+	    migration_imapc_ahead_find(mlist->ahead, vname) != NULL)
+		return;
+	migration_imapc_list_remember_patterns(mlist, patterns);
+	if (mlist->list->last_refreshed_mailboxes == 0)
+		migration_imapc_listing_ask(mlist, patterns);
+	else if (mlist->ahead != NULL)
+		migration_imapc_status_collect(mlist);
 }
 
 bool migration_imapc_listing_take_subscriptions(struct migration_imapc_list *mlist,

@@ -30,11 +30,17 @@ migration_imapc_mailbox_exists(struct mailbox *box, bool auto_boxes,
 {
 	struct migration_imapc_mailbox *mmbox = MIGRATION_IMAPC_CONTEXT_REQUIRE(box);
 	struct migration_imapc_list *mlist = migration_imapc_mailbox_list(box);
+	static const char *const all[] = { "*", NULL };
 
 	/* dsync asks this before it opens a mailbox, and stock forgets its
 	   list at each sync of a mailbox: it would ask for the whole list
 	   again for each mailbox. A mailbox that was deleted since then is
 	   noticed when it is opened. */
+	if (mlist != NULL &&
+	    migration_imapc_user_is_imported(box->storage->user)) {
+		/* an import looks for the INBOX before it lists */
+		migration_imapc_listing_ask(mlist, all);
+	}
 	if (mlist != NULL && mlist->list->last_refreshed_mailboxes != 0)
 		mlist->list->refreshed_mailboxes_recently = TRUE;
 	return mmbox->module_ctx.super.exists(box, auto_boxes, existence_r);

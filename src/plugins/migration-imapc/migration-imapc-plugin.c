@@ -37,10 +37,16 @@ struct mail_user *migration_imapc_user_find_dest(struct mail_user *source)
 	return migration_imapc_first_user;
 }
 
-bool migration_imapc_user_is_source(struct mail_user *user)
+bool migration_imapc_user_is_imported(struct mail_user *user)
 {
 	/* a command makes its source's user second */
-	return user->dsyncing ||
+	return !user->dsyncing && migration_imapc_first_user != user &&
+		strcmp(migration_run_find(user)->command, "import") == 0;
+}
+
+bool migration_imapc_user_is_source(struct mail_user *user)
+{
+	return user->dsyncing || migration_imapc_user_is_imported(user) ||
 		(migration_imapc_first_user != user &&
 		 migration_run_find(user)->ahead.wanted);
 }

@@ -163,14 +163,22 @@ extern MODULE_CONTEXT_DEFINE(migration_imapc_mail_module,
 
 /* The destination's user, or NULL if there is none in this process. */
 struct mail_user *migration_imapc_user_find_dest(struct mail_user *source);
+/* TRUE for the source of `doveadm import`. */
+bool migration_imapc_user_is_imported(struct mail_user *user);
 /* TRUE if the command reads the user's mailboxes one after the other: for dsync,
-   and for the source of a command that says so (struct migration_run_ahead). */
+   an import, and the source of a command that says so (struct
+   migration_run_ahead). */
 bool migration_imapc_user_is_source(struct mail_user *user);
 
 /* migration-imapc-list.c: connection, login, listing */
 void migration_imapc_list_created(struct mailbox_list *list);
 /* The server as log lines name it: host:port */
 const char *migration_imapc_list_source(struct migration_imapc_list *mlist);
+
+/* What the latest listing is of; whether mailboxes beyond it exist does not
+   matter. */
+void migration_imapc_list_remember_patterns(struct migration_imapc_list *mlist,
+					    const char *const *patterns);
 
 /* migration-imapc-listing.c: all questions of the beginning in one burst */
 void migration_imapc_listing_init(struct migration_imapc_list *mlist);
@@ -181,6 +189,10 @@ void migration_imapc_listing_login(struct migration_imapc_list *mlist,
    asks. */
 void migration_imapc_listing_ask(struct migration_imapc_list *mlist,
 				 const char *const *patterns);
+/* The same for one mailbox, if nothing is known of it: an import of mailboxes
+   that its query names lists none, and all others look for the INBOX first. */
+void migration_imapc_listing_ask_mailbox(struct migration_imapc_list *mlist,
+					 const char *vname);
 /* The subscriptions that were asked for become dest_list's. FALSE if there are
    none any more. */
 bool migration_imapc_listing_take_subscriptions(struct migration_imapc_list *mlist,
@@ -198,6 +210,9 @@ const char *migration_imapc_status_items(struct migration_imapc_list *mlist);
 /* Answers to STATUS will come with the listing: they are the ones that
    migration_imapc_status_get() would ask for. */
 void migration_imapc_status_expect(struct migration_imapc_list *mlist);
+/* Asks for the states of all listed mailboxes, as far as they are not known,
+   and waits. They are what the mailboxes are fetched ahead by. */
+void migration_imapc_status_collect(struct migration_imapc_list *mlist);
 void migration_imapc_status_free(struct migration_imapc_list *mlist);
 
 /* migration-imapc-mailbox.c: opening, existence, status */
@@ -288,6 +303,18 @@ void migration_imapc_serve_mail_allocated(struct mail *mail);
 void migration_imapc_serve_search(struct migration_imapc_mailbox *mmbox,
 				  struct mailbox_transaction_context *t,
 				  const struct mail_search_args *args);
+
+/* migration-imapc-query.c: the search of a command that copies what it finds.
+   Sets known_r to whether the mails that it finds are known before it has come
+   to them, so that their texts can be asked for up front. */
+struct mail_search_context *
+migration_imapc_query_init(struct migration_imapc_mailbox *mmbox,
+			   struct mailbox_transaction_context *t,
+			   struct mail_search_args *args,
+			   const enum mail_sort_type *sort_program,
+			   enum mail_fetch_field wanted_fields,
+			   struct mailbox_header_lookup_ctx *wanted_headers,
+			   bool *known_r);
 
 /* migration-imapc-log.c: what imapc tells the log only. Begins and ends. */
 void migration_imapc_log_watch(void);

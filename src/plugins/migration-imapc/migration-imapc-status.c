@@ -189,11 +189,14 @@ static void migration_imapc_status_init_ahead(struct migration_imapc_list *mlist
 	const struct sync_side *answer;
 	const char *vname, *name, *reason;
 
-	mlist->ahead = migration_imapc_ahead_init(mlist, &reason);
 	if (mlist->ahead == NULL) {
-		e_debug(mlist->muser->event, "mailboxes are not fetched before "
-			"they are opened: %s", reason);
-		return;
+		mlist->ahead = migration_imapc_ahead_init(mlist, &reason);
+		if (mlist->ahead == NULL) {
+			e_debug(mlist->muser->event, "mailboxes are not "
+				"fetched before they are opened: %s", reason);
+			return;
+		}
+		migration_imapc_record_init(mlist);
 	}
 	iter = mailbox_tree_iterate_init(mlist->list->mailboxes, NULL, 0);
 	while (mailbox_tree_iterate_next(iter, &vname) != NULL) T_BEGIN {
@@ -208,7 +211,6 @@ static void migration_imapc_status_init_ahead(struct migration_imapc_list *mlist
 	} T_END;
 	mailbox_tree_iterate_deinit(&iter);
 	migration_imapc_ahead_sort(mlist->ahead);
-	migration_imapc_record_init(mlist);
 }
 
 void migration_imapc_status_expect(struct migration_imapc_list *mlist)
@@ -228,12 +230,13 @@ void migration_imapc_status_expect(struct migration_imapc_list *mlist)
 	status->collecting = TRUE;
 }
 
-static void migration_imapc_status_collect(struct migration_imapc_list *mlist)
+void migration_imapc_status_collect(struct migration_imapc_list *mlist)
 {
 	unsigned int count, answers;
 
 	if (mlist->status == NULL)
 		migration_imapc_status_expect(mlist);
+	mlist->status->collecting = TRUE;
 	/* mailboxes that LIST told something of are not asked again */
 	T_BEGIN {
 		count = migration_imapc_status_ask_all(mlist);

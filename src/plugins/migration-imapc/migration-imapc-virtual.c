@@ -198,10 +198,14 @@ virtual_find(struct migration_imapc_mailbox *mmbox)
 	struct migration_imapc_list *mlist = mmbox->mlist;
 	struct ahead_mailbox *mailbox;
 
-	if (mlist == NULL || mlist->ahead == NULL ||
-	    !migration_imapc_user_is_source(box->storage->user) || box->deleting ||
-	    (box->flags & MAILBOX_FLAG_READONLY) == 0 ||
+	if (mlist == NULL ||
+	    !migration_imapc_user_is_source(box->storage->user) ||
+	    box->deleting || (box->flags & MAILBOX_FLAG_READONLY) == 0 ||
 	    (box->flags & MAILBOX_FLAG_SAVEONLY) != 0)
+		return NULL;
+	if (migration_imapc_user_is_imported(box->storage->user))
+		migration_imapc_listing_ask_mailbox(mlist, box->vname);
+	if (mlist->ahead == NULL)
 		return NULL;
 	mailbox = migration_imapc_ahead_find(mlist->ahead, box->vname);
 	/* a second time in one run: somebody wants to see something new */
