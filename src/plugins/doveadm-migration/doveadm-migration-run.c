@@ -211,7 +211,7 @@ run_once(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 	int ret;
 
 	ctx->exit_code = 0;
-	dsync_changes_begin(doveadm_debug);
+	dsync_changes_begin(user, doveadm_debug);
 	ret = run(ctx, user);
 	second_user_restore_context(ctx->cur_service_user);
 	if (dsync_changes_end(DELETION_GUARD_REFUSED) && ctx->exit_code == 2)

@@ -35,19 +35,45 @@ struct migration_imapc_record {
 
 /* ---- comparing the mails ---- */
 
+/* Numbers as bytes: nothing of a digest leaves the process, and a mailbox's are
+   made for every mail of it, on both sides. */
 static void
 digest_add(struct sha1_ctxt *ctx, uint32_t uid, enum mail_flags flags,
 	   ARRAY_TYPE(const_string) *keywords)
 {
-	string_t *str = t_str_new(64);
+	uint32_t numbers[3];
 	const char *keyword;
 
-	array_sort(keywords, i_strcasecmp_p);
-	str_printfa(str, "%u %x", uid, flags & MAIL_FLAGS_NONRECENT);
-	array_foreach_elem(keywords, keyword)
-		str_printfa(str, " %s", t_str_lcase(keyword));
-	str_append_c(str, '\n');
-	sha1_loop(ctx, str_data(str), str_len(str));
+	numbers[0] = uid;
+	numbers[1] = flags & MAIL_FLAGS_NONRECENT;
+	numbers[2] = array_count(keywords);
+	sha1_loop(ctx, numbers, sizeof(numbers));
+	if (numbers[2] > 1)
+		array_sort(keywords, i_strcasecmp_p);
+	array_foreach_elem(keywords, keyword) T_BEGIN {
+		keyword = t_str_lcase(keyword);
+		sha1_loop(ctx, keyword, strlen(keyword) + 1);
+	} T_END;
+}
+
+static enum mail_flags
+digest_parse_flags(pool_t pool, const char *text,
+		   ARRAY_TYPE(const_string) *keywords)
+{
+	enum mail_flags flags = 0;
+	const char *const *words;
+
+	array_clear(keywords);
+	p_clear(pool);
+	/* the two Dovecots return different types */
+	words = (const void *)p_strsplit_spaces(pool, text, " ");
+	for (; *words != NULL; words++) {
+		if (**words == '\\')
+			flags |= imap_parse_system_flag(*words);
+		else
+			array_push_back(keywords, words);
+	}
+	return flags;
 }
 
 void migration_imapc_record_digest_source(const struct ahead_mailbox *mailbox,
@@ -55,58 +81,64 @@ void migration_imapc_record_digest_source(const struct ahead_mailbox *mailbox,
 {
 	const struct ahead_mail *mail;
 	ARRAY_TYPE(const_string) keywords;
-	enum mail_flags flags;
-	const char *const *words;
+	enum mail_flags flags = 0;
+	const char *parsed = NULL;
 	struct sha1_ctxt ctx;
+	pool_t pool;
 
 	sha1_init(&ctx);
 	if (mailbox->pool != NULL) {
-		array_foreach(&mailbox->mails, mail) T_BEGIN {
-			flags = 0;
-			t_array_init(&keywords, 8);
-			words = t_strsplit_spaces(mail->flags, " ");
-			for (; *words != NULL; words++) {
-				if (**words == '\\')
-					flags |= imap_parse_system_flag(*words);
-				else
-					array_push_back(&keywords, words);
+		pool = pool_alloconly_create("digest flags", 512);
+		i_array_init(&keywords, 8);
+		array_foreach(&mailbox->mails, mail) {
+			/* mails with the same flags share the text */
+			if (mail->flags != parsed) {
+				parsed = mail->flags;
+				flags = digest_parse_flags(pool, parsed,
+							   &keywords);
 			}
 			digest_add(&ctx, mail->uid, flags, &keywords);
-		} T_END;
+		}
+		array_free(&keywords);
+		pool_unref(&pool);
 	}
 	sha1_result(&ctx, digest_r);
 }
 
 static void
-digest_dest_mail(struct sha1_ctxt *ctx, struct mailbox *box, uint32_t seq)
+digest_dest_mail(struct sha1_ctxt *ctx, struct mailbox *box, uint32_t seq,
+		 ARRAY_TYPE(keyword_indexes) *indexes,
+		 ARRAY_TYPE(const_string) *keywords)
 {
 	const ARRAY_TYPE(keywords) *names = mail_index_get_keywords(box->index);
 	const struct mail_index_record *rec = mail_index_lookup(box->view, seq);
-	ARRAY_TYPE(keyword_indexes) indexes;
-	ARRAY_TYPE(const_string) keywords;
 	const char *name;
 	unsigned int idx;
 
-	t_array_init(&indexes, 8);
-	t_array_init(&keywords, 8);
-	mail_index_lookup_keywords(box->view, seq, &indexes);
-	array_foreach_elem(&indexes, idx) {
+	array_clear(keywords);
+	mail_index_lookup_keywords(box->view, seq, indexes);
+	array_foreach_elem(indexes, idx) {
 		name = array_idx_elem(names, idx);
-		array_push_back(&keywords, &name);
+		array_push_back(keywords, &name);
 	}
-	digest_add(ctx, rec->uid, rec->flags, &keywords);
+	digest_add(ctx, rec->uid, rec->flags, keywords);
 }
 
 static void
 digest_dest(struct mailbox *box, unsigned char *digest_r)
 {
 	uint32_t seq, count = mail_index_view_get_messages_count(box->view);
+	ARRAY_TYPE(keyword_indexes) indexes;
+	ARRAY_TYPE(const_string) keywords;
 	struct sha1_ctxt ctx;
 
 	sha1_init(&ctx);
-	for (seq = 1; seq <= count; seq++) T_BEGIN {
-		digest_dest_mail(&ctx, box, seq);
-	} T_END;
+	i_array_init(&indexes, 32);
+	i_array_init(&keywords, 32);
+	for (seq = 1; seq <= count; seq++)
+		digest_dest_mail(&ctx, box, seq, &indexes, &keywords);
+	array_free(&keywords);
+	array_free(&indexes);
 	sha1_result(&ctx, digest_r);
 }
 

@@ -137,7 +137,7 @@ class Dovecot:
     def start(self):
         with open(f"{self.dir}/master.out", "ab") as out:
             self._process = subprocess.Popen(
-                self._program("/usr/sbin/dovecot", "-F", "-c", self.conf),
+                self.program("/usr/sbin/dovecot", "-F", "-c", self.conf),
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 env=_clean_environment())
         places.wait_for(self._is_up, f"start of Dovecot {self.version}")
@@ -226,7 +226,7 @@ class Dovecot:
 
     def command_line(self, *args):
         """What a person inside the lab types to run this doveadm."""
-        return self._program("doveadm", "-c", self.conf, *args)
+        return self.program("doveadm", "-c", self.conf, *args)
 
     def start_doveadm(self, *args, o=None, conf=None, environment=None,
                       **popen):
@@ -235,7 +235,7 @@ class Dovecot:
         for key, value in (o or {}).items():
             words += ["-o", f"{key}={_value(value)}"]
         return subprocess.Popen(
-            self._program("/usr/bin/doveadm", *words, *map(str, args)),
+            self.program("/usr/bin/doveadm", *words, *map(str, args)),
             stdin=subprocess.DEVNULL,
             env={**self._environment(), **(environment or {})}, **popen)
 
@@ -244,7 +244,7 @@ class Dovecot:
 
     def run(self, program, *args, timeout=300, stdin=None):
         """Run a program where this version of Dovecot is installed."""
-        words = self._program(program, *map(str, args))
+        words = self.program(program, *map(str, args))
         done = subprocess.run(
             words, env=self._environment(), timeout=timeout,
             input=stdin, stdin=subprocess.DEVNULL if stdin is None else None,
@@ -290,7 +290,7 @@ class Dovecot:
                            for line in part.splitlines()[1:8]))]
         return found
 
-    def _program(self, *words):
+    def program(self, *words):
         return (list(words) if self.root == "/" else
                 ["chroot", self.root, *words])
 
