@@ -24,14 +24,13 @@ def test_table(version, folder):
     """All tools do a row, one that the caller named, too."""
     text, rows = bench(
         version, folder, "--scale", "50", "--pairs", "1", "--round-trip",
-        "0.01", "--no-instructions", "full", "changed", "--tool",
+        "0.01", "--no-instructions", "full", "--tool",
         f"mine={sys.executable} {BENCH}/raw.py {{port}} {{user}} {{password}}")
     full = rows["full"]
     assert full["stock"]["waits"] > 40 > 8 >= full["migration"]["waits"]
     assert full["mine"]["waits"] <= 5
     for found in full.values():
-        assert found["bytes"] > found["bytes_of_mails"] > 40 * 800
         assert found["seconds"][0] > 0 < found["peak_memory_kib"][0]
-    assert rows["changed"]["stock"]["waits"] > 200
-    assert rows["changed"]["migration"]["waits"] <= 10
+    for name in ("stock", "mine", "migration"):
+        assert full[name]["bytes"] > full[name]["bytes_of_mails"] > 40 * 800
     assert "full, 1 x 40" in text and "÷ stock, best" in text
