@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Fixtures that every system test may use. See tests/lib/README.md."""
 
+import json
 import os
 import sys
 
+import jsonschema
 import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
@@ -52,6 +54,16 @@ def _running(server):
         crashes = [line for line in server.log().splitlines()
                    if " Panic: " in line or "killed with signal" in line]
         assert crashes == []
+
+
+@pytest.fixture(scope="session")
+def schema():
+    """schema(name, value): the value is what doc/name says."""
+    def check(name, value):
+        with open(f"{os.environ['DM_SRC']}/doc/{name}",
+                  encoding="utf-8") as file:
+            jsonschema.Draft202012Validator(json.load(file)).validate(value)
+    return check
 
 
 @pytest.fixture
