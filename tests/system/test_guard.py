@@ -284,3 +284,15 @@ def test_a_wrong_limit(here, theirs, value):
     assert ("migration_max_deletes must be auto, unlimited, a number or a "
             f"percentage up to 100%: {value}") in result.err
     assert snapshot.of(ours, pop3=False).count() == 0
+
+
+@pytest.mark.parametrize("driver", ["maildir", "sdbox"])
+def test_a_mail_that_gets_another_uid_is_there_once(here, theirs, driver):
+    """sync -1R moves what may be the destination's own behind the source's
+    UIDs. What had the old UID is no mail that the source deleted."""
+    ours = here.user(driver=driver)
+    run(theirs, ours)[0].ok()
+    expunge(theirs, "Trash", 4, 5)
+    result, found, _ = run(theirs, ours, "sync", "-1", "-R")
+    assert result.rc == 0 and found == {}, result
+    assert len(snapshot.of(ours, pop3=False).mailboxes["Trash"].mails) == 5

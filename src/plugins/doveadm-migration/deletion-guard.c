@@ -82,6 +82,9 @@ struct guard_mailbox {
 	bool synced;
 	/* expunges that were decided on go through */
 	bool passing;
+	/* mails that got another UID: expunging what had the old one loses
+	   nothing, and leaving it would show the mail twice */
+	ARRAY_TYPE(seq_range) moved;
 };
 
 /* of a dsync transaction that may expunge */
@@ -156,6 +159,11 @@ static bool guard_is_completed(struct mailbox *box, struct mail_index_view *view
 	return state == GUARD_COMPLETED;
 }
 
+bool deletion_guard_is_completed(struct mailbox *box)
+{
+	return GUARD_CONTEXT(box) != NULL && guard_is_completed(box, box->view);
+}
+
 static void guard_mark_completed(struct mailbox *box,
 				 struct mail_index_transaction *trans)
 {
@@ -221,10 +229,25 @@ static void guard_mail_expunge(struct mail *_mail)
 	struct guard_transaction *gt = GUARD_CONTEXT(_mail->transaction);
 
 	/* the commit decides */
-	if (gt != NULL && !gbox->passing && !_mail->box->deleting)
+	if (gt != NULL && !gbox->passing && !_mail->box->deleting &&
+	    !seq_range_exists(&gbox->moved, _mail->uid))
 		seq_range_array_add(&gt->expunges, _mail->uid);
 	else
 		gmail->module_ctx.super.expunge(_mail);
+}
+
+/* dsync gives a mail another UID by moving it within its mailbox. */
+static int guard_copy(struct mail_save_context *ctx, struct mail *mail)
+{
+	struct mailbox *box = ctx->transaction->box;
+	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	bool moves = ctx->moving && mail->box == box;
+
+	if (gbox->module_ctx.super.copy(ctx, mail) < 0)
+		return -1;
+	if (moves)
+		seq_range_array_add(&gbox->moved, mail->uid);
+	return 0;
 }
 
 static void guard_replay(struct mailbox_transaction_context *t,
@@ -793,6 +816,7 @@ static void guard_mailbox_allocated(struct mailbox *box)
 	if (!migration_user_has_plugin(box->storage->user))
 		return;
 	gbox = p_new(box->pool, struct guard_mailbox, 1);
+	p_array_init(&gbox->moved, box->pool, 1);
 	gbox->module_ctx.super = *v;
 	box->vlast = &gbox->module_ctx.super;
 	v->open = guard_open;
@@ -801,6 +825,7 @@ static void guard_mailbox_allocated(struct mailbox *box)
 	v->update_box = guard_update_box;
 	v->delete_box = guard_delete_box;
 	v->get_metadata = guard_get_metadata;
+	v->copy = guard_copy;
 	v->transaction_begin = guard_transaction_begin;
 	v->transaction_commit = guard_transaction_commit;
 	v->transaction_rollback = guard_transaction_rollback;

@@ -20,6 +20,9 @@ struct doveadm_mail_cmd_context;
 /* When the module is loaded. */
 void deletion_guard_init(void);
 
+/* TRUE if an earlier run has completed the opened mailbox. */
+bool deletion_guard_is_completed(struct mailbox *box);
+
 /* Around one user's run of `backup` or `sync`. */
 void deletion_guard_begin(struct mail_user *user,
 			  const struct delete_limit *limit);
