@@ -9,14 +9,16 @@
 #include "mail-user.h"
 #include "migration-file.h"
 #include "migration-run.h"
-#include "run-status.h"
 #include "migration-budget.h"
 
 #include <time.h>
+#include <unistd.h>
 
 #define BUDGET_FILE_NAME "dovecot-migration-downloads"
 /* A run that is killed forgets less than this. */
 #define BUDGET_SAVE_BYTES (4*1024*1024)
+/* A signal ends a pause at once. */
+#define BUDGET_PAUSE_MSECS 100
 
 struct migration_budget {
 	pool_t pool;
@@ -112,11 +114,14 @@ static void budget_save(struct migration_budget *budget)
 static void budget_pause(struct migration_budget *budget, unsigned int msecs,
 			 const char *reason)
 {
-	struct migration_run *run = migration_run_find(budget->user);
-
 	e_debug(budget->event, "Pausing for %u ms: %s", msecs, reason);
-	migration_run_count(run, MIGRATION_COUNTER_PAUSE_MSECS, msecs);
-	(void)migration_progress_sleep(run, RUN_WAIT_MAX_RATE, msecs);
+	migration_run_count(migration_run_find(budget->user),
+			    MIGRATION_COUNTER_PAUSE_MSECS, msecs);
+	for (; msecs >= BUDGET_PAUSE_MSECS; msecs -= BUDGET_PAUSE_MSECS) {
+		if (usleep(BUDGET_PAUSE_MSECS * 1000) < 0)
+			return;
+	}
+	(void)usleep(msecs * 1000);
 }
 
 bool migration_budget_ask(struct migration_budget *budget, uint64_t ahead,
@@ -169,10 +174,20 @@ void migration_budget_count(struct migration_budget *budget, uint64_t bytes)
 	} T_END;
 }
 
+static void budget_tell_run(const struct migration_budget *budget)
+{
+	struct migration_run *run = migration_run_find(budget->user);
+
+	run->source_daily_bytes = budget->fetch.limits.daily;
+	run->source_used_bytes = fetch_budget_used(&budget->fetch,
+						   now_msecs() / 1000);
+}
+
 void migration_budget_set_daily_limit(struct migration_budget *budget,
 				      uint64_t bytes, const char *whose)
 {
 	budget->fetch.limits.daily = bytes;
+	budget_tell_run(budget);
 	budget->whose = p_strdup(budget->pool, whose);
 	e_debug(budget->event, "%s: at most %"PRIu64" bytes in 24 hours (%s), "
 		"%"PRIu64" are used", budget->source, bytes, whose,
@@ -204,6 +219,7 @@ migration_budget_init(struct mail_user *user, const char *source,
 	}
 	/* from now on the rate is measured */
 	fetch_budget_add(&budget->fetch, now_msecs(), 0);
+	budget_tell_run(budget);
 	return budget;
 }
 

@@ -2,8 +2,6 @@
 #ifndef MIGRATION_RUN_H
 #define MIGRATION_RUN_H
 
-#include "migration-progress.h"
-
 struct mail_user;
 
 /* The record of one user's run of one doveadm command: what was done, counted,
@@ -97,8 +95,6 @@ struct migration_run_mailbox {
 	const char *name;
 	/* mails that the source has, when the run came to it */
 	unsigned int source_mails;
-	/* mails that the destination had then */
-	unsigned int dest_mails;
 	/* mails put into, and deleted from, the destination */
 	unsigned int saved, deleted;
 };
@@ -159,14 +155,14 @@ struct migration_run {
 	/* set by the command, before the source is listed */
 	struct migration_run_ahead ahead;
 
-	/* while it is running */
-	struct migration_progress progress;
-
-	/* doveadm -v: mailboxes are logged */
-	bool verbose:1;
 	bool mailbox_left_out:1;
 	/* the source's server as log lines name it; "" if there is none */
 	const char *source;
+	/* what it can do, in its own words, and how much its operator lets be
+	   downloaded in any 24 hours and how much of it was; NULL and 0 if not
+	   known, or not limited */
+	const char *source_capabilities;
+	uint64_t source_daily_bytes, source_used_bytes;
 	/* how long one row of its failures may be waited for */
 	uint64_t patience_msecs;
 	/* its words at the failure that ended, or will end, the command; or

@@ -39,6 +39,8 @@ static const struct {
 	{ MIGRATION_EXIT_FINDINGS, "complete, except for the errors",
 	  "Tries again what the findings with severity error name, and brings "
 	  "what is new." },
+	{ MIGRATION_EXIT_WOULD_DELETE, "would delete",
+	  "Plans anew." },
 	{ EX_USAGE, "wrong usage",
 	  "Does the same until the command line is changed." },
 	{ EX_NOUSER, "no such user", "Does the same until there is the user." },
@@ -79,12 +81,14 @@ static unsigned int exit_code_rank(int exit_code)
 		return 0;
 	case STOCK_EXIT_CHANGES_DURING_SYNC:
 		return 1;
-	case MIGRATION_EXIT_FINDINGS:
+	case MIGRATION_EXIT_WOULD_DELETE:
 		return 2;
-	case EX_TEMPFAIL:
-		return 4;
-	default:
+	case MIGRATION_EXIT_FINDINGS:
 		return 3;
+	case EX_TEMPFAIL:
+		return 5;
+	default:
+		return 4;
 	}
 }
 

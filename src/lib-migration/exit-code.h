@@ -11,6 +11,10 @@
    report and the summary list it. Also if a mailbox was left out on purpose. */
 #define MIGRATION_EXIT_FINDINGS 3
 
+/* doveadm migration plan: the run would delete mails at the destination, and is
+   allowed to. */
+#define MIGRATION_EXIT_WOULD_DELETE 4
+
 /* The exit code of one user's run. An exit code of stock's own that says more
    than "done" stays, because retry rules of existing scripts rely on it. But a
    mailbox that we left out on purpose is to stock one that changed meanwhile

@@ -51,6 +51,11 @@ static const struct {
 	{ 78, 77, 78 },
 	{ 77, 75, 75 },
 	{ 75, 77, 75 },
+	/* what a plan says */
+	{ 4, 0, 4 },
+	{ 4, 3, 3 },
+	{ 3, 4, 3 },
+	{ 4, 77, 77 },
 };
 
 START_TEST(test_worse)
@@ -68,6 +73,7 @@ static const struct {
 	{ 0, "complete", "Brings what is new" },
 	{ 2, "mailboxes changed, run again", "Brings what changed" },
 	{ 3, "complete, except for the errors", "Tries again" },
+	{ 4, "would delete", "Plans anew" },
 	{ 64, "wrong usage", "command line" },
 	{ 67, "no such user", "the user" },
 	{ 75, "temporary failure, run again later", "Goes on from here" },

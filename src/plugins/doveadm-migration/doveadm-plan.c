@@ -10,36 +10,22 @@
 #include "doveadm-print.h"
 #include "doveadm-cmd-compat.h"
 #include "import-source-user.h"
+#include "second-user.h"
+#include "settings-loader.h"
 #include "migration-report.h"
 #include "migration-run.h"
+#include "migration-settings.h"
 #include "doveadm-migration-run.h"
 #include "plan-import.h"
 #include "doveadm-plan.h"
+#include "doveadm-plan-private.h"
 
 #include <sysexits.h>
 
 static const char *const no_words[] = { NULL };
 
-struct plan_cmd_context {
-	struct doveadm_mail_cmd_context ctx;
-
-	const char *location, *source_username, *parent;
-	const char *const *options;
-	struct verify_filter filter;
-	bool pop3;
-};
-
-/* One user's plan. */
-struct plan_context {
-	struct plan_cmd_context *cmd;
-	struct migration_run *run;
-	struct mail_user *source_user, *dest_user;
-	struct import_plan_cost costs[IMPORT_WAY_COUNT];
-	string_t *mailboxes_json;
-};
-
-static void plan_failed(struct plan_context *pctx, const char *mailbox,
-			const char *side, const struct verify_error *error)
+void plan_failed(struct plan_context *pctx, const char *mailbox,
+		 const char *side, const struct verify_error *error)
 {
 	migration_run_finding(pctx->run, MIGRATION_SEVERITY_ERROR, mailbox, 0,
 			      "not-planned", "%s: %s", side, error->text);
@@ -259,13 +245,70 @@ static int plan_both_users(struct plan_context *pctx, pool_t pool)
 	return 0;
 }
 
+/* An import has a source as `doveadm import` makes it, backup and sync one as
+   dsync does. Returns as these. */
+static int
+plan_source_init(struct plan_context *pctx, const char **error_r)
+{
+	struct plan_cmd_context *cmd = pctx->cmd;
+	struct doveadm_mail_cmd_context *ctx = &cmd->ctx;
+	const char *location;
+
+	if (cmd->mode != PLAN_MODE_IMPORT) {
+		return second_user_init(ctx->storage_service,
+					ctx->cur_service_user, cmd->location,
+					cmd->options, &pctx->source_user,
+					error_r);
+	}
+	if (import_source_location_expand(pctx->dest_user, cmd->source_username,
+					  cmd->location, &location,
+					  error_r) < 0)
+		return -2;
+	return import_source_user_init(ctx->storage_service,
+		ctx->cur_service_user, cmd->source_username != NULL ?
+			cmd->source_username : pctx->dest_user->username,
+		location, cmd->options, &pctx->source_user, error_r);
+}
+
+static void plan_get_limit(struct plan_context *pctx)
+{
+	const struct migration_settings *set;
+	const void *_set;
+	const char *error;
+
+	/* both were checked when the run began */
+	if (migration_settings_get(pctx->dest_user,
+				   &migration_setting_parser_info,
+				   &_set, &error) < 0)
+		i_unreached();
+	set = _set;
+	if (delete_limit_parse(set->max_deletes, &pctx->limit, &error) < 0)
+		i_unreached();
+	migration_settings_free(set);
+}
+
+static int plan_make(struct plan_context *pctx, pool_t pool)
+{
+	int ret;
+
+	if (pctx->cmd->mode == PLAN_MODE_IMPORT) {
+		ret = plan_both_users(pctx, pool);
+		plan_finish(pctx);
+		return ret;
+	}
+	plan_get_limit(pctx);
+	ret = plan_dsync_run(pctx, pool);
+	plan_dsync_finish(pctx);
+	return ret;
+}
+
 static int
 plan_run_user(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 {
 	struct plan_cmd_context *ctx =
 		container_of(_ctx, struct plan_cmd_context, ctx);
 	struct plan_context pctx;
-	const char *location, *error;
+	const char *error;
 	pool_t pool;
 	int ret;
 
@@ -273,17 +316,8 @@ plan_run_user(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	pctx.cmd = ctx;
 	pctx.run = migration_run_find(user);
 	pctx.dest_user = user;
-	if (import_source_location_expand(user, ctx->source_username,
-					  ctx->location, &location,
-					  &error) < 0) {
-		e_error(pctx.run->event, "Source %s: %s", ctx->location, error);
-		_ctx->exit_code = EX_USAGE;
-		return -1;
-	}
-	ret = import_source_user_init(_ctx->storage_service,
-		_ctx->cur_service_user, ctx->source_username != NULL ?
-			ctx->source_username : user->username,
-		location, ctx->options, &pctx.source_user, &error);
+	pctx.run->ahead.wanted = ctx->mode != PLAN_MODE_IMPORT;
+	ret = plan_source_init(&pctx, &error);
 	if (ret < 0) {
 		e_error(pctx.run->event, "Source %s: %s", ctx->location, error);
 		_ctx->exit_code = ret == -1 ? EX_TEMPFAIL : EX_CONFIG;
@@ -292,8 +326,7 @@ plan_run_user(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 
 	pool = pool_alloconly_create("plan", 4096);
 	pctx.mailboxes_json = str_new(default_pool, 1024);
-	ret = plan_both_users(&pctx, pool);
-	plan_finish(&pctx);
+	ret = plan_make(&pctx, pool);
 	str_free(&pctx.mailboxes_json);
 	pool_unref(&pool);
 	mail_user_deinit(&pctx.source_user);
@@ -318,20 +351,52 @@ plan_param_words(const struct doveadm_cmd_context *cctx, const char *name)
 	return doveadm_cmd_param_array(cctx, name, &words) ? words : no_words;
 }
 
+static void
+plan_parse_mode(struct plan_cmd_context *ctx,
+		const struct doveadm_cmd_context *cctx)
+{
+	static const char *const import_only[] = {
+		"pop3", "source-user", "parent", NULL
+	};
+	const char *mode, *const *name, *value;
+	bool flag;
+
+	if (!doveadm_cmd_param_str(cctx, "mode", &mode) ||
+	    strcmp(mode, "backup") == 0)
+		ctx->mode = PLAN_MODE_BACKUP;
+	else if (strcmp(mode, "sync") == 0)
+		ctx->mode = PLAN_MODE_SYNC;
+	else if (strcmp(mode, "import") == 0)
+		ctx->mode = PLAN_MODE_IMPORT;
+	else {
+		i_fatal_status(EX_USAGE, "--mode %s: must be backup, sync or "
+			       "import", mode);
+	}
+	for (name = import_only; *name != NULL; name++) {
+		if (ctx->mode != PLAN_MODE_IMPORT &&
+		    (doveadm_cmd_param_bool(cctx, *name, &flag) ||
+		     doveadm_cmd_param_str(cctx, *name, &value))) {
+			i_fatal_status(EX_USAGE, "--%s is for --mode import "
+				       "only", *name);
+		}
+	}
+	if (!doveadm_cmd_param_bool(cctx, "details", &ctx->details))
+		ctx->details = doveadm_verbose;
+	if (ctx->mode == PLAN_MODE_IMPORT)
+		plan_print_headers();
+	else
+		plan_dsync_print_headers(ctx->details);
+}
+
 DOVEADM_COMPAT_INIT(cmd_plan_init, _ctx)
 {
 	struct plan_cmd_context *ctx =
 		container_of(_ctx, struct plan_cmd_context, ctx);
 	const struct doveadm_cmd_context *cctx = _ctx->cctx;
-	const char *mode;
 
 	if (!doveadm_cmd_param_str(cctx, "source-location", &ctx->location))
 		doveadm_mail_help_name("migration plan");
-	if (doveadm_cmd_param_str(cctx, "mode", &mode) &&
-	    strcmp(mode, "import") != 0) {
-		i_fatal_status(EX_USAGE, "--mode %s: plan knows the mode "
-			       "import only", mode);
-	}
+	plan_parse_mode(ctx, cctx);
 	if (!doveadm_cmd_param_str(cctx, "source-user", &ctx->source_username))
 		ctx->source_username = NULL;
 	if (!doveadm_cmd_param_str(cctx, "parent", &ctx->parent))
@@ -339,8 +404,10 @@ DOVEADM_COMPAT_INIT(cmd_plan_init, _ctx)
 	ctx->options = plan_param_words(cctx, "source-option");
 	ctx->filter.masks = plan_param_words(cctx, "mailbox-mask");
 	ctx->filter.excludes = plan_param_words(cctx, "exclude");
+	if (!doveadm_cmd_param_array(cctx, "namespace",
+				     &ctx->filter.namespaces))
+		ctx->filter.namespaces = NULL;
 	(void)doveadm_cmd_param_bool(cctx, "pop3", &ctx->pop3);
-	plan_print_headers();
 }
 
 static struct doveadm_mail_cmd_context *cmd_plan_alloc(void)
@@ -359,12 +426,15 @@ struct doveadm_cmd_ver2 doveadm_cmd_migration_plan = {
 	.name = "migration plan",
 	.mail_cmd = cmd_plan_alloc,
 	.usage = DOVEADM_CMD_MAIL_USAGE_PREFIX
-		"[-M import] [-3] [-U <source user>] [-p <setting>=<value>] "
-		"[-P <parent mailbox>] [-m <mailbox mask>] "
+		"[-M backup|sync|import] [-d] [-3] [-U <source user>] "
+		"[-P <parent mailbox>] [-p <setting>=<value>] "
+		"[-n <namespace prefix>] [-m <mailbox mask>] "
 		"[-x <mailbox mask>] <source location>",
 DOVEADM_CMD_PARAMS_START
 DOVEADM_CMD_MAIL_COMMON
 DOVEADM_CMD_PARAM('M', "mode", CMD_PARAM_STR, 0)
+DOVEADM_CMD_PARAM('d', "details", CMD_PARAM_BOOL, 0)
+DOVEADM_CMD_PARAM('n', "namespace", CMD_PARAM_ARRAY, 0)
 DOVEADM_CMD_PARAM('3', "pop3", CMD_PARAM_BOOL, 0)
 DOVEADM_CMD_PARAM('U', "source-user", CMD_PARAM_STR, 0)
 DOVEADM_CMD_PARAM('P', "parent", CMD_PARAM_STR, 0)

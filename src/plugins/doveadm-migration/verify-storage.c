@@ -291,6 +291,18 @@ void verify_read_ahead(const ARRAY_TYPE(verify_name) *names,
 	mailbox_free(&box);
 }
 
+bool verify_mailbox_has_mails(const struct verify_name *name)
+{
+	struct mailbox_status status;
+	struct mailbox *box;
+	int ret;
+
+	box = mailbox_alloc(name->ns->list, name->name, MAILBOX_OPEN_FLAGS);
+	ret = mailbox_get_status(box, STATUS_MESSAGES, &status);
+	mailbox_free(&box);
+	return ret == 0 && status.messages > 0;
+}
+
 int verify_mailbox_open(const struct verify_name *name, struct mailbox **box_r,
 			struct verify_error *error_r)
 {

@@ -58,6 +58,9 @@ int verify_check_places(struct mail_user *source, struct mail_user *dest,
 void verify_read_ahead(const ARRAY_TYPE(verify_name) *names,
 		       struct migration_run *run);
 
+/* TRUE if the mailbox has mails, as far as can be told without opening it. */
+bool verify_mailbox_has_mails(const struct verify_name *name);
+
 /* Opens the mailbox. Returns 0 and *box_r, or -1 and error_r. */
 int verify_mailbox_open(const struct verify_name *name, struct mailbox **box_r,
 			struct verify_error *error_r);

@@ -238,8 +238,11 @@ bool migration_imapc_listing_take_subscriptions(struct migration_imapc_list *mli
 static void
 listing_read_capabilities(struct migration_imapc_list *mlist, const char *text)
 {
+	struct migration_run *run =
+		migration_run_find(mlist->list->list.ns->user);
 	const char *const *words, *value;
 
+	run->source_capabilities = p_strdup(run->pool, text);
 	mlist->message_limit = 0;
 	mlist->have_list_status = mlist->have_special_use = FALSE;
 	for (words = t_strsplit_spaces(text, " "); *words != NULL; words++) {

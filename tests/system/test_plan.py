@@ -1,0 +1,380 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""doveadm migration plan for backup, sync and import: what it says is what the
+run then does and what verify then finds, in every number; and what it says
+besides.
+
+A pair of mailboxes is its seed: DM_SEED=17 ./dev test -k plan runs that one."""
+
+import json
+import os
+import random
+
+import pytest
+
+from lab import Dovecot, mailgen
+
+SAFE, CANNOT, WOULD_DELETE = 0, 3, 4
+# seeds for each version and mode
+SAMPLE, ALL = 2, 200
+LIMITS = ("auto", "unlimited", "2", "30%")
+
+
+def seeds():
+    if "DM_SEED" in os.environ:
+        return [int(os.environ["DM_SEED"])]
+    return range(ALL if "DM_LONG" in os.environ else SAMPLE)
+
+
+@pytest.fixture(scope="module")
+def here(version, ca):
+    settings = {"mailbox_list_drop_noselect": False}
+    with Dovecot(version, ca=ca, plugins=("migration_imapc",
+                                          "migration_import"),
+                 settings=settings if version == "2.4" else None) as server:
+        yield server
+
+
+def doveadm(user, *args):
+    """doveadm's commands of two words take their options after both."""
+    words = 2 if args[0] in ("mailbox", "flags") else 1
+    return user.server.doveadm(*args[:words], "-u", user.name,
+                               *args[words:]).ok()
+
+
+def state(user):
+    """{mailbox: {(UID, Message-ID, size): (flags, keywords)}}"""
+    result = {}
+    for line in user.server.doveadm(
+            "mailbox", "list", "-u", user.name).ok().out.splitlines():
+        result[line] = {}
+    fetched = user.server.doveadm(
+        "-f", "json", "fetch", "-u", user.name,
+        "mailbox uid hdr.message-id size.virtual flags", "all").ok().out
+    for mail in json.loads(fetched or "[]"):
+        key = (int(mail["uid"]), mail["hdr.message-id"],
+               int(mail["size.virtual"]))
+        result[mail["mailbox"]][key] = frozenset(
+            flag for flag in mail["flags"].lower().split()
+            if flag != "\\recent")
+    return result
+
+
+class Pair:
+    """A user of the source, and his mailboxes at the destination, which have a
+    past of their own."""
+
+    def __init__(self, seed, source, here, mode):
+        self.rnd = random.Random(f"plan {seed}")
+        self.serial = 0
+        self.mode = mode
+        self.names = ["INBOX", "Sent", "Work"]
+        self.theirs = source.user()
+        self.ours = here.user(driver=self.rnd.choice(
+            ("maildir", "sdbox", "mdbox")))
+        mailgen.deliver(self.theirs, {
+            name: mailgen.mails(self.rnd.randrange(12), seed=f"{seed}{name}",
+                                size=(50, 900))
+            for name in self.names})
+        self.settings = {
+            **here.imapc(source, user=self.theirs.name),
+            **here.plugin_options({
+                "migration_max_deletes": self.rnd.choice(LIMITS),
+                "migration_report_path": f"{self.ours.home}/report.json"})}
+        self.log = [self.ours.driver]
+
+    # -- the past
+
+    def live(self):
+        for _ in range(self.rnd.randrange(3)):
+            self.change(self.theirs)
+        past = self.rnd.random()
+        if past < 0.8:
+            self.run("backup" if past < 0.7 else "sync")
+        for _ in range(self.rnd.randrange(4)):
+            self.change(self.theirs)
+        for _ in range(self.rnd.choice((0, 0, 1, 3))):
+            self.change(self.ours)
+
+    def change(self, user):
+        side = "source" if user is self.theirs else "here"
+        if self.rnd.random() < 0.15:
+            self.change_mailbox(user, side)
+            return
+        have = [name for name in state(user) if name in self.names]
+        if not have:
+            return
+        name = self.rnd.choice(have)
+        uids = sorted(uid for uid, _, _ in state(user)[name])
+        what = self.rnd.choice(("new", "new", "flag", "expunge"))
+        self.log.append((side, what, name))
+        if what == "new" or not uids:
+            self.serial += 1
+            mailgen.append(user, name, mailgen.mails(
+                self.rnd.randint(1, 3), seed=f"new{self.serial}", size=300))
+            return
+        query = ("mailbox", name, "uid", ",".join(
+            map(str, self.rnd.sample(uids, min(len(uids),
+                                               self.rnd.randint(1, 3))))))
+        if what == "flag":
+            doveadm(user, "flags", self.rnd.choice(("add", "remove")),
+                    self.rnd.choice(("\\Seen", "\\Flagged", "$Done")), *query)
+        else:
+            doveadm(user, "expunge", *query)
+
+    def change_mailbox(self, user, side):
+        names = [name for name in state(user) if name != "INBOX"]
+        if names and self.rnd.random() < 0.5:
+            name = self.rnd.choice(names)
+            self.log.append((side, "delete", name))
+            doveadm(user, "mailbox", "delete", name)
+        else:
+            name = f"Own{len(self.names)}"
+            self.names.append(name)
+            self.log.append((side, "create", name))
+            doveadm(user, "mailbox", "create", name)
+            mailgen.append(user, name, mailgen.mails(2, seed=name, size=100))
+
+    # -- the commands
+
+    def run(self, mode):
+        command = {"backup": ("backup", "-R"), "sync": ("sync", "-1", "-R"),
+                   "import": ("import",)}[mode]
+        query = ("", "all") if mode == "import" else ()
+        result = self.ours.server.doveadm(
+            *command, "-u", self.ours.name, "imapc:", *query, o=self.settings)
+        assert result.rc in (0, 3), (self.log, result)
+        with open(f"{self.ours.home}/report.json") as file:
+            report = json.load(file)
+        return result, {box["mailbox"]: box for box in report["mailboxes"]}
+
+    def plan(self, *args):
+        result = self.ours.server.doveadm(
+            "-f", "json", "migration", "plan", "-u", self.ours.name,
+            "--mode", self.mode, *args, "imapc:", o=self.settings)
+        assert result.rc in (SAFE, CANNOT, WOULD_DELETE), (self.log, result)
+        with open(f"{self.ours.home}/report.json") as file:
+            section = json.load(file)["plan"]
+        rows = json.loads(result.out)
+        return result, rows, section
+
+    def verify(self):
+        result = self.ours.server.doveadm(
+            "-f", "json", "migration", "verify", "-u", self.ours.name,
+            "imapc:", o=self.settings)
+        return {row["mailbox"]: row for row in json.loads(result.out)}
+
+
+def numbers(row, *names):
+    return tuple(int(row[name]) for name in names)
+
+
+def count_updates(before, after):
+    """Mails that are on both sides of the run under one UID."""
+    return sum(before[key] != after[key] for key in before if key in after)
+
+
+def check_mailbox(pair, row, before, after, ran):
+    """One row of a backup's or sync's plan against what the run did."""
+    name, action = row["mailbox"], row["action"]
+    copied, deleted, updated, renumbered = numbers(
+        row, "copied", "deleted", "updated", "renumbered")
+    was, now = before.get(name, {}), after.get(name, {})
+    where = (pair.log, row)
+    assert len(was) == int(row["destination"]), where
+    assert len(now) == len(was) + copied - deleted, where
+    assert (name in after) == (action not in ("delete", "skip")), where
+    # doveadm lists an INBOX that nobody has made yet
+    assert (name in before) == (action not in ("create", "skip")) or (
+        name == "INBOX" and not was), where
+    assert ran.get("saved", 0) == copied + renumbered, (where, ran)
+    if action == "replace":
+        assert ran.get("deleted", 0) == deleted, (where, ran)
+        assert sum(size for _, _, size in now) == int(row["bytes"]), where
+        return
+    new = [key for key in now if key not in was]
+    gone = [key for key in was if key not in now]
+    assert len(new) == copied + renumbered, where
+    assert len(gone) == deleted + renumbered, where
+    messages = {(text, size) for _, text, size in gone}
+    assert sum(size for _, text, size in new
+               if (text, size) not in messages) == int(row["bytes"]), where
+    assert count_updates(was, now) == updated, where
+
+
+@pytest.mark.parametrize("mode", ["backup", "sync"])
+@pytest.mark.parametrize("seed", seeds())
+def test_the_run_does_what_the_plan_says(source, here, mode, seed, schema):
+    pair = Pair(seed, source, here, mode)
+    pair.live()
+    before = state(pair.ours)
+    there = state(pair.theirs)
+    planned, rows, section = pair.plan()
+    schema("plan.schema.json", rows)
+    # it reads, and writes nothing
+    assert state(pair.ours) == before and state(pair.theirs) == there
+    assert ({"safe": SAFE, "cannot": CANNOT, "would-delete": WOULD_DELETE}
+            [section["verdict"]] == planned.rc), planned
+
+    _, ran = pair.run(mode)
+    after = state(pair.ours)
+    verified = pair.verify()
+    assert {row["mailbox"] for row in rows} == set(before) | set(there)
+    for row in rows:
+        check_mailbox(pair, row, before, after,
+                      ran.get(row["mailbox"], {}))
+        checked = verified.get(row["mailbox"])
+        if checked is not None:
+            assert int(checked["source"]) == int(row["source"]), row
+            assert int(checked["destination"]) == len(
+                after.get(row["mailbox"], {})), row
+        if mode == "backup" and int(row["refused"]) == 0:
+            assert checked is None or checked["result"].startswith("equal"), (
+                pair.log, row, checked)
+    for name in ("copied", "bytes", "deleted", "updated", "renumbered",
+                 "refused"):
+        assert section[name] == sum(int(row[name]) for row in rows), name
+    # planned again there is nothing left but what was refused
+    _, again, _ = pair.plan()
+    for row in again:
+        if mode == "backup":
+            assert numbers(row, "copied", "deleted", "updated",
+                           "renumbered") == (0, 0, 0, 0), (pair.log, row)
+
+
+@pytest.mark.parametrize("seed", seeds())
+def test_an_import_does_what_the_plan_says(source, here, seed, schema):
+    pair = Pair(seed, source, here, "import")
+    pair.live()
+    before = state(pair.ours)
+    planned, rows, _ = pair.plan()
+    schema("plan.schema.json", rows)
+    assert planned.rc == SAFE, planned
+    assert state(pair.ours) == before
+    _, ran = pair.run("import")
+    after = state(pair.ours)
+    for row in rows:
+        name = row["mailbox"]
+        was, now = before.get(name, {}), after.get(name, {})
+        new = [key for key in now if key not in was]
+        assert len(new) == int(row["new"]) == ran.get(name, {}).get(
+            "saved", 0), (pair.log, row)
+        assert len(was) == int(row["destination"]), (pair.log, row)
+        assert all(key in now for key in was), (pair.log, row)
+
+
+# -- what else it says
+
+def plan(user, source, *args, o=None, form="json", name=None):
+    return user.server.doveadm(
+        "-f", form, "migration", "plan", "-u", user.name, *args, "imapc:",
+        o={**user.server.imapc(source, user=name), **(o or {})})
+
+
+def by_name(result):
+    return {row["mailbox"]: row for row in json.loads(result.out)}
+
+
+def test_a_destination_in_use(source, here, schema):
+    """Every mail and every mailbox that would go, and what may."""
+    theirs, ours = source.user(), here.user(driver="sdbox")
+    mailgen.deliver(theirs, {"INBOX": mailgen.mails(20, size=100),
+                             "Sent": mailgen.mails(3, seed=2, size=100)})
+    options = here.plugin_options({"migration_report_path":
+                                   f"{ours.home}/report.json"})
+
+    first = plan(ours, source, o=options, name=theirs.name)
+    assert first.rc == SAFE, first
+    assert {name: (row["action"], row["copied"])
+            for name, row in by_name(first).items()} == {
+        "INBOX": ("create", "20"), "Sent": ("create", "3")}
+    assert "safe: 2 mailboxes made" in first.err
+    assert "Copying: about " in first.err and "with 20 mails" in first.err
+    assert "IMAP4" in first.err  # what the source can do
+    with open(f"{ours.home}/report.json") as file:
+        section = json.load(file)["plan"]
+    assert section["verdict"] == "safe"
+    assert section["estimate"]["sample_mails"] == 20
+    assert "IMAP4rev1" in section["source"]["capabilities"]
+
+    here.doveadm("backup", "-R", "-u", ours.name, "imapc:",
+                 o=here.imapc(source, user=theirs.name)).ok()
+    doveadm(theirs, "expunge", "mailbox", "INBOX", "uid", "3")
+    doveadm(ours, "mailbox", "create", "Mine")
+    mailgen.append(ours, "Mine", mailgen.mails(2, seed="mine", size=50))
+
+    result = plan(ours, source, "--details", o=options, name=theirs.name)
+    assert result.rc == CANNOT, result
+    schema("plan.schema.json", json.loads(result.out))
+    assert [(row["mailbox"], row["uid"], row["action"])
+            for row in json.loads(result.out)] == [
+        ("INBOX", "0", "update"), ("INBOX", "3", "delete"),
+        ("Mine", "0", "refuse")]
+    assert "migration_max_deletes allows 0" in result.err
+
+    result = plan(ours, source, o={
+        **options, **here.plugin_options({"migration_max_deletes": "50%"})},
+        name=theirs.name)
+    assert result.rc == CANNOT, result
+    result = plan(ours, source, "-x", "Mine", o=options, name=theirs.name)
+    assert result.rc == WOULD_DELETE, result
+    assert by_name(result)["INBOX"]["deleted"] == "1"
+    result = plan(ours, source, o={
+        **options,
+        **here.plugin_options({"migration_max_deletes": "unlimited"})},
+        name=theirs.name)
+    assert result.rc == WOULD_DELETE, result
+    assert by_name(result)["Mine"]["action"] == "delete"
+    assert plan(ours, source, "-M", "sync", "-x", "INBOX", o=options,
+                name=theirs.name).rc == SAFE
+
+    table = plan(ours, source, o=options, form="table", name=theirs.name)
+    head, *lines = table.out.splitlines()
+    assert head.split()[:3] == ["Mailbox", "action", "source"]
+    assert len(lines) == 3 and "refuse" in table.out
+    verbose = here.doveadm("-v", "-f", "json", "migration", "plan", "-u",
+                           ours.name, "imapc:", o={
+                               **options,
+                               **here.imapc(source, user=theirs.name)})
+    assert "new-uid" in json.loads(verbose.out)[0]
+
+
+def test_a_daily_limit(source, here):
+    theirs, ours = source.user(), here.user(driver="sdbox")
+    mailgen.deliver(theirs, {"INBOX": mailgen.mails(40, size=60000)})
+    result = plan(ours, source, name=theirs.name, o=here.plugin_options(
+        {"migration_imapc_daily_limit": "1M"}))
+    assert result.rc == SAFE, result
+    assert "; 1 MB/day: 3 days" in result.err
+
+
+def test_what_the_quota_does_not_hold(version, source):
+    plugins, settings = {}, {}
+    if version == "2.3":
+        plugins = {"quota": "count:User quota", "quota_vsizes": True,
+                   "quota_rule": "*:messages=2",
+                   "quota_max_mail_size": "5k"}
+    else:
+        settings = {"quota user": {"quota_message_count": 2},
+                    "quota_mail_size": "5k"}
+    theirs = source.user()
+    mailgen.deliver(theirs, {"INBOX": [*mailgen.mails(2, size=100),
+                                       *mailgen.mails(1, size=6000)]})
+    with Dovecot(version, plugins=("quota", "migration_imapc"),
+                 plugin_settings=plugins, settings=settings) as server:
+        ours = server.user(driver="sdbox")
+        result = plan(ours, source, name=theirs.name)
+    assert result.rc == SAFE, result
+    assert "quota-exceeded: 1" in result.err
+    assert "room for 2 mails and any number of bytes" in result.err
+    assert "mail-too-large: 1" in result.err
+    assert "INBOX UID 3 It has 6" in result.err
+
+
+def test_wrong_usage(source, here):
+    ours = here.user(driver="sdbox")
+    for args, word in (((("-M", "twoway"), "must be backup, sync or import")),
+                       (("--pop3",), "--pop3 is for --mode import only"),
+                       (("-n", "No/"), "no namespace has this prefix")):
+        result = plan(ours, source, *args, name=ours.name)
+        assert result.rc not in (SAFE, CANNOT, WOULD_DELETE), result
+        assert word in result.err, result
