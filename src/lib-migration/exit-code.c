@@ -74,6 +74,12 @@ const char *migration_exit_code_next_run(int exit_code)
 	return "Goes on from here, if what made this one fail is gone.";
 }
 
+bool migration_exit_code_is_again(int exit_code)
+{
+	return exit_code == STOCK_EXIT_CHANGES_DURING_SYNC ||
+		exit_code == EX_TEMPFAIL;
+}
+
 static unsigned int exit_code_rank(int exit_code)
 {
 	switch (exit_code) {

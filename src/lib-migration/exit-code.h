@@ -27,6 +27,10 @@ int migration_exit_code_run(int stock_exit_code, uint64_t error_findings,
 const char *migration_exit_code_meaning(int exit_code);
 const char *migration_exit_code_next_run(int exit_code);
 
+/* TRUE if it says that running it again, sooner or later, is all that is
+   needed: 2 and 75. */
+bool migration_exit_code_is_again(int exit_code);
+
 /* The worse of two users' exit codes: stock's rule that a temporary failure
    wins over all others, and otherwise the first failure stays, with "done
    with findings" and "changed during the run" below any failure. */

@@ -10,6 +10,7 @@
 #include "doveadm-migration-run.h"
 #include "doveadm-plan.h"
 #include "doveadm-uidl.h"
+#include "doveadm-users.h"
 #include "doveadm-verify.h"
 #include "run-stop.h"
 #include "save-check.h"
@@ -22,7 +23,9 @@ static void (*next_hook_doveadm_mail_init)(struct doveadm_mail_cmd_context *ctx)
 static void doveadm_migration_mail_init(struct doveadm_mail_cmd_context *ctx)
 {
 	doveadm_import_source_wrap(ctx);
-	doveadm_migration_run_wrap(ctx);
+	if (doveadm_migration_run_wrap(ctx) ||
+	    strncmp(ctx->cmd->name, "migration ", 10) == 0)
+		doveadm_users_wrap(ctx);
 	if (next_hook_doveadm_mail_init != NULL)
 		next_hook_doveadm_mail_init(ctx);
 }

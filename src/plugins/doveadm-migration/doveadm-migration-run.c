@@ -338,14 +338,15 @@ doveadm_migration_run(struct doveadm_mail_cmd_context *ctx,
 					  mcmd->module_ctx.super.run);
 }
 
-void doveadm_migration_run_wrap(struct doveadm_mail_cmd_context *ctx)
+bool doveadm_migration_run_wrap(struct doveadm_mail_cmd_context *ctx)
 {
 	struct doveadm_migration_cmd *mcmd;
 
 	if (!str_array_find(wrapped_commands, ctx->cmd->name))
-		return;
+		return FALSE;
 	mcmd = p_new(ctx->pool, struct doveadm_migration_cmd, 1);
 	mcmd->module_ctx.super = ctx->v;
 	ctx->v.run = doveadm_migration_run;
 	MODULE_CONTEXT_SET(ctx, doveadm_migration_module, mcmd);
+	return TRUE;
 }

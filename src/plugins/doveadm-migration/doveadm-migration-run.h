@@ -5,8 +5,8 @@
 struct doveadm_mail_cmd_context;
 
 /* hook_doveadm_mail_init: puts a run record around run() of `backup`, `sync`
-   and `import`. Other commands are left alone. */
-void doveadm_migration_run_wrap(struct doveadm_mail_cmd_context *ctx);
+   and `import`. Other commands are left alone: FALSE. */
+bool doveadm_migration_run_wrap(struct doveadm_mail_cmd_context *ctx);
 
 /* Runs one user's part of a command inside of a run record: begins it, calls
    run(), writes the report, shows what was found, and combines the exit code
