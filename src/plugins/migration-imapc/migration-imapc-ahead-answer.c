@@ -8,6 +8,7 @@
 #include "hash.h"
 #include "imapc-client-private.h"
 #include "imapc-connection.h"
+#include "time-util.h"
 #include "compat-imapc.h"
 #include "fetch-ahead.h"
 #include "migration-run.h"
@@ -292,9 +293,13 @@ migration_imapc_ahead_command_callback(const struct imapc_command_reply *reply,
 	if (command->type == AHEAD_COMMAND_PARTS)
 		migration_imapc_ahead_parts_count(session->mailbox,
 						  command->parts, -1);
-	if (!lost)
+	if (command->type == AHEAD_COMMAND_TEXTS)
+		ahead->texts_pending--;
+	if (!lost) {
+		fetch_pace_answered(&ahead->pace,
+				    i_microseconds() - command->sent_usecs);
 		ahead_command_answered(command, reply);
-	else {
+	} else {
 		if (!ahead->lost)
 			ahead->losses++;
 		ahead->lost = TRUE;

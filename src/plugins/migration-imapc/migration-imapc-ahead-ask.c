@@ -9,6 +9,7 @@
 #include "str.h"
 #include "imapc-client-private.h"
 #include "imapc-connection.h"
+#include "time-util.h"
 #include "compat-imapc.h"
 #include "fetch-ahead.h"
 #include "parity.h"
@@ -44,6 +45,7 @@ ahead_command_begin(struct migration_imapc_ahead *ahead,
 	command->session = session;
 	command->type = type;
 	command->number = ++ahead->command_count;
+	command->sent_usecs = i_microseconds();
 	session->pending++;
 	session->mailbox->pending++;
 	ahead->pending++;
@@ -266,6 +268,7 @@ ahead_send_texts(struct migration_imapc_ahead *ahead,
 	command->first_idx = first_idx;
 	command->last_idx = last_idx;
 	command->mails = mails;
+	ahead->texts_pending++;
 	for (i = first_idx; i <= last_idx; i++) {
 		mail = array_idx_modifiable(&mailbox->mails, i);
 		if (mail->text != AHEAD_TEXT_WANTED)
@@ -380,6 +383,24 @@ ahead_mailbox_is_listed(const struct ahead_mailbox *mailbox)
 		(mailbox->known & AHEAD_PART_FLAGS) != 0;
 }
 
+/* As many bytes as the line is seen to need. */
+static void ahead_set_window(struct migration_imapc_ahead *ahead)
+{
+	uint64_t bytes, old_bytes = ahead->window.limits.bytes;
+
+	if (ahead->filled && ahead->texts_pending == 0)
+		fetch_pace_ran_dry(&ahead->pace);
+	ahead->filled = FALSE;
+	bytes = fetch_pace_window(&ahead->pace);
+	ahead->window.limits.bytes = bytes;
+	if (bytes > old_bytes + old_bytes / 8 ||
+	    bytes < old_bytes - old_bytes / 8) {
+		e_debug(ahead->muser->event, "asking for %"PRIu64" kB of texts "
+			"ahead, the line carries %"PRIu64" kB/s",
+			bytes / 1024, fetch_pace_rate(&ahead->pace) / 1024);
+	}
+}
+
 static void ahead_topup_texts(struct migration_imapc_ahead *ahead)
 {
 	struct ahead_mailbox *mailbox;
@@ -387,6 +408,7 @@ static void ahead_topup_texts(struct migration_imapc_ahead *ahead)
 
 	if (!fetch_ahead_should_fill(&ahead->window))
 		return;
+	ahead_set_window(ahead);
 	array_foreach_elem(&ahead->mailboxes, mailbox) {
 		if (!ahead_mailbox_is_listed(mailbox) ||
 		    (mailbox->visited && !mailbox->open))
@@ -399,8 +421,10 @@ static void ahead_topup_texts(struct migration_imapc_ahead *ahead)
 			if (!migration_imapc_ahead_ask_texts(ahead, mailbox))
 				break;
 		}
-		if (!fetch_window_has_room(&ahead->window, &reason))
+		if (!fetch_window_has_room(&ahead->window, &reason)) {
+			ahead->filled = TRUE;
 			break;
+		}
 	}
 }
 

@@ -4,6 +4,7 @@
 
 /* Between the files of what is fetched ahead, and those that serve it. */
 
+#include "fetch-pace.h"
 #include "migration-imapc-ahead.h"
 
 /* imapc-connection.c: larger literals go to a temporary file */
@@ -27,6 +28,10 @@ struct migration_imapc_ahead {
 	ARRAY(struct ahead_session *) sessions;
 
 	struct fetch_window window;
+	/* how many bytes the window may hold */
+	struct fetch_pace pace;
+	/* commands for texts that were not answered yet */
+	unsigned int texts_pending;
 	/* limits of one command */
 	struct fetch_chunk_limits chunk;
 	unsigned int command_uids;
@@ -52,6 +57,8 @@ struct migration_imapc_ahead {
 	bool answered:1;
 	/* the connection broke, its commands are just being given back */
 	bool lost:1;
+	/* the window was full when texts were last asked for */
+	bool filled:1;
 	/* nothing is asked for any more */
 	bool over:1;
 	enum imapc_capability capabilities;
@@ -80,6 +87,7 @@ struct ahead_command {
 	struct ahead_session *session;
 	enum ahead_command_type type;
 	unsigned int number;
+	uint64_t sent_usecs;
 	/* AHEAD_COMMAND_PARTS: what was asked of UIDs uid1..uid2, where 0 is
 	   the last one */
 	enum ahead_part parts;

@@ -20,6 +20,9 @@
 
 /* Servers that tell wrong sizes make more files than the window foresaw. */
 #define AHEAD_MAX_FILES_OVER 200
+/* What a FETCH reply has beside the text, about: enough to measure the line
+   by */
+#define AHEAD_REPLY_SIZE 100
 
 static struct ahead_session *
 ahead_front(const struct imapc_untagged_reply *reply,
@@ -264,6 +267,8 @@ ahead_fetch_body(struct migration_imapc_ahead *ahead, struct ahead_mail *mail,
 	if (mail->body == NULL && mail->fd == -1)
 		return;
 	mail->text = AHEAD_TEXT_HERE;
+	fetch_pace_arrived(&ahead->pace, mail->body != NULL ?
+			   mail->body->used : mail->taken_size);
 	/* sizes that servers tell need not be right */
 	if (mail->body != NULL && mail->body->used != mail->taken_size) {
 		fetch_window_remove(&ahead->window, mail->taken_size);
@@ -370,6 +375,7 @@ ahead_untagged_fetch(const struct imapc_untagged_reply *reply,
 			return;
 		mail = ahead_mail_add(mailbox, uid);
 	}
+	fetch_pace_arrived(&ahead->pace, AHEAD_REPLY_SIZE);
 	T_BEGIN {
 		ahead_fetch_items(ahead, mailbox, mail, reply, list);
 	} T_END;

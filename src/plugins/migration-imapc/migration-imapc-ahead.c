@@ -10,6 +10,7 @@
 #include "seq-range-array.h"
 #include "imapc-client-private.h"
 #include "imapc-connection.h"
+#include "time-util.h"
 #include "compat-imapc.h"
 #include "fetch-ahead.h"
 #include "migration-run.h"
@@ -21,6 +22,10 @@
 #define AHEAD_COMMAND_MAILS 250
 #define AHEAD_COMMAND_BYTES (4*1024*1024)
 #define AHEAD_COMMAND_LINE 900
+/* Bytes of texts that are asked for ahead, until the line was measured, and at
+   least. The least is what a line of 4 Mbit/s carries in 2 seconds. */
+#define AHEAD_WINDOW_START (4*1024*1024)
+#define AHEAD_WINDOW_MIN (1024*1024)
 /* UIDs in one command that asks for flags and such */
 #define AHEAD_COMMAND_UIDS UINT_MAX
 /* Connections that were lost one after the other, without an answer to any
@@ -156,6 +161,8 @@ bool migration_imapc_ahead_is_lost(const struct migration_imapc_ahead *ahead)
 /* Returns FALSE if there is nothing to wait for. */
 static bool ahead_wait(struct migration_imapc_ahead *ahead)
 {
+	uint64_t begin_usecs;
+
 	if (ahead->losses >= AHEAD_MAX_LOSSES) {
 		migration_imapc_ahead_give_up(
 			ahead,
@@ -168,7 +175,10 @@ static bool ahead_wait(struct migration_imapc_ahead *ahead)
 		return FALSE;
 	migration_run_count(migration_run_find(ahead->mlist->list->list.ns->user),
 			    MIGRATION_COUNTER_WAITS, 1);
+	begin_usecs = i_microseconds();
 	imapc_client_run(ahead->client);
+	fetch_pace_waited(&ahead->pace, begin_usecs, i_microseconds(),
+			  ahead->pending > 0);
 	return TRUE;
 }
 
@@ -404,9 +414,14 @@ migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 			   const char **reason_r)
 {
 	const struct migration_imapc_settings *set = mlist->muser->set;
+	const struct fetch_pace_limits pace_limits = {
+		.start = AHEAD_WINDOW_START,
+		.min = AHEAD_WINDOW_MIN,
+		.max = set->prefetch_size,
+	};
 	const struct fetch_window_limits limits = {
 		.mails = set->prefetch,
-		.bytes = set->prefetch_size,
+		.bytes = I_MIN(AHEAD_WINDOW_START, set->prefetch_size),
 		.files = AHEAD_WINDOW_FILES,
 		.file_min_size = AHEAD_MAX_INLINE_LITERAL_SIZE,
 		.unknown_size = AHEAD_UNKNOWN_SIZE,
@@ -466,6 +481,7 @@ migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 	i_array_init(&ahead->mailboxes, 64);
 	i_array_init(&ahead->sessions, 64);
 	hash_table_create(&ahead->by_vname, default_pool, 0, str_hash, strcmp);
+	fetch_pace_init(&ahead->pace, &pace_limits);
 	fetch_window_init(&ahead->window, &limits);
 	migration_imapc_ahead_register(mlist->list->client);
 	return ahead;

@@ -24,6 +24,8 @@ is neither a burst nor traffic.
 
 import collections
 import dataclasses
+import heapq
+import itertools
 import re
 import selectors
 import socket
@@ -59,9 +61,10 @@ class Fault:
 
 
 class Link:
-    """round_trip in seconds, half of it each way."""
+    """round_trip in seconds, half of it each way. rate: bytes a second that
+    the wire carries to the client, None for any."""
 
-    def __init__(self, round_trip=0.1):
+    def __init__(self, round_trip=0.1, rate=None):
         self.waits = 0
         self.connections = 0
         self.bytes_up = 0
@@ -69,8 +72,16 @@ class Link:
         # faults that happened
         self.broken = 0
         self._delay = round_trip / 2
+        self._rate = rate
+        # in pieces of 20 ms
+        self.read_size = (_READ_SIZE if rate is None else
+                          max(1000, min(_READ_SIZE, rate // 50)))
+        self._free_at = 0               # when the wire can take more
+        # most bytes that came for a client which did not read them yet
+        self.unread = 0
         self._in_flight = 0
-        self._due = collections.deque()     # (time, function, *args) in order
+        self._due = []          # a heap of (time, number, function, *args)
+        self._number = itertools.count()
         self._sent = []                     # per connection, by the client
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = socket.socketpair()
@@ -113,7 +124,7 @@ class Link:
         """Count from zero, e.g. for the second run through the same wire."""
         self.waits = self.connections = 0
         self.bytes_up = self.bytes_down = 0
-        self.broken = 0
+        self.broken = self.unread = 0
         self._sent.clear()
 
     def sent(self):
@@ -141,12 +152,17 @@ class Link:
                     key.data(events)
             now = time.monotonic()
             while self._due and self._due[0][0] <= now:
-                _, function, *args = self._due.popleft()
+                _, _, function, *args = heapq.heappop(self._due)
                 function(*args)
 
-    def _after_delay(self, function, *args):
-        # one delay for all: the queue stays in order by itself
-        self._due.append((time.monotonic() + self._delay, function, *args))
+    def _after_delay(self, function, *args, size=0):
+        """size: so many bytes go to the client."""
+        due = time.monotonic()
+        if self._rate is not None and size > 0:
+            self._free_at = max(due, self._free_at) + size / self._rate
+            due = self._free_at
+        heapq.heappush(self._due, (due + self._delay, next(self._number),
+                                   function, *args))
 
     def _accept(self, listener, address, fault):
         near, _ = listener.accept()
@@ -293,7 +309,7 @@ class _Lane:
 
     def read(self):
         try:
-            data = self.source.recv(_READ_SIZE)
+            data = self.source.recv(self.link.read_size)
         except BlockingIOError:
             return
         except OSError:
@@ -310,7 +326,9 @@ class _Lane:
         if data:
             self.in_flight += len(data)
             self.link._in_flight += len(data)
-            self.link._after_delay(self._deliver, data)
+            self.link._after_delay(
+                self._deliver, data,
+                size=len(data) if self is self.connection.down else 0)
             self._watch(self.source)
         self.connection.break_if_due()
 
@@ -328,6 +346,9 @@ class _Lane:
             try:
                 count = self.sink.send(data)
             except BlockingIOError:
+                if self is self.connection.down:
+                    self.link.unread = max(self.link.unread, sum(
+                        len(data) for data in self.pending if data))
                 break
             except OSError:
                 self.connection.close(reset=True)
