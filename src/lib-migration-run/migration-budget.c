@@ -9,16 +9,14 @@
 #include "mail-user.h"
 #include "migration-file.h"
 #include "migration-run.h"
+#include "run-status.h"
 #include "migration-budget.h"
 
 #include <time.h>
-#include <unistd.h>
 
 #define BUDGET_FILE_NAME "dovecot-migration-downloads"
 /* A run that is killed forgets less than this. */
 #define BUDGET_SAVE_BYTES (4*1024*1024)
-/* A signal ends a pause at once. */
-#define BUDGET_PAUSE_MSECS 100
 
 struct migration_budget {
 	pool_t pool;
@@ -114,14 +112,11 @@ static void budget_save(struct migration_budget *budget)
 static void budget_pause(struct migration_budget *budget, unsigned int msecs,
 			 const char *reason)
 {
+	struct migration_run *run = migration_run_find(budget->user);
+
 	e_debug(budget->event, "Pausing for %u ms: %s", msecs, reason);
-	migration_run_count(migration_run_find(budget->user),
-			    MIGRATION_COUNTER_PAUSE_MSECS, msecs);
-	for (; msecs >= BUDGET_PAUSE_MSECS; msecs -= BUDGET_PAUSE_MSECS) {
-		if (usleep(BUDGET_PAUSE_MSECS * 1000) < 0)
-			return;
-	}
-	(void)usleep(msecs * 1000);
+	migration_run_count(run, MIGRATION_COUNTER_PAUSE_MSECS, msecs);
+	(void)migration_progress_sleep(run, RUN_WAIT_MAX_RATE, msecs);
 }
 
 bool migration_budget_ask(struct migration_budget *budget, uint64_t ahead,

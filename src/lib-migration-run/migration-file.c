@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "lib.h"
+#include "istream.h"
 #include "str.h"
 #include "mkdir-parents.h"
 #include "safe-mkstemp.h"
@@ -28,7 +29,7 @@ static int make_directory_of(const char *path, const char **error_r)
 }
 
 static int
-write_and_close(int fd, const char *path, const string_t *data,
+write_and_close(int fd, const char *path, const string_t *data, bool sync,
 		const char **error_r)
 {
 	int ret = 0;
@@ -36,7 +37,7 @@ write_and_close(int fd, const char *path, const string_t *data,
 	if (write_full(fd, str_data(data), str_len(data)) < 0) {
 		*error_r = t_strdup_printf("write(%s) failed: %m", path);
 		ret = -1;
-	} else if (fdatasync(fd) < 0) {
+	} else if (sync && fdatasync(fd) < 0) {
 		*error_r = t_strdup_printf("fdatasync(%s) failed: %m", path);
 		ret = -1;
 	}
@@ -48,7 +49,8 @@ write_and_close(int fd, const char *path, const string_t *data,
 }
 
 static int
-save_by_rename(const char *path, const string_t *data, const char **error_r)
+save_by_rename(const char *path, const string_t *data, bool sync,
+	       const char **error_r)
 {
 	string_t *temp_path = t_str_new(256);
 	int fd;
@@ -60,7 +62,7 @@ save_by_rename(const char *path, const string_t *data, const char **error_r)
 					   str_c(temp_path));
 		return -1;
 	}
-	if (write_and_close(fd, str_c(temp_path), data, error_r) < 0) {
+	if (write_and_close(fd, str_c(temp_path), data, sync, error_r) < 0) {
 		i_unlink(str_c(temp_path));
 		return -1;
 	}
@@ -78,5 +80,41 @@ int migration_file_replace(const char *path, const string_t *data,
 {
 	if (make_directory_of(path, error_r) < 0)
 		return -1;
-	return save_by_rename(path, data, error_r);
+	return save_by_rename(path, data, TRUE, error_r);
+}
+
+int migration_file_replace_unsynced(const char *path, const string_t *data,
+				    const char **error_r)
+{
+	if (make_directory_of(path, error_r) < 0)
+		return -1;
+	return save_by_rename(path, data, FALSE, error_r);
+}
+
+int migration_file_read(const char *path, size_t max_size, buffer_t *text,
+			const char **error_r)
+{
+	struct istream *input = i_stream_create_file(path, IO_BLOCK_SIZE);
+	const unsigned char *data;
+	size_t size;
+	int ret = 1;
+
+	while (i_stream_read_more(input, &data, &size) > 0 &&
+	       text->used + size <= max_size) {
+		buffer_append(text, data, size);
+		i_stream_skip(input, size);
+	}
+	if (input->stream_errno == ENOENT) {
+		ret = 0;
+	} else if (input->stream_errno != 0) {
+		*error_r = t_strdup_printf("read(%s) failed: %s", path,
+					   i_stream_get_error(input));
+		ret = -1;
+	} else if (!input->eof) {
+		*error_r = t_strdup_printf("%s is larger than %zu bytes", path,
+					   max_size);
+		ret = -1;
+	}
+	i_stream_unref(&input);
+	return ret;
 }

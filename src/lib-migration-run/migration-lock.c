@@ -88,6 +88,28 @@ int migration_lock_take(struct mail_user *user, const char *command,
 	return 1;
 }
 
+enum run_lock migration_lock_look(struct mail_user *user, const char **holder_r)
+{
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	enum run_lock lock = RUN_LOCK_UNKNOWN;
+	const char *home;
+	int fd;
+
+	if (mail_user_get_home(user, &home) <= 0)
+		return RUN_LOCK_UNKNOWN;
+	fd = open(t_strdup_printf("%s/"LOCK_FILE_NAME, home),
+		  O_RDONLY | O_CLOEXEC);
+	if (fd == -1)
+		return RUN_LOCK_UNKNOWN;
+	if (fcntl(fd, F_GETLK, &fl) == 0) {
+		lock = fl.l_type == F_UNLCK ? RUN_LOCK_FREE : RUN_LOCK_HELD;
+		if (lock == RUN_LOCK_HELD)
+			*holder_r = get_holder(fd);
+	}
+	i_close_fd(&fd);
+	return lock;
+}
+
 void migration_lock_release(struct migration_lock **_lock)
 {
 	struct migration_lock *lock = *_lock;

@@ -2,6 +2,8 @@
 #ifndef MIGRATION_LOCK_H
 #define MIGRATION_LOCK_H
 
+#include "run-status.h"
+
 struct mail_user;
 struct migration_lock;
 
@@ -14,6 +16,10 @@ struct migration_lock;
    no home, or one that cannot be written. */
 int migration_lock_take(struct mail_user *user, const char *command,
 			struct migration_lock **lock_r, const char **busy_r);
+/* Asks whether a run of the user has it, without taking it. holder_r (data
+   stack) names it if it does. */
+enum run_lock migration_lock_look(struct mail_user *user,
+				  const char **holder_r);
 /* NULL is ignored. */
 void migration_lock_release(struct migration_lock **lock);
 

@@ -4,10 +4,9 @@
 #include "array.h"
 #include "str.h"
 #include "str-sanitize.h"
-#include "unichar.h"
 #include "iso8601-date.h"
 #include "time-util.h"
-#include "json-escape.h"
+#include "json-text.h"
 #include "migration-file.h"
 #include "exit-code.h"
 #include "migration-run.h"
@@ -30,17 +29,7 @@ ARRAY_DEFINE_TYPE(finding_kind, struct finding_kind);
 
 void migration_report_append_string(string_t *dest, const char *text)
 {
-	/* Mailbox names are UTF-8, but a foreign server's words and UIDLs can
-	   be anything, and no JSON parser takes a report with a wrong byte. */
-	string_t *valid = t_str_new(128);
-
-	str_append_c(dest, '"');
-	if (uni_utf8_get_valid_data((const unsigned char *)text, strlen(text),
-				    valid))
-		json_append_escaped(dest, text);
-	else
-		json_append_escaped(dest, str_c(valid));
-	str_append_c(dest, '"');
+	json_text_append(dest, text);
 }
 
 static void

@@ -2,6 +2,8 @@
 #ifndef MIGRATION_RUN_H
 #define MIGRATION_RUN_H
 
+#include "migration-progress.h"
+
 struct mail_user;
 
 /* The record of one user's run of one doveadm command: what was done, counted,
@@ -95,6 +97,8 @@ struct migration_run_mailbox {
 	const char *name;
 	/* mails that the source has, when the run came to it */
 	unsigned int source_mails;
+	/* mails that the destination had then */
+	unsigned int dest_mails;
 	/* mails put into, and deleted from, the destination */
 	unsigned int saved, deleted;
 };
@@ -155,6 +159,11 @@ struct migration_run {
 	/* set by the command, before the source is listed */
 	struct migration_run_ahead ahead;
 
+	/* while it is running */
+	struct migration_progress progress;
+
+	/* doveadm -v: mailboxes are logged */
+	bool verbose:1;
 	bool mailbox_left_out:1;
 	/* the source's server as log lines name it; "" if there is none */
 	const char *source;

@@ -4,7 +4,6 @@
 #include "array.h"
 #include "hash.h"
 #include "ioloop.h"
-#include "sleep.h"
 #include "time-util.h"
 #include "str-sanitize.h"
 #include "migration-run.h"
@@ -12,8 +11,6 @@
 
 /* shorter waits are nobody's business */
 #define PAUSE_TOLD_MSECS (5*1000)
-/* how soon a signal is noticed */
-#define PAUSE_SLICE_MSECS 500
 #define WORDS_MAX_LEN 300
 /* A server that speaks of a quota and not of a time: Gmail's lasts an hour at
    least. */
@@ -27,18 +24,6 @@ static const char *words_or(const char *words, const char *other)
 {
 	return words == NULL || *words == '\0' ? other :
 		str_sanitize(words, WORDS_MAX_LEN);
-}
-
-static bool pause_sleep(uint64_t msecs)
-{
-	unsigned int slice;
-
-	while (msecs > 0 && !migration_run_is_stopping()) {
-		slice = I_MIN(msecs, PAUSE_SLICE_MSECS);
-		(void)i_sleep_intr_msecs(slice);
-		msecs -= slice;
-	}
-	return !migration_run_is_stopping();
 }
 
 bool source_pause(struct migration_run *run, struct retry_state *state,
@@ -81,7 +66,8 @@ bool source_pause(struct migration_run *run, struct retry_state *state,
 			" ms (%s)", run->source, what, decision.wait_msecs,
 			decision.reason);
 	}
-	return pause_sleep(decision.wait_msecs);
+	return migration_progress_sleep(run,
+		server_reply_meaning_name(reply.meaning), decision.wait_msecs);
 }
 
 const char *source_stop(struct migration_run *run, const char *words)

@@ -55,7 +55,7 @@ def test_fields(source, dest, theirs, command):
     path = f"{ours.home}/report.json"
     if command[0] == "migration":
         run(dest, source, theirs, ours, "", "backup", "-R").ok()
-        assert glob.glob(f"{ours.home}/*.json") == []
+        assert glob.glob(f"{ours.home}/*report*.json") == []
     run(dest, source, theirs, ours, path, *command).ok()
 
     text, report = read(path)
@@ -173,7 +173,7 @@ def test_the_default_place(source, dest, theirs):
 def test_no_report(source, dest, theirs):
     ours = dest.user()
     run(dest, source, theirs, ours, "", "backup", "-R").ok()
-    assert glob.glob(f"{ours.home}/*.json") == []
+    assert glob.glob(f"{ours.home}/*report*.json") == []
 
 
 def test_one_line(source, dest, theirs):

@@ -9,9 +9,11 @@
 #include "doveadm-import-source.h"
 #include "doveadm-migration-run.h"
 #include "doveadm-plan.h"
+#include "doveadm-status.h"
 #include "doveadm-uidl.h"
 #include "doveadm-users.h"
 #include "doveadm-verify.h"
+#include "run-progress.h"
 #include "run-stop.h"
 #include "save-check.h"
 #include "doveadm-migration-plugin.h"
@@ -33,10 +35,12 @@ static void doveadm_migration_mail_init(struct doveadm_mail_cmd_context *ctx)
 void doveadm_migration_plugin_init(struct module *module ATTR_UNUSED)
 {
 	deletion_guard_init();
+	run_progress_init();
 	run_stop_init();
 	save_check_init();
 	doveadm_cmd_register_ver2(&doveadm_cmd_migration_auth_test);
 	doveadm_cmd_register_ver2(&doveadm_cmd_migration_plan);
+	doveadm_cmd_register_ver2(&doveadm_cmd_migration_status);
 	doveadm_cmd_register_ver2(&doveadm_cmd_migration_verify);
 	doveadm_cmd_register_ver2(&doveadm_cmd_migration_uidl);
 	next_hook_doveadm_mail_init = hook_doveadm_mail_init;

@@ -16,6 +16,7 @@
 #include "migration-user.h"
 #include "deletion-guard.h"
 #include "dsync-changes.h"
+#include "run-progress.h"
 #include "run-stop.h"
 #include "doveadm-migration-run.h"
 
@@ -115,19 +116,45 @@ report_save(const struct migration_run *run, struct mail_user *user,
 	}
 }
 
-/* The default is for migrations. Other commands, and a dsync that merely has our
-   doveadm module around it, write a report where they are told to. */
-static const char *get_report_path(const struct migration_settings *set,
-				   const char *command, struct mail_user *user)
+/* The defaults are for migrations. Other commands, and a dsync that merely has our
+   doveadm module around it, write files where they are told to. */
+static const char *get_path(const char *path, const char *path_default,
+			    const char *command, struct mail_user *user)
 {
 	const char *home;
 
-	if (strcmp(set->report_path, MIGRATION_REPORT_PATH_DEFAULT) == 0 &&
+	if (strcmp(path, path_default) == 0 &&
 	    (!str_array_find(wrapped_commands, command) ||
 	     !migration_user_has_plugin(user) ||
 	     mail_user_get_home(user, &home) <= 0))
 		return "";
-	return t_strdup(set->report_path);
+	return t_strdup(path);
+}
+
+/* Other commands say nothing of how far they are. */
+static const char *get_status_path(const struct migration_settings *set,
+				   const char *command, struct mail_user *user)
+{
+	const char *path;
+
+	if (!str_array_find(wrapped_commands, command))
+		return "";
+	path = get_path(set->status_path, MIGRATION_STATUS_PATH_DEFAULT,
+			command, user);
+	return path[0] == '\0' ? "" : mail_user_home_expand(user, path);
+}
+
+static enum run_progress_line
+get_progress_line(const struct migration_settings *set, const char *command,
+		  struct mail_user *user)
+{
+	if (strcmp(set->progress, "no") == 0 ||
+	    !migration_user_has_plugin(user) ||
+	    !str_array_find(wrapped_commands, command))
+		return RUN_PROGRESS_LINE_NO;
+	if (strcmp(set->progress, "yes") == 0)
+		return RUN_PROGRESS_LINE_YES;
+	return doveadm_debug ? RUN_PROGRESS_LINE_NO : RUN_PROGRESS_LINE_AUTO;
 }
 
 static void show_summary(const struct migration_run *run, bool is_migration)
@@ -188,9 +215,11 @@ static int run_finish(int stock_exit_code)
 			"interrupted", "The run was ended by signal %d",
 			run_stop_signo());
 	}
+	migration_progress_finish(run);
 	exit_code = get_exit_code(run, stock_exit_code, &reason);
 	e_debug(run->event, "Exit code %d: %s", exit_code, reason);
 	migration_run_finish(run, exit_code);
+	run_progress_end(run);
 	report_save(run, present.user, present.report_path);
 	show_summary(run, migration_user_has_plugin(present.user));
 	return exit_code;
@@ -211,6 +240,7 @@ run_once(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 	int ret;
 
 	ctx->exit_code = 0;
+	migration_progress_restart(present.record);
 	dsync_changes_begin(user, doveadm_debug);
 	ret = run(ctx, user);
 	second_user_restore_context(ctx->cur_service_user);
@@ -290,7 +320,8 @@ int doveadm_migration_run_user(struct doveadm_mail_cmd_context *ctx,
 	const struct migration_settings *set;
 	struct delete_limit limit;
 	struct migration_lock *lock;
-	const char *report_path, *error;
+	const char *report_path, *status_path, *error;
+	enum run_progress_line line;
 	const void *_set;
 	/* stock never resets the exit code between the users of -A */
 	int ret, earlier_exit_code = ctx->exit_code;
@@ -303,7 +334,10 @@ int doveadm_migration_run_user(struct doveadm_mail_cmd_context *ctx,
 		return -1;
 	}
 	set = _set;
-	report_path = get_report_path(set, ctx->cmd->name, user);
+	report_path = get_path(set->report_path, MIGRATION_REPORT_PATH_DEFAULT,
+			       ctx->cmd->name, user);
+	status_path = get_status_path(set, ctx->cmd->name, user);
+	line = get_progress_line(set, ctx->cmd->name, user);
 	if (delete_limit_parse(set->max_deletes, &limit, &error) < 0)
 		i_unreached(); /* was checked */
 	migration_settings_free(set);
@@ -317,7 +351,10 @@ int doveadm_migration_run_user(struct doveadm_mail_cmd_context *ctx,
 	present.record = migration_run_begin(user, ctx->cmd->name,
 					     command_location(ctx));
 	migration_run_set_options(present.record, command_options(ctx));
+	present.record->verbose = doveadm_verbose &&
+		migration_user_has_plugin(user);
 	present.report_path = report_path;
+	run_progress_begin(user, present.record, status_path, line);
 	ret = run_recorded(ctx, user, &limit, run);
 	migration_run_forget();
 	i_zero(&present);

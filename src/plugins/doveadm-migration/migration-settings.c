@@ -11,6 +11,8 @@
 			  struct migration_settings)
 static const struct setting_define migration_setting_defines[] = {
 	DEF(STR, report_path),
+	DEF(STR, status_path),
+	DEF(ENUM, progress),
 	DEF(STR, max_deletes),
 
 	SETTING_DEFINE_LIST_END
@@ -18,8 +20,23 @@ static const struct setting_define migration_setting_defines[] = {
 
 static const struct migration_settings migration_default_settings = {
 	.report_path = MIGRATION_REPORT_PATH_DEFAULT,
+	.status_path = MIGRATION_STATUS_PATH_DEFAULT,
+	.progress = "auto:yes:no",
 	.max_deletes = "auto",
 };
+
+/* doveadm's working directory is the user's home for one user and something
+   else for many */
+static bool
+path_check(const char *name, const char *path, const char **error_r)
+{
+	if (path[0] == '\0' || path[0] == '/' || path[0] == '~' ||
+	    migration_setting_is_unknown(path))
+		return TRUE;
+	*error_r = t_strdup_printf("%s must begin with / or ~/: %s", name,
+				   path);
+	return FALSE;
+}
 
 static bool
 migration_settings_check(void *_set, pool_t pool ATTR_UNUSED,
@@ -35,17 +52,8 @@ migration_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 					   error, set->max_deletes);
 		return FALSE;
 	}
-	/* doveadm's working directory is the user's home for one user and
-	   something else for many */
-	if (set->report_path[0] != '\0' && set->report_path[0] != '/' &&
-	    set->report_path[0] != '~' &&
-	    !migration_setting_is_unknown(set->report_path)) {
-		*error_r = t_strdup_printf(
-			"migration_report_path must begin with / or ~/: %s",
-			set->report_path);
-		return FALSE;
-	}
-	return TRUE;
+	return path_check("migration_report_path", set->report_path, error_r) &&
+		path_check("migration_status_path", set->status_path, error_r);
 }
 
 const struct setting_parser_info migration_setting_parser_info =

@@ -6,12 +6,18 @@
    report. */
 #define MIGRATION_REPORT_PATH_DEFAULT "~/dovecot-migration-report.json"
 
+#define MIGRATION_STATUS_PATH_DEFAULT "~/dovecot-migration-status.json"
+
 /* Settings that concern a whole run, whichever plugins take part in it. */
 struct migration_settings {
 	pool_t pool;
 	/* Where each run's report is written, "" for nowhere. ~/ is the user's
 	   home. */
 	const char *report_path;
+	/* Where a run writes once a second how far it is, "" for nowhere. */
+	const char *status_path;
+	/* "auto", "yes" or "no": a line on the terminal */
+	const char *progress;
 	/* how many of a mailbox's mails a run may delete: see delete-guard.h */
 	const char *max_deletes;
 };

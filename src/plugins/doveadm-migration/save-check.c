@@ -19,12 +19,19 @@
 struct save_check_mailbox {
 	union mailbox_module_context module_ctx;
 	/* of the mail that is being copied */
-	bool saved_known;
+	bool copying, saved_known;
 	uoff_t saved_size;
 };
 
 static MODULE_CONTEXT_DEFINE_INIT(save_check_storage_module,
 				  &mail_storage_module_register);
+
+static void
+save_check_note(struct mailbox *box, const struct save_check_mailbox *smbox)
+{
+	migration_progress_saved(migration_run_find(box->storage->user),
+				 smbox->saved_known ? smbox->saved_size : 0);
+}
 
 static int save_check_save_finish(struct mail_save_context *ctx)
 {
@@ -36,6 +43,8 @@ static int save_check_save_finish(struct mail_save_context *ctx)
 		return -1;
 	smbox->saved_known = saved != NULL &&
 		mail_get_virtual_size(saved, &smbox->saved_size) == 0;
+	if (!smbox->copying)
+		save_check_note(ctx->transaction->box, smbox);
 	return 0;
 }
 
@@ -64,10 +73,15 @@ static int save_check_copy(struct mail_save_context *ctx, struct mail *mail)
 	struct mailbox *box = ctx->transaction->box;
 	struct save_check_mailbox *smbox = SAVE_CHECK_CONTEXT_REQUIRE(box);
 	struct istream *sent;
+	int ret;
 
 	smbox->saved_known = FALSE;
-	if (smbox->module_ctx.super.copy(ctx, mail) < 0)
+	smbox->copying = TRUE;
+	ret = smbox->module_ctx.super.copy(ctx, mail);
+	smbox->copying = FALSE;
+	if (ret < 0)
 		return -1;
+	save_check_note(box, smbox);
 	/* a hard link or a reference is what it was */
 	if (!smbox->saved_known || mail->box->storage == box->storage)
 		return 0;

@@ -86,6 +86,8 @@ static int migration_imapc_mailbox_open(struct mailbox *box)
 		migration_run_count(run, MIGRATION_COUNTER_MAILBOXES, 1);
 		migration_run_count(run, MIGRATION_COUNTER_MAILS_SEEN,
 				    mmbox->unchanged_dest.messages);
+		migration_progress_unchanged(run, box->vname,
+					     mmbox->unchanged_dest.messages);
 		e_debug(mmbox->muser->event, "mailbox %s: unchanged on both "
 			"sides, %u mails", box->vname,
 			mmbox->unchanged_dest.messages);

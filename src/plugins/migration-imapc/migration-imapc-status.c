@@ -278,6 +278,9 @@ int migration_imapc_status_get(struct migration_imapc_list *mlist,
 	if (answer == NULL)
 		return 0;
 	hash_table_remove(mlist->status->answers, name);
+	migration_progress_expect(
+		migration_run_find(mlist->list->list.ns->user),
+		answer->messages);
 	status_r->uidvalidity = answer->uidvalidity;
 	status_r->uidnext = answer->uidnext;
 	return 1;

@@ -487,6 +487,7 @@ int import_target_add(struct import_target *target, struct mail *mail)
 		"(UID %u, %s)", mail->uid, reason, dest_mail->uid, match_reason);
 	migration_run_count(target_run(target),
 			    MIGRATION_COUNTER_MAILS_SKIPPED, 1);
+	migration_progress_skipped(target_run(target));
 	return 0;
 }
 
