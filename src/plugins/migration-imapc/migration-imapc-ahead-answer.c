@@ -70,8 +70,9 @@ ahead_command_lost(struct ahead_command *command)
 	}
 }
 
-/* The server gave a part of what it was asked for, by itself or with an error:
-   RFC 9738's MESSAGELIMIT, Yahoo's and others' LIMIT. */
+/* quirk: fetch-limit. The server gave a part of what it was asked for, by
+   itself or with an error: RFC 9738's MESSAGELIMIT, Yahoo's and others'
+   LIMIT. */
 static bool ahead_reply_is_limit(const struct imapc_command_reply *reply)
 {
 	return reply->resp_text_key != NULL &&

@@ -4,8 +4,9 @@
    they come, so they have no context: they belong to the oldest EXAMINE whose
    commands were not all answered. FETCH counts only after that EXAMINE was
    answered itself. Mails are known by their UIDs alone, so it does not matter
-   in which order the server sends them, in how many replies it says what it has
-   to say of one of them, or what else it says meanwhile. */
+   in which order the server sends them (quirk: fetch-order), in how many
+   replies it says what it has to say of one of them (quirk: fetch-split), or
+   what else it says meanwhile. */
 
 #include "lib.h"
 #include "array.h"

@@ -21,6 +21,8 @@
    mails, large enough that commands are no traffic to speak of */
 #define AHEAD_COMMAND_MAILS 250
 #define AHEAD_COMMAND_BYTES (4*1024*1024)
+/* quirk: command-line-limit. The set of UIDs; the rest of a command has less
+   than 100 characters. */
 #define AHEAD_COMMAND_LINE 900
 /* Bytes of texts that are asked for ahead, until the line was measured, and at
    least. The least is what a line of 4 Mbit/s carries in 2 seconds. */

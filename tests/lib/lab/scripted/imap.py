@@ -97,6 +97,8 @@ class _Session:
         self.connection = connection
         self.mailbox = None
         self.user = None
+        # of the command that is being answered
+        self.tag = None
 
     def run(self):
         fault = self.server.fault_for("greeting")
@@ -109,7 +111,8 @@ class _Session:
 
     def one_command(self):
         line = self.read_command()
-        tag, _, command = line.partition(" ")
+        self.tag, _, command = line.partition(" ")
+        tag = self.tag
         self.server.record(command)
         fault = self.server.fault_for(command)
         if fault is not None:
