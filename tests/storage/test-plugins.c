@@ -9,10 +9,10 @@
 #include "str.h"
 #include "istream.h"
 #include "ioloop.h"
-#include "master-service.h"
 #include "mail-namespace.h"
 #include "mail-storage-private.h"
 #include "test-common.h"
+#include "storage-test.h"
 #include "test-mail-storage-common.h"
 #include "module-loader.h"
 #include "settings-loader.h"
@@ -210,22 +210,11 @@ static void test_plugins(void)
 
 int main(int argc, char **argv)
 {
-	const enum master_service_flags flags =
-		MASTER_SERVICE_FLAG_STANDALONE |
-		MASTER_SERVICE_FLAG_NO_CONFIG_SETTINGS |
-		MASTER_SERVICE_FLAG_NO_SSL_INIT |
-		MASTER_SERVICE_FLAG_NO_INIT_DATASTACK_FRAME;
 	static void (*const tests[])(void) = {
 		test_plugins,
 		NULL
 	};
-	int ret;
 
 	/* the name by which the plugins know that this may be a migration */
-	master_service = master_service_init("doveadm", flags, &argc, &argv,
-					     "");
-	master_service_init_finish(master_service);
-	ret = test_run(tests);
-	master_service_deinit(&master_service);
-	return ret;
+	return storage_test_main("doveadm", tests, argc, argv);
 }

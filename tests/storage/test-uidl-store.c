@@ -12,12 +12,12 @@
 #include "hex-binary.h"
 #include "sha1.h"
 #include "ioloop.h"
-#include "master-service.h"
 #include "mail-user.h"
 #include "mail-namespace.h"
 #include "mail-storage-private.h"
 #include "mail-cache.h"
 #include "test-common.h"
+#include "storage-test.h"
 #include "test-mail-storage-common.h"
 #include "uidl-store.h"
 
@@ -849,11 +849,6 @@ static void test_in_traffic(void)
 
 int main(int argc, char **argv)
 {
-	const enum master_service_flags flags =
-		MASTER_SERVICE_FLAG_STANDALONE |
-		MASTER_SERVICE_FLAG_NO_CONFIG_SETTINGS |
-		MASTER_SERVICE_FLAG_NO_SSL_INIT |
-		MASTER_SERVICE_FLAG_NO_INIT_DATASTACK_FRAME;
 	static void (*const tests[])(void) = {
 		test_change_bare,
 		test_change_old,
@@ -861,12 +856,6 @@ int main(int argc, char **argv)
 		test_killed,
 		NULL
 	};
-	int ret;
 
-	master_service = master_service_init("test-uidl-store", flags,
-					     &argc, &argv, "");
-	master_service_init_finish(master_service);
-	ret = test_run(tests);
-	master_service_deinit(&master_service);
-	return ret;
+	return storage_test_main("test-uidl-store", tests, argc, argv);
 }

@@ -29,7 +29,7 @@ def work():
 def root(version):
     """The root folder in which programs of this Dovecot version live."""
     if version == "2.3":
-        return "/"
+        return os.environ.get("DM_ROOT_23", "/")
     return os.environ["DM_ROOT_24"]
 
 
