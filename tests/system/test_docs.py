@@ -128,7 +128,7 @@ def long_options(server, name):
 
 
 @pytest.mark.parametrize("path", GUIDES)
-def test_shell_blocks_parse(path):
+def test_shell_and_json_parse(path):
     for kind, text in code_blocks(path):
         if kind.split()[:1] == ["sh"]:
             done = subprocess.run(["bash", "-n"], input=text, text=True,
@@ -137,4 +137,5 @@ def test_shell_blocks_parse(path):
         elif kind.split()[:1] == ["json"]:
             json.loads(text)
         else:
-            assert kind.split()[:1] in ([], ["conf"], ["yaml"], ["c"]), kind
+            assert kind.split()[:1] in ([], ["conf"], ["yaml"], ["python"],
+                                        ["powershell"]), kind
