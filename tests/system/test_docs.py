@@ -7,6 +7,7 @@ against a JSON parser. What commands do is tested where the feature is.
 """
 
 import glob
+import itertools
 import json
 import os
 import re
@@ -26,8 +27,6 @@ INDENTED = re.compile(r"(?<=\n\n)(?:    .*\n|\n(?=    ))+")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 # doveadm's own options, before the command: those with an argument
 GLOBAL = {"-c": 1, "-f": 1, "-o": 1, "-i": 1, "-D": 0, "-v": 0}
-COMMANDS = ("backup", "sync", "import", "search", "fetch", "force-resync",
-            "index", "mailbox", "migration")
 
 
 def read(path):
@@ -85,46 +84,45 @@ def server(request):
     return Dovecot(request.param)
 
 
-def usage_of(server, words):
-    """What doveadm prints for a command that lacks its arguments."""
-    line = server.run("/usr/bin/doveadm", "-c", server.conf, "help").out
-    for count in (3, 2, 1):
-        name = " ".join(words[:count])
-        found = re.search(rf"^\s*{re.escape(name)}\b(.*)$", line, re.M)
-        if found:
-            return name, found[1]
-    return None, None
+def usage(server):
+    """{command: what doveadm says of its arguments}; of commands that have
+    others below them, their names: "verify|plan"."""
+    result = server.run("/usr/bin/doveadm", "-c", server.conf, "help")
+    return dict(re.findall(r"^ *([a-z-]+) +(\S.*)$", result.out + result.err,
+                           re.M))
+
+
+def options(text):
+    """The letters of "[-fPRU] [-m <mailbox>]", and -u, -A, -F of all."""
+    return set("".join(re.findall(r"(?<![\w-])-(\w+)", text))) | set("uAF")
 
 
 def test_commands_are_doveadms(server):
     """The command exists here, and has the options."""
-    seen = 0
+    known, checked = usage(server), 0
+    manual = "".join(read(os.path.relpath(path, TOP)) for path in
+                     glob.glob(f"{TOP}/doc/man/*")).replace("\\-", "-")
     for path in GUIDES:
-        for kind, text in code_blocks(path):
-            for line in commands(text):
-                words = shlex.split(line.lstrip("# ").split(" | ")[0])[1:]
-                while words and words[0] in GLOBAL:
-                    words = words[1 + GLOBAL[words[0]]:]
-                if not words or not re.match(r"^[a-z-]+$", words[0]):
-                    continue
-                name, usage = usage_of(server, words)
-                assert name is not None, f"{path}: {line}"
-                flags = set("".join(re.findall(r"\[?-(\w+)", usage)))
-                flags |= {"u", "A", "F", "S"}
-                for word in words[len(name.split()):]:
-                    if re.match(r"-[A-Za-z0-9]+$", word):
-                        assert set(word[1:]) & flags, f"{path}: {line}"
-                    elif word.startswith("--"):
-                        assert word.split("=")[0] in usage + \
-                            long_options(server, name), f"{path}: {line}"
-                seen += 1
-    assert seen > 30
-
-
-def long_options(server, name):
-    return server.run("/usr/bin/doveadm", "-c", server.conf, *name.split(),
-                      "--no-such-option").err + read(
-                          "doc/man/doveadm-migration.1").replace("\\-", "-")
+        for line in itertools.chain.from_iterable(
+                commands(text) for _, text in code_blocks(path)):
+            words = shlex.split(line.lstrip("# ").split(" | ")[0])[1:]
+            while words and words[0] in GLOBAL:
+                words = words[1 + GLOBAL[words[0]]:]
+            if not words or not re.match(r"[a-z-]+$", words[0]):
+                continue    # "doveadm COMMAND"
+            where = f"{path}: {line}"
+            assert words[0] in known, where
+            arguments = known[words.pop(0)]
+            if re.match(r"[a-z-]+(\|[a-z-]+)+$", arguments):
+                assert words.pop(0) in arguments.split("|"), where
+                arguments = manual
+            for word in words:
+                if re.match(r"-[A-Za-z0-9]", word):
+                    assert options(word) & options(arguments), where
+                elif word.startswith("--"):
+                    assert word.split("=")[0] in arguments, where
+            checked += 1
+    assert checked > 30
 
 
 @pytest.mark.parametrize("path", GUIDES)
