@@ -176,6 +176,11 @@ bool migration_progress_sleep(struct migration_run *run, const char *cause,
 	timeout_remove(&to_slice);
 	io_loop_destroy(&ioloop);
 	migration_progress_wait_end(run);
+	e_debug(event_create_passthrough(run->event)->
+		set_name("migration_wait_finished")->
+		add_str("cause", cause)->
+		add_int("msecs", msecs)->event(),
+		"Waited for %"PRIu64" ms: %s", msecs, cause);
 	return !migration_run_is_stopping();
 }
 
