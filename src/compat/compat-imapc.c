@@ -9,6 +9,8 @@
 #include "imapc-client-private.h"
 #include "imapc-settings.h"
 #include "imapc-storage.h"
+#include "imapc-list.h"
+#include "list-compat.h"
 #include "compat-imapc.h"
 
 #include <ctype.h>
@@ -81,15 +83,9 @@ char compat_imapc_list_get_escape_char(const struct mailbox_list *list)
 	return list->mail_set->mailbox_list_visible_escape_char[0];
 }
 
-bool compat_imapc_name_misread(const char *vname)
+bool compat_imapc_percent_is_misread(void)
 {
-	const char *p;
-
-	for (p = strchr(vname, '%'); p != NULL; p = strchr(p + 1, '%')) {
-		if (i_isxdigit(p[1]) && i_isxdigit(p[2]))
-			return TRUE;
-	}
-	return FALSE;
+	return TRUE;
 }
 
 void compat_imapc_client_set_retry_count(struct imapc_client *client,
@@ -237,9 +233,9 @@ char compat_imapc_list_get_escape_char(const struct mailbox_list *list)
 	return list->set.vname_escape_char;
 }
 
-bool compat_imapc_name_misread(const char *vname)
+bool compat_imapc_percent_is_misread(void)
 {
-	return strchr(vname, '%') != NULL;
+	return FALSE;
 }
 
 void compat_imapc_client_set_retry_count(struct imapc_client *client,
@@ -265,6 +261,16 @@ compat_imapc_client_clone(const struct imapc_client *client)
 }
 
 #endif
+
+const char *
+compat_imapc_remote_to_storage_name(struct imapc_mailbox_list *list,
+				    const char *remote_name)
+{
+	return mailbox_list_escape_name_params(remote_name, "", list->root_sep,
+		mailbox_list_get_hierarchy_sep(&list->list),
+		compat_list_get_storage_escape_char(&list->list), "");
+}
+
 
 bool compat_imapc_disable_gmail_migration(const struct imapc_settings *_set)
 {

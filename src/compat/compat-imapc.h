@@ -7,6 +7,7 @@
 struct mail_user;
 struct imapc_client;
 struct imapc_settings;
+struct imapc_mailbox_list;
 struct mailbox_list;
 
 /* What differs in imapc. 2.3 has most features off unless imapc_features names
@@ -41,9 +42,14 @@ compat_imapc_settings_with_search(const struct imapc_settings *set, pool_t pool)
    cannot hold. */
 char compat_imapc_list_get_escape_char(const struct mailbox_list *list);
 
-/* TRUE if dsync takes the name for another one because of a % in it: any % on
-   2.3, one with two hex digits on 2.4. */
-bool compat_imapc_name_misread(const char *vname);
+/* TRUE if dsync takes a "%" with two hex digits in a name of the destination for
+   another character: 2.4 (imapc-percent). */
+bool compat_imapc_percent_is_misread(void);
+
+/* imapc's own name of what the server calls remote_name (data stack). */
+const char *
+compat_imapc_remote_to_storage_name(struct imapc_mailbox_list *list,
+				    const char *remote_name);
 
 /* How many times connecting may be tried again. */
 void compat_imapc_client_set_retry_count(struct imapc_client *client,

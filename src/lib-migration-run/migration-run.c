@@ -290,16 +290,30 @@ void migration_run_set_options(struct migration_run *run,
 	run->options = p_strarray_dup(run->pool, options);
 }
 
-bool migration_run_has_option(const struct migration_run *run, const char *name)
+static const char *
+find_option(const struct migration_run *run, const char *name)
 {
 	const char *const *option = run->options;
 	size_t len = strlen(name);
 
 	for (; option != NULL && *option != NULL; option++) {
 		if (strncmp(*option, name, len) == 0 && (*option)[len] == '=')
-			return TRUE;
+			return *option + len + 1;
 	}
-	return FALSE;
+	return NULL;
+}
+
+bool migration_run_has_option(const struct migration_run *run, const char *name)
+{
+	return find_option(run, name) != NULL;
+}
+
+const char *const *
+migration_run_get_option(const struct migration_run *run, const char *name)
+{
+	const char *value = find_option(run, name);
+
+	return t_strsplit(value == NULL ? "" : value, "\t");
 }
 
 void migration_run_finish(struct migration_run *run, int exit_code)

@@ -137,8 +137,8 @@ struct migration_run {
 	const char *command;
 	/* first word of the command's location, "" if it has none */
 	const char *location;
-	/* the command's options as name=value, NULL-terminated; NULL if they
-	   are not known */
+	/* the command's options as name=value, NULL-terminated; several values
+	   of one have tabs between them; NULL if they are not known */
 	const char *const *options;
 	struct timeval start_time, end_time;
 	/* what doveadm exits with because of this user; valid once finished */
@@ -253,6 +253,9 @@ void migration_run_set_options(struct migration_run *run,
 /* TRUE if the command has the option of this name. */
 bool migration_run_has_option(const struct migration_run *run,
 			      const char *name);
+/* Its values (data stack), NULL-terminated: none if it does not have it. */
+const char *const *
+migration_run_get_option(const struct migration_run *run, const char *name);
 /* Ends it: sends migration_run_finished. The record stays readable until
    migration_run_forget(). */
 void migration_run_finish(struct migration_run *run, int exit_code);

@@ -174,6 +174,21 @@ def test_imapc_leaves_out_what_is_not_the_users_own(old_office, new_office,
     assert after == own(snapshot.of(theirs, pop3=False))
 
 
+def test_imapc_keeps_what_belongs_to_another_namespace_there(
+        old_office, new_office, theirs):
+    """foreign-namespace: stock stores it where nobody can open it."""
+    dest = new_office.server
+    ours = dest.user()
+    for _ in range(2):
+        dest.doveadm("backup", "-R", "-u", ours.name, "imapc:",
+                     o=dest.imapc(old_office.server, user=theirs.name)).ok()
+    before = snapshot.of(theirs, pop3=False).mailboxes
+    after = snapshot.of(ours, pop3=False)
+    assert after.mailboxes["=50ublic/News"] == before["Public/News"]
+    assert after.mailboxes["=54eam/Plans"] == before["Team/Plans"]
+    assert below(after, "Public/", "Team/").count() == 0
+
+
 @pytest.mark.parametrize("prefix", ["Public", "Team"])
 @pytest.mark.parametrize("ns_type", ["public", "private"])
 def test_imapc_into_a_namespace(request, old_office, new_office, theirs,

@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""migration_imapc: names of mailboxes that stock loses, changes or panics at."""
+"""migration_imapc: what the source's mailboxes are called at the destination."""
 
 import json
 
-from lab import mailgen, snapshot
+import pytest
+
+from lab import imap, mailgen, snapshot
 from lab.scripted import ImapServer
 
 
-def backup(dest, user, server, report=None, **settings):
+def backup(dest, user, server, *words, report=None, plugin=None, conf=None,
+           **settings):
+    plugin = dict(plugin or {})
     if report is not None:
-        settings.update(dest.plugin_options({"migration_report_path": report}))
+        plugin["migration_report_path"] = report
     result = dest.doveadm(
-        "backup", "-R", "-u", user.name, "imapc:",
-        o={**dest.imapc(server, user="user", password="secret"), **settings})
+        "backup", "-R", *words, "-u", user.name, "imapc:", conf=conf,
+        o={**dest.imapc(server, user="user", password="secret"), **settings,
+           **dest.plugin_options(plugin)})
     assert "Panic" not in result.err, str(result)
     return result
 
@@ -23,47 +28,192 @@ def findings(report):
                 for f in json.load(file)["findings"]]
 
 
-def test_percent(dest):
-    """imapc-percent: names arrive as they are, and the second run has nothing
-    to do (stock ends it with 2, "rename to itself", for ever)."""
-    names = ["INBOX", "pct%", "50%25off", "%41", "a~b", "ü%~", "a*b", 'q"uote']
-    # On 2.4 the destination's own list, which is not ours to change, does not
-    # escape a % either: names with % and two hex digits arrive as they are,
-    # but dsync does not know them again.
-    known_again = [name for name in names
-                   if dest.version == "2.3" or name not in ("50%25off", "%41")]
-    ours, again = dest.user(driver="mdbox"), dest.user(driver="mdbox")
-    with ImapServer({n: mailgen.mails(1, seed=n) for n in names}) as server:
+def folders(*names, count=1):
+    return {name: mailgen.mails(count, seed=name) for name in names}
+
+
+def mailboxes(user):
+    return sorted(snapshot.of(user, pop3=False).mailboxes)
+
+
+# -- odd names
+
+# with "." between levels
+ODD = ["pct%", "50%25off", "%41", "a~b", "~x", "ü%~", "a*b", 'q"uote',
+       "back\\slash", "sl/ash", "^x", "a&b", " blank", "blank ", "a=b", "a=41",
+       "deep.er.and.er", "deep", "\ttab", "cur", "a.cur", "dbox-Mails",
+       "subscriptions", "dovecot.index", "e\u0301", "\u00e9", "Sent", "SENT",
+       "x" * 250, "..."]
+# no modified UTF-7, or not as it should be
+RAW = ["&bad", "&AGE-", "&&"]
+
+
+@pytest.mark.parametrize("driver", ["mdbox", "sdbox", "maildir"])
+def test_odd_names(dest, driver):
+    """imapc-percent and others: nothing is lost, and the second run, which
+    stock ends with 2 for ever, has nothing to do but to list."""
+    raw = [f"INBOX.{name}" for name in RAW]
+    tree = folders("INBOX", *(f"INBOX.{name}" for name in ODD), *raw)
+    ours = dest.user(driver=driver)
+    with ImapServer(tree, prefix="INBOX.", separator=".",
+                    raw_names=raw) as server:
         assert backup(dest, ours, server).rc == 0
-    with ImapServer({n: mailgen.mails(1, seed=n)
-                     for n in known_again}) as server:
+        after = snapshot.of(ours, pop3=False)
+        del server.received[:]
+        assert backup(dest, ours, server).rc == 0
+        assert {c.split()[0] for c in server.received} == {
+            "LOGIN", "NAMESPACE", "LIST", "STATUS", "LSUB", "LOGOUT"}
+    assert snapshot.of(ours, pop3=False) == after
+    held = [name for name, box in after.mailboxes.items() if box.mails]
+    assert len(held) == len(tree) == len(after.subscriptions)
+    wire = {"INBOX", "pct%", "a~b", "a*b", 'q"uote', "a&-b", "deep/er/and/er",
+            " blank", "blank ", "a=b", "a=3D41", "==26bad", "==26AGE-",
+            "=09tab", "=7Ex", "sl=2Fash", "&AOk-", "e&AwE-"}
+    assert wire <= {imap.encode_name(name) for name in held}
+
+
+def test_percent_is_kept_where_dsync_knows_it_again(dest):
+    ours = dest.user(driver="mdbox")
+    with ImapServer(folders("INBOX", "pct%", "50%25off", "%41")) as server:
         for _ in range(2):
-            assert backup(dest, again, server).rc == 0
-    seen = snapshot.of(ours)
-    assert sorted(seen.mailboxes) == sorted(names) == seen.subscriptions
+            assert backup(dest, ours, server).rc == 0
+    assert mailboxes(ours) == (
+        ["%41", "50%25off", "INBOX", "pct%"] if dest.version == "2.3" else
+        ["50=2525off", "=2541", "INBOX", "pct%"])
 
 
-def test_neighbour_of_the_prefix(dest):
-    """imapc-prefix-neighbour: stock panics."""
-    folders = {name: mailgen.mails(1) for name in
-               ("INBOX", "INBOX.Sent", "INBOXen", "INBOXen.Old")}
+# -- prefixes
+
+@pytest.mark.parametrize("written", ["", "INBOX", "INBOX."])
+def test_prefix(dest, written):
+    """imapc-prefix-separator, imapc-prefix-neighbour: stock panics at the last
+    one, and at INBOXen with the one before."""
     ours = dest.user(driver="mdbox")
     report = f"{ours.home}/report.json"
-    with ImapServer(folders, prefix="INBOX.", separator=".") as server:
-        result = backup(dest, ours, server, report, imapc_list_prefix="INBOX")
+    with ImapServer(folders("INBOX", "INBOX.Sent", "INBOX.a.b", "INBOXen",
+                            "INBOXen.Old"),
+                    prefix="INBOX.", separator=".") as server:
+        result = backup(dest, ours, server, report=report,
+                        imapc_list_prefix=written)
     assert result.rc == 0, str(result)
-    assert sorted(snapshot.of(ours).mailboxes) == ["INBOX", "Sent"]
-    assert ("mailbox-outside-prefix", "INBOXen") in findings(report)
+    if written:
+        assert mailboxes(ours) == ["INBOX", "Sent", "a/b"]
+        assert ("mailbox-outside-prefix", "INBOXen") in findings(report)
+    else:
+        assert mailboxes(ours) == ["INBOX", "INBOXen", "INBOXen/Old", "Sent",
+                                   "a/b"]
+        assert findings(report) == []
+    assert snapshot.of(ours, pop3=False).subscriptions == mailboxes(ours)
+
+
+def test_prefix_without_namespace(dest):
+    """A server that does not say what its prefix is."""
+    ours = dest.user(driver="mdbox")
+    with ImapServer(folders("INBOX", "INBOX.Sent", "INBOX.a.b"),
+                    prefix="INBOX.", separator=".",
+                    capabilities="IMAP4rev1") as server:
+        assert backup(dest, ours, server).rc == 0
+    assert mailboxes(ours) == ["INBOX", "Sent", "a/b"]
 
 
 def test_inbox_below_the_inbox(dest):
     """imapc-inbox-inbox: stock leaves INBOX.INBOX out and ends with 0."""
-    folders = {name: mailgen.mails(2, seed=name) for name in
-               ("INBOX", "INBOX.INBOX", "INBOX.Sent")}
     ours = dest.user(driver="mdbox")
     report = f"{ours.home}/report.json"
-    with ImapServer(folders, prefix="INBOX.", separator=".") as server:
-        result = backup(dest, ours, server, report, imapc_list_prefix="INBOX")
-    assert findings(report) == [("mailbox-name-taken", "INBOX.INBOX")]
-    assert result.rc not in (0, 75), str(result)
-    assert len(snapshot.of(ours).mailboxes["Sent"].mails) == 2
+    with ImapServer(folders("INBOX", "INBOX.INBOX", "INBOX.inbox",
+                            "INBOX.Sent", count=2),
+                    prefix="INBOX.", separator=".") as server:
+        for _ in range(2):
+            result = backup(dest, ours, server, report=report)
+            assert result.rc == 0, str(result)
+    assert findings(report) == [("mailbox-renamed", "INBOX.INBOX"),
+                                ("mailbox-renamed", "INBOX.inbox")]
+    assert mailboxes(ours) == ["=49NBOX", "=69nbox", "INBOX", "Sent"]
+    assert snapshot.of(ours, pop3=False).count() == 8
+
+
+def test_folder_with_separator(dest):
+    """folder-with-separator"""
+    ours = dest.user(driver="mdbox")
+    with ImapServer(folders("INBOX", "Old/a"), noselect=["Old/"]) as server:
+        for _ in range(2):
+            assert backup(dest, ours, server).rc == 0
+    assert mailboxes(ours) == ["INBOX", "Old/a"]
+
+
+# -- migration_imapc_map
+
+MAP = ("\\Sent = Sent; Alt = Neu; Archiv/* = Archive/*; !Spam*; "
+       '"a;b" = "c=d"')
+
+
+def test_map(dest):
+    ours = dest.user(driver="mdbox")
+    report = f"{ours.home}/report.json"
+    tree = folders("INBOX", "INBOX.Gesendet", "INBOX.Gesendet.2020",
+                   "INBOX.Alt", "INBOX.Alt.Kind", "INBOX.Archiv",
+                   "INBOX.Archiv.1", "INBOX.Spam", "INBOX.Spam.x", "INBOX.a;b")
+    wanted = ["Archiv", "Archive/1", "INBOX", "Neu", "Neu/Kind", "Sent",
+              "Sent/2020", "c=d"]
+    with ImapServer(tree, prefix="INBOX.", separator=".",
+                    special_use={"INBOX.Gesendet": "\\Sent"}) as server:
+        for _ in range(2):
+            result = backup(dest, ours, server, report=report,
+                            plugin={"migration_imapc_map": MAP})
+            assert result.rc == 0, str(result)
+            after = snapshot.of(ours, pop3=False)
+            assert sorted(after.mailboxes) == wanted == after.subscriptions
+        assert ("mailbox-left-out", "INBOX.Spam") in findings(report)
+        assert ("mailbox-renamed", "INBOX.Gesendet") in findings(report)
+        # another map: the same mailboxes get other names, nothing is fetched
+        del server.received[:]
+        assert backup(dest, ours, server,
+                      plugin={"migration_imapc_map": "!Spam*"}).rc == 0
+        assert not [c for c in server.received if "BODY.PEEK[]" in c]
+    assert mailboxes(ours) == ["Alt", "Alt/Kind", "Archiv", "Archiv/1",
+                               "Gesendet", "Gesendet/2020", "INBOX", "a;b"]
+
+
+@pytest.mark.parametrize("rules, words", [
+    ("a = c; b = c", "a and b would both become c"),
+    ("a = b", "a and b would both become b"),
+    ("INBOX = Old", "the INBOX stays INBOX"),
+    ("a = ../b", "the destination cannot have a mailbox ../b"),
+])
+def test_map_that_cannot_be_followed(dest, rules, words):
+    ours = dest.user(driver="mdbox")
+    with ImapServer(folders("INBOX", "a", "b")) as server:
+        result = backup(dest, ours, server,
+                        plugin={"migration_imapc_map": rules})
+    assert result.rc == 64, str(result)
+    assert f"migration_imapc_map: {words}" in result.err
+    assert snapshot.of(ours, pop3=False).count() == 0
+
+
+def test_map_that_is_none(dest):
+    ours = dest.user()
+    with ImapServer(folders("INBOX")) as server:
+        result = backup(dest, ours, server,
+                        plugin={"migration_imapc_map": "Sent"})
+    assert result.rc != 0
+    assert 'migration_imapc_map: rule "Sent": it has no "="' in result.err
+
+
+def test_special_use_goes_where_the_destination_has_it(dest):
+    ours = dest.user(driver="mdbox")
+    report = f"{ours.home}/report.json"
+    conf = dest.write_conf(
+        f"{dest.dir}/special-use.conf", plugins=("migration_imapc",),
+        settings={"namespace inbox": {
+            "mailbox Sent": {"special_use": "\\Sent"},
+            "mailbox Junk": {"special_use": "\\Junk"},
+            "mailbox Trash": {"special_use": "\\Trash"}}})
+    with ImapServer(folders("INBOX", "Gesendet", "Spam", "Bin", "Trash"),
+                    special_use={"Gesendet": "\\Sent", "Spam": "\\Junk",
+                                 "Bin": "\\Trash"}) as server:
+        for _ in range(2):
+            result = backup(dest, ours, server, report=report, conf=conf)
+            assert result.rc == 0, str(result)
+    # Trash is another mailbox at the source
+    assert mailboxes(ours) == ["Bin", "INBOX", "Junk", "Sent", "Trash"]
+    assert ("special-use-not-mapped", "Bin") in findings(report)

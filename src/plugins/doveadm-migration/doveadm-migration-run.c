@@ -71,7 +71,8 @@ command_options(struct doveadm_mail_cmd_context *ctx)
 			t_array_init(&words, 8);
 			array_append_array(&words, &param->value.v_array);
 			array_append_zero(&words);
-			value = t_strarray_join(array_front(&words), ",");
+			/* mailbox names may have anything else */
+			value = t_strarray_join(array_front(&words), "\t");
 			break;
 		default:
 			value = param->value.v_bool ? "yes" : "no";

@@ -15,6 +15,7 @@
 #include "fetch-ahead.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
+#include "migration-imapc-names.h"
 #include "migration-imapc-ahead-private.h"
 
 /* One command: small enough that a lost connection or a refusal concerns few
@@ -56,6 +57,9 @@ void migration_imapc_ahead_add(struct migration_imapc_ahead *ahead,
 	mailbox = p_new(ahead->pool, struct ahead_mailbox, 1);
 	mailbox->vname = p_strdup(ahead->pool, vname);
 	mailbox->remote_name = p_strdup(ahead->pool, remote_name);
+	mailbox->dest_name = p_strdup(ahead->pool,
+		migration_imapc_names_unescape(&ahead->mlist->list->list,
+					       vname));
 	mailbox->source = *source;
 	array_push_back(&ahead->mailboxes, &mailbox);
 	hash_table_insert(ahead->by_vname, mailbox->vname, mailbox);
@@ -83,7 +87,7 @@ static void
 ahead_mailbox_learn_dest(struct migration_imapc_ahead *ahead,
 			 struct ahead_mailbox *mailbox)
 {
-	(void)migration_imapc_sides_get_dest(ahead->muser, mailbox->vname,
+	(void)migration_imapc_sides_get_dest(ahead->muser, mailbox->dest_name,
 					     &mailbox->dest);
 	mailbox->new_uid = fetch_ahead_new_uid(&mailbox->source,
 					       &mailbox->dest);

@@ -69,6 +69,8 @@ enum ahead_part {
 
 struct ahead_mailbox {
 	const char *vname, *remote_name;
+	/* its name at the destination: vname without what dsync has escaped */
+	const char *dest_name;
 	/* what STATUS said at the beginning of the run */
 	struct sync_side source;
 	/* what the destination had at the beginning of the run; all 0 if it has

@@ -10,6 +10,7 @@
 #include "migration-budget.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
+#include "migration-imapc-names.h"
 #include "migration-imapc-spare.h"
 #include "migration-imapc-ahead.h"
 
@@ -30,157 +31,22 @@ const char *migration_imapc_list_source(struct migration_imapc_list *mlist)
 	return t_strdup_printf("%s:%u", set->imapc_host, set->imapc_port);
 }
 
-/* ---- imapc_list_prefix ---- */
-
-static void
-migration_imapc_list_set_prefix(struct migration_imapc_list *mlist,
-				const char *prefix)
-{
-	struct imapc_mailbox_list *list = mlist->list;
-	struct imapc_settings *set;
-
-	set = p_new(list->list.pool, struct imapc_settings, 1);
-	*set = *list->set;
-	set->imapc_list_prefix = prefix;
-	list->set = set;
-}
-
-/* imapc-prefix-separator: imapc wants the prefix without the separator at its end and panics
-   otherwise, but everybody writes "INBOX.". The separator is not known before
-   the server said it: these two characters are it nearly always. */
-static void
-migration_imapc_list_cut_prefix(struct migration_imapc_list *mlist)
-{
-	const char *prefix = mlist->list->set->imapc_list_prefix;
-	size_t len = strlen(prefix);
-	const char *cut;
-
-	if (len < 2 || (prefix[len-1] != '.' && prefix[len-1] != '/'))
-		return;
-	cut = p_strndup(mlist->list->list.pool, prefix, len-1);
-	e_debug(mlist->muser->event, "taking imapc_list_prefix=%s for %s: "
-		"it is wanted without the hierarchy separator", prefix, cut);
-	mlist->written_prefix = prefix;
-	migration_imapc_list_set_prefix(mlist, cut);
-}
-
-/* Now the server's separator can be asked for: was the guess right? */
-static void
-migration_imapc_list_check_prefix(struct migration_imapc_list *mlist)
-{
-	const char *written = mlist->written_prefix;
-	char sep;
-
-	if (written == NULL ||
-	    imapc_list_try_get_root_sep(mlist->list, &sep) < 0)
-		return;
-	mlist->written_prefix = NULL;
-	if (written[strlen(written)-1] == sep)
-		return;
-	e_debug(mlist->muser->event, "the hierarchy separator is '%c': "
-		"imapc_list_prefix=%s is kept as it is", sep, written);
-	migration_imapc_list_set_prefix(mlist, written);
-}
-
 /* ---- names ---- */
 
-/* imapc-percent: dsync takes a % in the name of any mailbox for the beginning
-   of an escape sequence, but imapc does not write its names that way: "%41"
-   becomes "A", and "50%" is renamed to itself at each run, which then asks for
-   another one. */
-static bool migration_imapc_list_escapes_percent(struct mailbox_list *list)
-{
-	return list->ns->user->dsyncing &&
-		compat_imapc_list_get_escape_char(list) != '%';
-}
-
-/* A mailbox that this list cannot show under a name of its own. */
-static void
-migration_imapc_list_tell(struct migration_imapc_list *mlist,
-			  enum migration_severity severity,
-			  const char *storage_name, const char *what,
-			  const char *why)
-{
-	struct mailbox_list *list = &mlist->list->list;
-	const char *name;
-
-	if (!array_is_created(&mlist->told))
-		p_array_init(&mlist->told, list->pool, 4);
-	array_foreach_elem(&mlist->told, name) {
-		if (strcmp(name, storage_name) == 0)
-			return;
-	}
-	name = p_strdup(list->pool, storage_name);
-	array_push_back(&mlist->told, &name);
-	migration_run_finding(migration_run_find(list->ns->user), severity,
-			      storage_name, 0, what, "%s", why);
-}
-
-/* With imapc_list_prefix the server's "INBOX*" also matches names that only
-   begin with the same letters, and imapc panics (imapc-prefix-neighbour). And
-   INBOX.INBOX would be called INBOX, which is another mailbox: imapc leaves it
-   out and says nothing (imapc-inbox-inbox). Returns FALSE if the name is
-   outside of the prefix. */
-static bool
-migration_imapc_list_check_name(struct migration_imapc_list *mlist,
-				const char *storage_name)
-{
-	const char *rest, *prefix = mlist->list->set->imapc_list_prefix;
-	size_t len = strlen(prefix);
-
-	if (len == 0 || storage_name[0] == '\0' ||
-	    strcasecmp(storage_name, "INBOX") == 0)
-		return TRUE;
-	rest = storage_name + len;
-	if (strncmp(storage_name, prefix, len) != 0 || (rest[0] != '\0' &&
-	    rest[0] != mailbox_list_get_hierarchy_sep(&mlist->list->list))) {
-		migration_imapc_list_tell(mlist, MIGRATION_SEVERITY_INFO,
-			storage_name, "mailbox-outside-prefix",
-			"it is not below imapc_list_prefix and is left out");
-		return FALSE;
-	}
-	if (rest[0] != '\0' && strcasecmp(rest + 1, "INBOX") == 0) {
-		migration_imapc_list_tell(mlist, MIGRATION_SEVERITY_ERROR,
-			storage_name, "mailbox-name-taken",
-			"without imapc_list_prefix its name is INBOX, which is "
-			"another mailbox: it is left out. Rename it at the "
-			"source.");
-	}
-	return TRUE;
-}
-
 static const char *
-migration_imapc_list_get_vname(struct mailbox_list *_list,
+migration_imapc_list_get_vname(struct mailbox_list *list,
 			       const char *storage_name)
 {
-	struct migration_imapc_list *mlist =
-		MIGRATION_IMAPC_LIST_CONTEXT(_list);
-	const char *vname;
-	string_t *str;
-
-	/* the prefix itself is a name that is never used */
-	if (!migration_imapc_list_check_name(mlist, storage_name))
-		storage_name = mlist->list->set->imapc_list_prefix;
-	vname = mlist->module_ctx.super.get_vname(_list, storage_name);
-	if (!migration_imapc_list_escapes_percent(_list) ||
-	    !compat_imapc_name_misread(vname))
-		return vname;
-	str = t_str_new(64);
-	mailbox_list_name_escape(vname, "%", str);
-	return str_c(str);
+	return migration_imapc_names_get_vname(
+		MIGRATION_IMAPC_LIST_CONTEXT(list), storage_name);
 }
 
 static const char *
-migration_imapc_list_get_storage_name(struct mailbox_list *_list,
+migration_imapc_list_get_storage_name(struct mailbox_list *list,
 				      const char *vname)
 {
-	struct migration_imapc_list *mlist =
-		MIGRATION_IMAPC_LIST_CONTEXT(_list);
-
-	migration_imapc_list_check_prefix(mlist);
-	if (migration_imapc_list_escapes_percent(_list))
-		mailbox_list_name_unescape(&vname, '%');
-	return mlist->module_ctx.super.get_storage_name(_list, vname);
+	return migration_imapc_names_get_storage_name(
+		MIGRATION_IMAPC_LIST_CONTEXT(list), vname);
 }
 
 /* ---- connection ---- */
@@ -389,8 +255,8 @@ migration_imapc_list_iter_init(struct mailbox_list *_list,
 {
 	struct migration_imapc_list *mlist =
 		MIGRATION_IMAPC_LIST_CONTEXT(_list);
+	struct mailbox_list_iterate_context *ctx;
 
-	migration_imapc_list_check_prefix(mlist);
 	/* dsync lists again to find a mailbox by its GUID, which imapc makes
 	   from the name, an import to see which names become one: the server
 	   has nothing new to say. */
@@ -400,7 +266,18 @@ migration_imapc_list_iter_init(struct mailbox_list *_list,
 	else if ((flags & MAILBOX_LIST_ITER_SELECT_SUBSCRIBED) == 0) {
 		migration_imapc_list_remember_patterns(mlist, patterns);
 		migration_imapc_listing_ask(mlist, patterns);
+		migration_imapc_names_refresh(mlist);
 	}
+	ctx = mlist->module_ctx.super.iter_init(_list, patterns, flags);
+	if ((flags & MAILBOX_LIST_ITER_SELECT_SUBSCRIBED) != 0 || ctx->failed ||
+	    migration_imapc_names_are_known(mlist))
+		return ctx;
+	/* imapc has just listed the mailboxes itself */
+	if (migration_imapc_names_ensure(mlist) < 0) {
+		ctx->failed = TRUE;
+		return ctx;
+	}
+	(void)mlist->module_ctx.super.iter_deinit(ctx);
 	return mlist->module_ctx.super.iter_init(_list, patterns, flags);
 }
 
@@ -444,13 +321,19 @@ static void migration_imapc_list_explain(struct migration_imapc_list *mlist)
 static int
 migration_imapc_list_iter_deinit(struct mailbox_list_iterate_context *ctx)
 {
+	struct mailbox_list *ctx_list = ctx->list;
 	struct migration_imapc_list *mlist =
-		MIGRATION_IMAPC_LIST_CONTEXT(ctx->list);
+		MIGRATION_IMAPC_LIST_CONTEXT(ctx_list);
 
 	if (mlist->module_ctx.super.iter_deinit(ctx) == 0)
 		return 0;
 	mlist->listing_failed = TRUE;
-	migration_imapc_list_explain(mlist);
+	if (migration_imapc_names_error(mlist) != NULL) {
+		mailbox_list_set_error(ctx_list, MAIL_ERROR_PARAMS,
+				       migration_imapc_names_error(mlist));
+	} else {
+		migration_imapc_list_explain(mlist);
+	}
 	return -1;
 }
 
@@ -470,11 +353,15 @@ migration_imapc_list_subscriptions_refresh(struct mailbox_list *src_list,
 	}
 	if (migration_imapc_listing_take_subscriptions(mlist, dest_list))
 		return 0;
+	if (migration_imapc_names_ensure(mlist) == 0 &&
+	    !mlist->list->refreshed_subscriptions)
+		migration_imapc_names_forget_subscriptions(mlist);
 	if (mlist->module_ctx.super.subscriptions_refresh(src_list,
 							  dest_list) < 0) {
 		migration_imapc_list_explain(mlist);
 		return -1;
 	}
+	migration_imapc_names_fill_subscriptions(mlist, dest_list);
 	return 0;
 }
 
@@ -495,6 +382,7 @@ static void migration_imapc_list_deinit(struct mailbox_list *_list)
 		migration_imapc_spare_deinit(&mlist->spare);
 	/* frees mlist, too */
 	migration_imapc_oauth2_list_deinit(mlist);
+	migration_imapc_names_deinit(mlist);
 	mlist->module_ctx.super.deinit(_list);
 	pool_unref(&patterns_pool);
 }
@@ -523,6 +411,7 @@ void migration_imapc_list_created(struct mailbox_list *_list)
 	v->get_storage_name = migration_imapc_list_get_storage_name;
 	v->get_vname = migration_imapc_list_get_vname;
 	MODULE_CONTEXT_SET(_list, migration_imapc_list_module, mlist);
+	migration_imapc_names_init(mlist);
 
 	if (mlist->list->set->imapc_host[0] == '\0')
 		return;
@@ -533,7 +422,6 @@ void migration_imapc_list_created(struct mailbox_list *_list)
 	}
 	migration_imapc_listing_init(mlist);
 	migration_imapc_pause_init(mlist);
-	migration_imapc_list_cut_prefix(mlist);
 	migration_imapc_list_set_limits(mlist);
 	migration_imapc_oauth2_list_init(mlist);
 	migration_imapc_list_login(mlist);

@@ -14,6 +14,7 @@
 #include "imapc-client-private.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
+#include "migration-imapc-names.h"
 #include "migration-imapc-ahead.h"
 
 struct listing {
@@ -86,6 +87,43 @@ listing_send(struct listing *listing, imapc_command_callback_t *callback,
 	imapc_command_send(cmd, text);
 }
 
+/* A server that does not answer has no prefix. */
+static void
+listing_namespace_callback(const struct imapc_command_reply *reply,
+			   void *context)
+{
+	struct listing *listing = context;
+	bool failed = listing->failed;
+
+	listing_callback(reply, context);
+	listing->failed = failed || listing->lost;
+}
+
+static void listing_send_namespace(struct listing *listing)
+{
+	enum imapc_capability capabilities;
+
+	if (imapc_client_get_capabilities(
+			listing->mlist->list->client->client,
+			&capabilities) == 0 &&
+	    (capabilities & IMAPC_CAPABILITY_NAMESPACE) != 0) {
+		listing_send(listing, listing_namespace_callback,
+			     "NAMESPACE");
+	}
+}
+
+void migration_imapc_listing_ask_namespace(struct migration_imapc_list *mlist)
+{
+	struct listing listing = { .mlist = mlist };
+
+	if (!mlist->list->client->auth_returned ||
+	    imapc_storage_client_handle_auth_failure(mlist->list->client))
+		return;
+	listing_send_namespace(&listing);
+	while (listing.pending > 0)
+		imapc_client_run(mlist->list->client->client);
+}
+
 static bool listing_is_of_all(const char *const *patterns)
 {
 	return patterns[0] != NULL && strcmp(patterns[0], "*") == 0 &&
@@ -112,7 +150,6 @@ static bool listing_is_possible(struct migration_imapc_list *mlist)
 
 	return migration_imapc_user_is_source(list->ns->user) &&
 		(list->ns->flags & NAMESPACE_FLAG_UNUSABLE) == 0 &&
-		mlist->list->set->imapc_list_prefix[0] == '\0' &&
 		!mlist->list->root_sep_pending &&
 		mlist->list->last_refreshed_mailboxes == 0 &&
 		mlist->list->client->auth_returned &&
@@ -127,10 +164,7 @@ static bool listing_is_possible(struct migration_imapc_list *mlist)
 static void listing_finish(struct migration_imapc_list *mlist)
 {
 	struct imapc_mailbox_list *list = mlist->list;
-	bool created;
 
-	if ((list->list.ns->flags & NAMESPACE_FLAG_INBOX_USER) != 0)
-		(void)mailbox_tree_get(list->mailboxes, "INBOX", &created);
 	list->refreshed_mailboxes = TRUE;
 	list->refreshed_mailboxes_recently = TRUE;
 	list->last_refreshed_mailboxes = ioloop_time;
@@ -138,6 +172,9 @@ static void listing_finish(struct migration_imapc_list *mlist)
 		mailbox_tree_deinit(&list->tmp_subscriptions);
 	else
 		mlist->have_subscriptions = TRUE;
+	T_BEGIN {
+		migration_imapc_names_build(mlist);
+	} T_END;
 }
 
 static void listing_drop(struct migration_imapc_list *mlist, bool lost)
@@ -176,6 +213,7 @@ void migration_imapc_listing_ask(struct migration_imapc_list *mlist,
 			listing_send(&listing, listing_separator_callback,
 				     "LIST \"\" \"\"");
 		}
+		listing_send_namespace(&listing);
 		listing_send(&listing, listing_callback,
 			     listing_command(mlist, patterns));
 		/* an import leaves subscriptions alone */
@@ -223,12 +261,8 @@ bool migration_imapc_listing_take_subscriptions(struct migration_imapc_list *mli
 	if (!mlist->have_subscriptions)
 		return FALSE;
 	mlist->have_subscriptions = FALSE;
-	if (dest_list->subscriptions != NULL)
-		mailbox_tree_deinit(&dest_list->subscriptions);
-	dest_list->subscriptions = list->tmp_subscriptions;
-	list->tmp_subscriptions = NULL;
-	mailbox_tree_set_separator(dest_list->subscriptions,
-				   mail_namespace_get_sep(dest_list->ns));
+	mailbox_tree_deinit(&list->tmp_subscriptions);
+	migration_imapc_names_fill_subscriptions(mlist, dest_list);
 	list->refreshed_subscriptions = TRUE;
 	return TRUE;
 }

@@ -6,6 +6,7 @@
 #include "compat-imapc.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
+#include "migration-imapc-names.h"
 #include "migration-imapc-placeholders.h"
 #include "migration-imapc-ahead.h"
 
@@ -265,7 +266,8 @@ dest_mailbox_get_status(struct mailbox *box, enum mailbox_status_items items,
 	} else {
 		return 0;
 	}
-	migration_imapc_sides_set_dest(dbox->muser, box->vname, &side);
+	migration_imapc_sides_set_dest(dbox->muser,
+		migration_imapc_names_unescape(box->list, box->vname), &side);
 	return 0;
 }
 

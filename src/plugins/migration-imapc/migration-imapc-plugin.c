@@ -30,11 +30,15 @@ struct migration_imapc_mail_module migration_imapc_mail_module =
    other, in one process. */
 static struct mail_user *migration_imapc_first_user = NULL;
 
+struct mail_user *migration_imapc_user_find_first(struct mail_user *source)
+{
+	return migration_imapc_first_user == source ? NULL :
+		migration_imapc_first_user;
+}
+
 struct mail_user *migration_imapc_user_find_dest(struct mail_user *source)
 {
-	if (!source->dsyncing || migration_imapc_first_user == source)
-		return NULL;
-	return migration_imapc_first_user;
+	return source->dsyncing ? migration_imapc_user_find_first(source) : NULL;
 }
 
 bool migration_imapc_user_is_imported(struct mail_user *user)

@@ -14,6 +14,7 @@
 
 struct ahead_mailbox;
 struct migration_imapc_ahead;
+struct migration_imapc_names;
 struct migration_imapc_record;
 struct migration_imapc_search;
 struct migration_imapc_sides;
@@ -29,6 +30,9 @@ struct migration_imapc_user {
 	struct event *event;
 
 	struct mail_user *user;
+	/* imapc_list_prefix of the settings that it was taken out of */
+	const struct imapc_settings *prefix_set;
+	const char *prefix;
 	/* placeholders of this run and of earlier ones, or NULL */
 	struct migration_imapc_placeholders *placeholders;
 
@@ -46,11 +50,8 @@ struct migration_imapc_list {
 	struct migration_imapc_user *muser;
 	struct imapc_mailbox_list *list;
 
-	/* imapc_list_prefix as it was written, if it was cut because it ended
-	   with what looks like the hierarchy separator; else NULL */
-	const char *written_prefix;
-	/* mailboxes of which something was told */
-	ARRAY_TYPE(const_string) told;
+	/* what the mailboxes are called at the destination */
+	struct migration_imapc_names *names;
 	/* patterns of the latest listing */
 	const char *const *patterns;
 	pool_t patterns_pool;
@@ -163,6 +164,8 @@ extern MODULE_CONTEXT_DEFINE(migration_imapc_mail_module,
 
 /* The destination's user, or NULL if there is none in this process. */
 struct mail_user *migration_imapc_user_find_dest(struct mail_user *source);
+/* The same for commands other than dsync's, too. */
+struct mail_user *migration_imapc_user_find_first(struct mail_user *source);
 /* TRUE for the source of `doveadm import`. */
 bool migration_imapc_user_is_imported(struct mail_user *user);
 /* TRUE if the command reads the user's mailboxes one after the other: for dsync,
@@ -193,6 +196,9 @@ void migration_imapc_listing_ask(struct migration_imapc_list *mlist,
    that its query names lists none, and all others look for the INBOX first. */
 void migration_imapc_listing_ask_mailbox(struct migration_imapc_list *mlist,
 					 const char *vname);
+/* What is the prefix of the user's mailboxes, where is other users' mail? Asks
+   now, if the server can say it. */
+void migration_imapc_listing_ask_namespace(struct migration_imapc_list *mlist);
 /* The subscriptions that were asked for become dest_list's. FALSE if there are
    none any more. */
 bool migration_imapc_listing_take_subscriptions(struct migration_imapc_list *mlist,

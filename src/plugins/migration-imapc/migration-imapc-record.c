@@ -18,6 +18,7 @@
 #include "migration-file.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
+#include "migration-imapc-names.h"
 #include "migration-imapc-ahead-private.h"
 
 #include <fcntl.h>
@@ -162,7 +163,9 @@ void migration_imapc_record_dest_synced(struct migration_imapc_user *muser,
 	struct sync_side source, dest;
 	const unsigned char *source_digest;
 
-	if (!migration_imapc_sides_get_source(muser, box->vname, &source,
+	const char *name = migration_imapc_names_unescape(box->list, box->vname);
+
+	if (!migration_imapc_sides_get_source(muser, name, &source,
 					      &source_digest))
 		return;
 	mailbox_get_open_status(box, RECORD_STATUS_ITEMS, &status);
@@ -176,7 +179,7 @@ void migration_imapc_record_dest_synced(struct migration_imapc_user *muser,
 			"are not the same", box->vname);
 		return;
 	}
-	migration_imapc_sides_set_synced(muser, box->vname, &dest);
+	migration_imapc_sides_set_synced(muser, name, &dest);
 }
 
 /* ---- the file ---- */
@@ -266,7 +269,8 @@ record_key(struct migration_imapc_list *mlist, const struct migration_run *run)
 
 	return t_strdup_printf("%s:%u %s %s %s %s %s", set->imapc_host,
 			       set->imapc_port, set->imapc_user,
-			       set->imapc_master_user, set->imapc_list_prefix,
+			       set->imapc_master_user,
+			       migration_imapc_names_prefix(mlist),
 			       run->command, t_strarray_join(run->options, " "));
 }
 
@@ -332,7 +336,8 @@ void migration_imapc_record_deinit(struct migration_imapc_list *mlist)
 		if (!mailbox->visited || mailbox->unchanged)
 			continue;
 		if (migration_imapc_sides_get_synced(mlist->muser,
-						     mailbox->vname, &dest)) {
+						     mailbox->dest_name,
+						     &dest)) {
 			sync_record_set(mrecord->record, mailbox->vname,
 					&mailbox->source, &dest);
 		} else {
@@ -367,7 +372,7 @@ bool migration_imapc_record_is_unchanged(struct migration_imapc_list *mlist,
 	const char *reason;
 
 	if (!migration_imapc_record_source_is_same(mlist, mailbox) ||
-	    !migration_imapc_sides_get_dest(mlist->muser, mailbox->vname,
+	    !migration_imapc_sides_get_dest(mlist->muser, mailbox->dest_name,
 					    dest_r))
 		return FALSE;
 	if (!sync_record_dest_is_same(mlist->record->record, mailbox->vname,

@@ -3,6 +3,7 @@
 #include "lib.h"
 #include "settings-loader.h"
 #include "size-parse.h"
+#include "mailbox-map.h"
 #include "migration-imapc-settings.h"
 
 /* A mail that is ahead costs its text and some 100 bytes. */
@@ -16,6 +17,7 @@
 			  struct migration_imapc_settings)
 static const struct setting_define migration_imapc_setting_defines[] = {
 	DEF(STR, daily_limit),
+	DEF(STR, map),
 	DEF(SIZE, max_rate),
 	DEF(UINT, prefetch),
 	DEF(SIZE, prefetch_size),
@@ -29,6 +31,7 @@ static const struct setting_define migration_imapc_setting_defines[] = {
 
 static const struct migration_imapc_settings migration_imapc_default_settings = {
 	.daily_limit = "auto",
+	.map = "",
 	.max_rate = 0,
 	.prefetch = 20000,
 	.prefetch_size = 32*1024*1024,
@@ -55,6 +58,20 @@ bool migration_imapc_daily_limit_parse(const char *value, uoff_t *bytes_r,
 }
 
 static bool
+migration_imapc_map_check(const char *map, const char **error_r)
+{
+	struct mailbox_map *parsed;
+	const char *error;
+
+	if (migration_setting_is_unknown(map) ||
+	    mailbox_map_parse(pool_datastack_create(), map, &parsed,
+			      &error) == 0)
+		return TRUE;
+	*error_r = t_strdup_printf("migration_imapc_map: %s", error);
+	return FALSE;
+}
+
+static bool
 migration_imapc_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 			       const char **error_r)
 {
@@ -63,6 +80,8 @@ migration_imapc_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 
 	if (!migration_setting_is_unknown(set->daily_limit) &&
 	    !migration_imapc_daily_limit_parse(set->daily_limit, &bytes, error_r))
+		return FALSE;
+	if (!migration_imapc_map_check(set->map, error_r))
 		return FALSE;
 	if (set->prefetch == 0) {
 		*error_r = "migration_imapc_prefetch must not be 0";

@@ -10,6 +10,8 @@ struct migration_imapc_settings {
 	const char *daily_limit;
 	/* bytes a second; 0 = no limit */
 	uoff_t max_rate;
+	/* which mailboxes are migrated, and under which names: mailbox-map.h */
+	const char *map;
 	/* how many mails are asked for ahead of their use */
 	unsigned int prefetch;
 	/* how many bytes of mails are asked for ahead of their use; a larger

@@ -221,7 +221,7 @@ virtual_note_source(struct migration_imapc_mailbox *mmbox,
 	if (mmbox->mlist->record == NULL)
 		return;
 	migration_imapc_record_digest_source(mailbox, digest);
-	migration_imapc_sides_set_source(mmbox->muser, mailbox->vname,
+	migration_imapc_sides_set_source(mmbox->muser, mailbox->dest_name,
 					 &mailbox->source, digest);
 }
 

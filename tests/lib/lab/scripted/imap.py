@@ -23,6 +23,8 @@ class ImapServer(Server):
     greeting        the whole line
     uidvalidity     a number, or {name: number}
     special_use     {name: "\\Sent"}, shown in LIST
+    raw_names       names that are on the wire as they are here, not in
+                    modified UTF-7
     noselect        names that LIST shows and nobody can open
     subscriptions   default: all
     extra           function (mailbox name, Mail) -> {item: text}; further
@@ -46,7 +48,7 @@ class ImapServer(Server):
     def __init__(self, folders, *, users=None, faults=(), ca=None, tls=False,
                  capabilities=CAPABILITIES, greeting=None, prefix="",
                  separator="/", uidvalidity=1000, special_use=None,
-                 noselect=(), subscriptions=None, extra=None, size=None,
+                 raw_names=(), noselect=(), subscriptions=None, extra=None, size=None,
                  text=None, header=None, bad=None,
                  changes_allowed=False):
         super().__init__(faults, ca, tls)
@@ -60,6 +62,7 @@ class ImapServer(Server):
         self.separator = separator
         self.uidvalidity = uidvalidity
         self.special_use = special_use or {}
+        self.raw_names = set(raw_names)
         self.noselect = list(noselect)
         self.subscriptions = (list(folders) if subscriptions is None
                               else subscriptions)
@@ -71,6 +74,13 @@ class ImapServer(Server):
         self.changes_allowed = changes_allowed
 
     # data
+
+    def wire_name(self, name):
+        return name if name in self.raw_names else wire.encode_name(name)
+
+    def plain_name(self, wire_name):
+        return (wire_name if wire_name in self.raw_names else
+                wire.decode_name(wire_name))
 
     def uids(self, name):
         uid, result = 0, []
@@ -224,7 +234,7 @@ class _Session:
                 flags.append(self.server.special_use[name])
             self.send_list("LIST", flags, name)
             if status and name not in self.server.noselect:
-                self.cmd_status(wire.quote(wire.encode_name(name)) + " " +
+                self.cmd_status(wire.quote(self.server.wire_name(name)) + " " +
                                 status[1])
 
     def cmd_lsub(self, arguments):
@@ -235,7 +245,7 @@ class _Session:
     def send_list(self, command, flags, name):
         self.send(f'* {command} ({" ".join(flags)}) '
                   f'"{self.server.separator}" '
-                  f'{wire.quote(wire.encode_name(name))}')
+                  f'{wire.quote(self.server.wire_name(name))}')
 
     def matching(self, words, names):
         pattern = wire.decode_name("".join(words[-2:]))
@@ -300,7 +310,7 @@ class _Session:
         return self.fetch(arguments, by_uid=False)
 
     def folder_name(self, argument):
-        name = wire.decode_name(_strings(argument)[0])
+        name = self.server.plain_name(_strings(argument)[0])
         if name.upper() == "INBOX":
             name = "INBOX"
         return name if name in self.server.folders else None
