@@ -343,14 +343,16 @@ names_fit(struct migration_imapc_names *names, const char *remote_name,
 		names->prefix[0] != '\0';
 
 	*reason_r = NULL;
-	if (strcmp(remote_name, "INBOX") == 0)
-		return (ns->flags & NAMESPACE_FLAG_INBOX_USER) != 0 ? "INBOX" :
-			t_strconcat(ns->prefix, "INBOX", NULL);
+	if (strcmp(remote_name, "INBOX") == 0 &&
+	    (ns->flags & NAMESPACE_FLAG_INBOX_USER) != 0)
+		return "INBOX";
 	if (rest == NULL && names->written_prefix[0] != '\0')
 		return NULL;
 	/* the prefix itself is the namespace's root, here as there */
 	if (rest != NULL && rest[0] == '\0' && ns->prefix_len > 0)
 		return t_strndup(ns->prefix, ns->prefix_len - 1);
+	if (strcmp(remote_name, "INBOX") == 0)
+		return t_strconcat(ns->prefix, "INBOX", NULL);
 	return t_strconcat(ns->prefix,
 		mailbox_name_fit(below_prefix ? rest : remote_name,
 				 names->mlist->list->root_sep, below_prefix,
@@ -614,17 +616,21 @@ void migration_imapc_names_build(struct migration_imapc_list *mlist)
 
 /* ---- asking ---- */
 
-/* Lists as an import of this mailbox does. */
+/* Lists as an import of this mailbox does, or dsync. */
 static void
 names_ask_for(struct migration_imapc_list *mlist, const char *vname)
 {
+	static const char *const all[] = { "*", NULL };
 	struct migration_imapc_names *names = mlist->names;
 
 	if (names->built || names->error != NULL || names->asking ||
 	    names->failed)
 		return;
 	names->asking = TRUE;
-	migration_imapc_listing_ask_mailbox(mlist, vname);
+	if (migration_imapc_user_is_imported(mlist->muser->user))
+		migration_imapc_listing_ask_mailbox(mlist, vname);
+	else
+		migration_imapc_listing_ask(mlist, all);
 	names->asking = FALSE;
 }
 
