@@ -159,6 +159,11 @@ static void append_sections(string_t *dest, const struct migration_run *run)
 		str_printfa(dest, ",\n  \"%s\": %s", section->name, section->json);
 }
 
+const char *migration_report_program(void)
+{
+	return "dovecot-migration "DOVECOT_MIGRATION_VERSION;
+}
+
 void migration_report_append_json(string_t *dest,
 				  const struct migration_run *run)
 {
@@ -167,7 +172,7 @@ void migration_report_append_json(string_t *dest,
 	str_printfa(dest, "{\n  \"report_version\": %d,\n",
 		    MIGRATION_REPORT_VERSION);
 	append_member(dest, "program",
-		      "dovecot-migration "DOVECOT_MIGRATION_VERSION);
+		      migration_report_program());
 	/* config.h is Dovecot's */
 	append_member(dest, "dovecot", PACKAGE_VERSION);
 	append_member(dest, "user", run->username);

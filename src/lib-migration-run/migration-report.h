@@ -4,6 +4,9 @@
 
 struct migration_run;
 
+/* The program's name and version. */
+const char *migration_report_program(void);
+
 /* Raised when a field changes its meaning or goes away; new fields alone do
    not raise it. The fields are documented in doc/report.md. */
 #define MIGRATION_REPORT_VERSION 1

@@ -115,6 +115,9 @@ struct migration_run_ahead {
 	bool headers;
 	/* the texts of parity_sample_texts(), none with 0 and 0 */
 	unsigned int sample_percent, sample_min;
+	/* ... and none of these mailboxes; sorted by strcmp(), may be left
+	   uncreated */
+	ARRAY_TYPE(const_string) without_texts;
 };
 
 /* Time spent waiting on purpose: a server asked for it, or we did not want to

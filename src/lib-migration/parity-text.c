@@ -130,6 +130,19 @@ void parity_sample_choose(ARRAY_TYPE(parity_candidate) *candidates,
 	}
 }
 
+unsigned int parity_common_count(const struct parity_mailbox *source,
+				 const struct parity_mailbox *dest)
+{
+	const struct parity_mail *mail;
+	unsigned int dest_idx = 0, count = 0;
+
+	array_foreach(&source->mails, mail) {
+		if (mail_with_uid(dest, &dest_idx, mail->uid) != NULL)
+			count++;
+	}
+	return count;
+}
+
 void parity_sample_texts(uint32_t uid_validity, const ARRAY_TYPE(seq_range) *all,
 			 unsigned int percent, unsigned int min,
 			 ARRAY_TYPE(seq_range) *uids)

@@ -139,6 +139,10 @@ void parity_sample_texts(uint32_t uid_validity, const ARRAY_TYPE(seq_range) *all
 			 unsigned int percent, unsigned int min,
 			 ARRAY_TYPE(seq_range) *uids);
 
+/* Mails whose texts can be compared: those that both sides have. */
+unsigned int parity_common_count(const struct parity_mailbox *source,
+				 const struct parity_mailbox *dest);
+
 /* Compares one mailbox. A side that does not have the mailbox is given with
    exists = FALSE. The texts of the differences lie in the pool. */
 void parity_compare(const struct parity_mailbox *source,

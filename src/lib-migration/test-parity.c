@@ -236,6 +236,9 @@ START_TEST(test_sample_asks_about_sizes)
 	parity_want_texts(&source, &dest, 100, 0, &uids);
 	ck_assert_uint_eq(seq_range_count(&uids), 2);
 	ck_assert(!seq_range_exists(&uids, 2));
+	ck_assert_uint_eq(parity_common_count(&source, &dest), 3);
+	array_delete(&dest.mails, 1, 1);
+	ck_assert_uint_eq(parity_common_count(&source, &dest), 2);
 }
 END_TEST
 

@@ -6,6 +6,7 @@
 #include "migration-run.h"
 #include "deletion-guard.h"
 #include "doveadm-auth-test.h"
+#include "doveadm-compare-proof.h"
 #include "doveadm-import-source.h"
 #include "doveadm-migration-run.h"
 #include "doveadm-plan.h"
@@ -39,6 +40,7 @@ void doveadm_migration_plugin_init(struct module *module ATTR_UNUSED)
 	run_stop_init();
 	save_check_init();
 	doveadm_cmd_register_ver2(&doveadm_cmd_migration_auth_test);
+	doveadm_cmd_register_ver2(&doveadm_cmd_migration_compare_proof);
 	doveadm_cmd_register_ver2(&doveadm_cmd_migration_plan);
 	doveadm_cmd_register_ver2(&doveadm_cmd_migration_status);
 	doveadm_cmd_register_ver2(&doveadm_cmd_migration_verify);

@@ -11,6 +11,7 @@
 #include "mail-user.h"
 #include "migration-pairing.h"
 #include "doveadm-verify-private.h"
+#include "verify-proof.h"
 
 static int
 paired_side_open(struct verify_side *side, struct mail_user *user,
@@ -223,6 +224,7 @@ verify_pairing_run(struct verify_context *vctx,
 	migration_run_count(vctx->run, MIGRATION_COUNTER_BODIES_COMPARED,
 			    result.text_count);
 	verify_finish_result(vctx, &result, &differences);
+	verify_proof_add(vctx, &result, NULL, NULL, NULL);
 	if (source.box != NULL)
 		mailbox_free(&source.box);
 	if (dest.box != NULL)

@@ -5,6 +5,7 @@
 #include "mail-storage.h"
 #include "verify-pop3.h"
 #include "doveadm-verify-private.h"
+#include "verify-proof.h"
 
 /* The mailbox that POP3 serves, or NULL if it is not to be compared. */
 static const struct verify_name *verify_find_inbox(struct verify_context *vctx)
@@ -116,6 +117,7 @@ verify_pop3_run(struct verify_context *vctx,
 		result.error = error.text;
 	}
 	verify_finish_result(vctx, &result, &differences);
+	verify_proof_add(vctx, &result, NULL, NULL, NULL);
 	if (lists.source != NULL)
 		verify_pop3_source_deinit(&lists.source);
 	if (lists.dest != NULL)

@@ -4,6 +4,7 @@
 
 #include "doveadm-mail.h"
 #include "migration-run.h"
+#include "parity-proof.h"
 #include "verify-result.h"
 #include "verify-storage.h"
 
@@ -15,7 +16,11 @@ struct verify_cmd_context {
 	struct verify_filter filter;
 	struct parity_policy policy;
 	unsigned int sample_percent, sample_min;
-	bool details;
+	/* in percent, of what the sample is said to prove */
+	unsigned int confidence;
+	/* NULL: none is written */
+	const char *proof_path;
+	bool details, resume;
 };
 
 /* One user's comparison. */
@@ -27,6 +32,10 @@ struct verify_context {
 	ARRAY_TYPE(verify_name) source_names, dest_names;
 	string_t *results_json;
 	unsigned int equal_count, different_count;
+	/* what the texts that were compared prove */
+	struct parity_sample_sum sample;
+	/* NULL without --proof */
+	struct verify_proof *proof;
 	/* differences of all mailboxes */
 	unsigned int kind_counts[PARITY_KIND_COUNT];
 };

@@ -14,6 +14,7 @@
 #include "doveadm-migration-run.h"
 #include "doveadm-verify.h"
 #include "doveadm-verify-private.h"
+#include "verify-proof.h"
 
 #include <sysexits.h>
 
@@ -22,6 +23,8 @@
    probability in a mailbox of 2000. */
 #define VERIFY_SAMPLE_PERCENT 5
 #define VERIFY_SAMPLE_MIN 10
+/* of what the sample is said to prove */
+#define VERIFY_CONFIDENCE 95
 
 static const char *const no_words[] = { NULL };
 
@@ -184,7 +187,8 @@ static int
 verify_read_both(struct verify_context *vctx, struct verify_side *source,
 		 struct verify_side *dest, const struct verify_name *source_name,
 		 const struct verify_name *dest_name, pool_t pool,
-		 struct verify_result *result)
+		 struct verify_result *result,
+		 const struct parity_proof_mailbox **held_r)
 {
 	ARRAY_TYPE(seq_range) uids;
 
@@ -198,9 +202,10 @@ verify_read_both(struct verify_context *vctx, struct verify_side *source,
 		return 0;
 
 	p_array_init(&uids, pool, 64);
+	*held_r = verify_proof_held(vctx, &source->data, &dest->data, pool);
 	parity_want_texts(&source->data, &dest->data,
-			  vctx->cmd->sample_percent, vctx->cmd->sample_min,
-			  &uids);
+			  *held_r != NULL ? 0 : vctx->cmd->sample_percent,
+			  *held_r != NULL ? 0 : vctx->cmd->sample_min, &uids);
 	if (array_count(&uids) == 0)
 		return 0;
 	if (verify_side_read_texts(vctx, source, &uids, pool, result) < 0)
@@ -241,6 +246,19 @@ verify_side_init(struct verify_side *side, const char *what, const char *name,
 }
 
 static void
+verify_count_sample(struct verify_context *vctx,
+		    const struct verify_result *result,
+		    const struct parity_mailbox *source,
+		    const struct parity_mailbox *dest)
+{
+	if (!source->exists || !dest->exists || result->error != NULL)
+		return;
+	parity_sample_sum_add(&vctx->sample, parity_common_count(source, dest),
+		result->text_count,
+		result->counts[PARITY_WEIGHT_DIFFERENT][PARITY_TEXT]);
+}
+
+static void
 verify_mailbox(struct verify_context *vctx,
 	       const struct verify_name *source_name,
 	       const struct verify_name *dest_name)
@@ -250,6 +268,7 @@ verify_mailbox(struct verify_context *vctx,
 	ARRAY_TYPE(parity_difference) differences;
 	struct verify_side source, dest;
 	struct verify_result result;
+	const struct parity_proof_mailbox *held = NULL;
 	pool_t pool = pool_alloconly_create("verify mailbox", 16384);
 
 	i_zero(&result);
@@ -259,16 +278,20 @@ verify_mailbox(struct verify_context *vctx,
 	verify_side_init(&dest, "Destination", name, dest_name, pool);
 
 	if (verify_read_both(vctx, &source, &dest, source_name, dest_name,
-			     pool, &result) == 0) {
+			     pool, &result, &held) == 0) {
 		parity_compare(&source.data, &dest.data, &vctx->cmd->policy,
 			       pool, &differences);
 	}
 	verify_result_fill(&result, &source.data, &dest.data);
+	if (held != NULL)
+		result.text_count = held->texts;
 	migration_run_count(vctx->run, MIGRATION_COUNTER_MAILS_COMPARED,
 			    result.source_count);
 	migration_run_count(vctx->run, MIGRATION_COUNTER_BODIES_COMPARED,
 			    result.text_count);
 	verify_finish_result(vctx, &result, &differences);
+	verify_count_sample(vctx, &result, &source.data, &dest.data);
+	verify_proof_add(vctx, &result, &source.data, &dest.data, held);
 
 	if (source.box != NULL)
 		mailbox_free(&source.box);
@@ -341,10 +364,13 @@ static void verify_add_section(struct verify_context *vctx)
 	string_t *json = t_str_new(1024);
 
 	str_printfa(json, "{\n   \"equal\": %s,\n   \"sample_percent\": %u,\n"
-		    "   \"allow_extra\": %s,\n   \"hints\": {",
+		    "   \"allow_extra\": %s,\n   \"texts\": ",
 		    verify_is_equal(vctx) ? "true" : "false",
 		    cmd->sample_percent,
 		    cmd->policy.allow_extra ? "true" : "false");
+	migration_report_append_string(json,
+		parity_sample_sentence(&vctx->sample, cmd->confidence));
+	str_append(json, ",\n   \"hints\": {");
 	verify_append_hints(vctx, json);
 	str_printfa(json, "},\n   \"mailboxes\": [%s\n   ]\n  }",
 		    str_c(vctx->results_json));
@@ -356,6 +382,8 @@ static void verify_show_verdict(struct verify_context *vctx)
 {
 	unsigned int i, rows = vctx->equal_count + vctx->different_count;
 
+	e_info(vctx->run->event, "%s",
+	       parity_sample_sentence(&vctx->sample, vctx->cmd->confidence));
 	if (verify_is_equal(vctx)) {
 		e_info(vctx->run->event, "Everything that was compared is equal");
 		return;
@@ -436,7 +464,13 @@ verify_run_user(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 
 	pool = pool_alloconly_create("verify", 4096);
 	vctx.results_json = str_new(default_pool, 1024);
-	ret = verify_both_users(&vctx, pool);
+	parity_sample_sum_init(&vctx.sample);
+	ret = verify_proof_init(&vctx, pool);
+	if (ret == 0) {
+		ret = verify_both_users(&vctx, pool);
+		verify_proof_finish(&vctx, ret == 0 && !doveadm_is_killed(),
+				    verify_is_equal(&vctx));
+	}
 	verify_add_section(&vctx);
 	verify_show_verdict(&vctx);
 	str_free(&vctx.results_json);
@@ -476,6 +510,27 @@ verify_parse_sample(struct verify_cmd_context *ctx,
 	bool full;
 	if (doveadm_cmd_param_bool(cctx, "full", &full) && full)
 		ctx->sample_percent = 100;
+	ctx->confidence = VERIFY_CONFIDENCE;
+	if (doveadm_cmd_param_int64(cctx, "confidence", &percent)) {
+		if (percent < 1 || percent > 99) {
+			i_fatal_status(EX_USAGE, "--confidence must be a "
+				       "percentage from 1 to 99");
+		}
+		ctx->confidence = percent;
+	}
+}
+
+static void
+verify_parse_proof(struct verify_cmd_context *ctx,
+		   const struct doveadm_cmd_context *cctx)
+{
+	if (!doveadm_cmd_param_str(cctx, "proof", &ctx->proof_path))
+		ctx->proof_path = NULL;
+	(void)doveadm_cmd_param_bool(cctx, "resume", &ctx->resume);
+	if (ctx->resume && ctx->proof_path == NULL) {
+		i_fatal_status(EX_USAGE, "--resume goes on from a proof: "
+			       "--proof is needed");
+	}
 }
 
 static const char *const *
@@ -504,6 +559,7 @@ DOVEADM_COMPAT_INIT(cmd_verify_init, _ctx)
 				     &ctx->policy.allow_extra);
 	(void)doveadm_cmd_param_bool(cctx, "details", &ctx->details);
 	verify_parse_sample(ctx, cctx);
+	verify_parse_proof(ctx, cctx);
 	verify_print_headers(ctx->details);
 }
 
@@ -523,7 +579,8 @@ struct doveadm_cmd_ver2 doveadm_cmd_migration_verify = {
 	.name = "migration verify",
 	.mail_cmd = cmd_verify_alloc,
 	.usage = DOVEADM_CMD_MAIL_USAGE_PREFIX
-		"[-a] [-d] [-f | -s <percent>] [-p <setting>=<value>] "
+		"[-a] [-d] [-f | -s <percent>] [-c <percent>] "
+		"[-P <proof file> [-R]] [-p <setting>=<value>] "
 		"[-n <namespace prefix>] [-m <mailbox mask>] "
 		"[-x <mailbox mask>] <source location>",
 DOVEADM_CMD_PARAMS_START
@@ -532,6 +589,9 @@ DOVEADM_CMD_PARAM('a', "allow-extra", CMD_PARAM_BOOL, 0)
 DOVEADM_CMD_PARAM('d', "details", CMD_PARAM_BOOL, 0)
 DOVEADM_CMD_PARAM('f', "full", CMD_PARAM_BOOL, 0)
 DOVEADM_CMD_PARAM('s', "sample", CMD_PARAM_INT64, 0)
+DOVEADM_CMD_PARAM('c', "confidence", CMD_PARAM_INT64, 0)
+DOVEADM_CMD_PARAM('P', "proof", CMD_PARAM_STR, 0)
+DOVEADM_CMD_PARAM('R', "resume", CMD_PARAM_BOOL, 0)
 DOVEADM_CMD_PARAM('p', "source-option", CMD_PARAM_ARRAY, 0)
 DOVEADM_CMD_PARAM('n', "namespace", CMD_PARAM_ARRAY, 0)
 DOVEADM_CMD_PARAM('m', "mailbox-mask", CMD_PARAM_ARRAY, 0)

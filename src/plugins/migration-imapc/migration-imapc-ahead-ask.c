@@ -344,6 +344,10 @@ ahead_guess_sample(struct migration_imapc_ahead *ahead,
 	    (ahead->wanted->sample_percent == 0 && ahead->wanted->sample_min == 0))
 		return;
 	mailbox->sampled = TRUE;
+	if (array_is_created(&ahead->wanted->without_texts) &&
+	    array_bsearch(&ahead->wanted->without_texts, &mailbox->vname,
+			  i_strcmp_p) != NULL)
+		return;
 	t_array_init(&all, 16);
 	t_array_init(&uids, 64);
 	array_foreach_modifiable(&mailbox->mails, mail)
