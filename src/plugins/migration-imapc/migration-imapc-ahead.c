@@ -493,18 +493,24 @@ migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 	return ahead;
 }
 
+void migration_imapc_ahead_stop(struct migration_imapc_ahead *ahead)
+{
+	struct imapc_client_connection *conn;
+
+	ahead->over = TRUE;
+	if (ahead->pending == 0)
+		return;
+	array_foreach_elem(&ahead->client->conns, conn)
+		imapc_connection_abort_commands(conn->conn, NULL, FALSE);
+}
+
 void migration_imapc_ahead_deinit(struct migration_imapc_ahead **_ahead)
 {
 	struct migration_imapc_ahead *ahead = *_ahead;
-	struct imapc_client_connection *conn;
 	struct ahead_mailbox *mailbox;
 
 	*_ahead = NULL;
-	if (ahead->pending > 0) {
-		ahead->over = TRUE;
-		array_foreach_elem(&ahead->client->conns, conn)
-			imapc_connection_abort_commands(conn->conn, NULL, FALSE);
-	}
+	migration_imapc_ahead_stop(ahead);
 	i_assert(ahead->pending == 0);
 	array_foreach_elem(&ahead->mailboxes, mailbox)
 		ahead_mailbox_end(ahead, mailbox);

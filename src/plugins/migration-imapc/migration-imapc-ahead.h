@@ -122,7 +122,10 @@ struct ahead_mailbox {
 struct migration_imapc_ahead *
 migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 			   const char **reason_r);
-/* Commands that were not answered are given up. */
+/* The user's work is done: commands that were not answered are given up. To be
+   called while there are connections: imapc forgets what it never sent when it
+   logs out, and tells nobody. */
+void migration_imapc_ahead_stop(struct migration_imapc_ahead *ahead);
 void migration_imapc_ahead_deinit(struct migration_imapc_ahead **ahead);
 
 /* A mailbox that the source has. */

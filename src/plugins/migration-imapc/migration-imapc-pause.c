@@ -9,6 +9,7 @@
 #include "imapc-connection.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
+#include "migration-imapc-ahead.h"
 
 static struct migration_run *list_run(struct migration_imapc_list *mlist)
 {
@@ -115,7 +116,10 @@ void migration_imapc_pause_check(struct mail_user *user)
 
 	for (ns = user->namespaces; ns != NULL; ns = ns->next) {
 		mlist = MIGRATION_IMAPC_LIST_CONTEXT(ns->list);
-		if (mlist != NULL)
-			pause_check_list(mlist);
+		if (mlist == NULL)
+			continue;
+		pause_check_list(mlist);
+		if (mlist->ahead != NULL)
+			migration_imapc_ahead_stop(mlist->ahead);
 	}
 }

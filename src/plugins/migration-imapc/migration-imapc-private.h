@@ -337,7 +337,7 @@ const char *migration_imapc_lost_words(struct migration_imapc_list *mlist);
 void migration_imapc_open_failed(struct migration_imapc_list *mlist,
 				 struct mailbox *box);
 /* The user's work is done. The connections are still there if all went well:
-   otherwise notes that. */
+   otherwise notes that. Nothing is fetched ahead any more. */
 void migration_imapc_pause_check(struct mail_user *user);
 /* A failure happened. Waits as long as it has to be,
    and returns TRUE if the same thing shall be tried again. words is what the
