@@ -134,6 +134,54 @@ def test_full_sync_compares_everything(source, dest, link):
     assert pair.examined() >= FOLDERS and pair.same()
 
 
+def test_a_sync_of_both_directions(source, dest, link):
+    """It reads like a backup, and what it changes at the source costs what the
+    change costs."""
+    pair = Pair(source, dest, link)
+    sync = ("sync",)
+    pair.run(command=sync)
+    assert link.waits <= 14 and pair.same()
+    pair.run(command=sync)
+    assert link.waits <= 7 and pair.examined() == 0
+    mailgen.append(pair.theirs, "Box2", mailgen.mails(2, seed="theirs"))
+    flag(pair.theirs, "Box3", 2, "\\Flagged Mine")
+    pair.run(command=sync)
+    assert link.waits <= 10 and pair.same()
+    assert link.count(r"\d+ SELECT ") == 0
+    mailgen.append(pair.ours, "Box5", mailgen.mails(2, seed="ours"))
+    flag(pair.ours, "Box6", 3, "\\Answered Ours")
+    flag(pair.theirs, "Box6", 4, "\\Seen", sign="-")
+    client = mailgen.login(pair.ours)
+    client.command("SELECT", "Box7")
+    client.command("UID STORE", "1", "+FLAGS", "(\\Deleted)")
+    client.command("EXPUNGE")
+    client.logout()
+    pair.run(command=sync)
+    assert pair.same()
+    mails = snapshot.of(pair.theirs).mailboxes
+    assert len(mails["Box5"].mails) == 10 and len(mails["Box7"].mails) == 7
+    # the two mails came to the server, the flags, and nothing else
+    assert link.count(r"\d+ APPEND ") == 2 and link.waits <= 40
+    pair.run(command=sync)
+    pair.run(command=sync)
+    assert link.waits <= 7 and pair.same()
+
+
+@pytest.mark.parametrize("command", [("backup", "-R"), ("sync", "-1R")],
+                         ids=" ".join)
+@pytest.mark.parametrize("state", ["", "AQAAAA=="])
+def test_a_state_is_refused(source, dest, link, command, state):
+    """dsync-state-one-sided: with -s dsync would look for changes at the
+    destination only."""
+    ours = dest.user(driver="mdbox")
+    settings = dest.imapc(source, port=link.to(source.ports["imap"]))
+    result = dest.doveadm(*command, "-s", state, "-u", ours.name, "imapc:",
+                          o=settings)
+    assert result.rc == 64 and "-s is refused" in result.err
+    assert "migration_imapc_record" in result.err
+    assert link.connections == 0
+
+
 def test_a_filter_is_no_reason_to_forget_the_rest(source, dest, link):
     """What was not copied because of a filter is not the same."""
     pair = Pair(source, dest, link)

@@ -99,6 +99,26 @@ static const char *command_location(struct doveadm_mail_cmd_context *ctx)
 	return "";
 }
 
+/* dsync-state-one-sided: with a state, dsync asks only its own side whether a
+   mailbox changed, which is the destination of a migration. New mail of the
+   source is left out then, and nobody is told. */
+static bool refuse_state(struct doveadm_mail_cmd_context *ctx,
+			 struct mail_user *user)
+{
+	const char *state;
+
+	if (!migration_user_has_plugin(user) ||
+	    !str_array_find(guarded_commands, ctx->cmd->name) ||
+	    strncmp(command_location(ctx), "imapc", 5) != 0 ||
+	    !doveadm_cmd_param_str(ctx->cctx, "state", &state))
+		return FALSE;
+	e_error(user->event, "-s is refused: with a state, dsync looks for "
+		"changes at the destination only and would leave out new mail "
+		"of the source. Leave -s out: mailboxes that did not change on "
+		"either side cost nothing (migration_imapc_record)");
+	return TRUE;
+}
+
 static void
 report_save(const struct migration_run *run, struct mail_user *user,
 	    const char *path)
@@ -343,6 +363,11 @@ int doveadm_migration_run_user(struct doveadm_mail_cmd_context *ctx,
 		i_unreached(); /* was checked */
 	migration_settings_free(set);
 
+	if (refuse_state(ctx, user)) {
+		ctx->exit_code = migration_exit_code_worse(earlier_exit_code,
+							   EX_USAGE);
+		return -1;
+	}
 	if (!lock_user(ctx, user, &lock)) {
 		ctx->exit_code = migration_exit_code_worse(earlier_exit_code,
 							   EX_TEMPFAIL);

@@ -243,6 +243,21 @@ ahead_command_answered(struct ahead_command *command,
 	}
 }
 
+void migration_imapc_ahead_mixed_up(struct migration_imapc_ahead *ahead)
+{
+	struct ahead_session *session;
+
+	ahead->mixed_up = TRUE;
+	array_foreach_elem(&ahead->sessions, session) {
+		if (session->pending > 0) {
+			ahead_refuse(ahead, session->mailbox,
+				     "commands of two mailboxes are mixed up");
+		}
+	}
+	migration_imapc_ahead_give_up(ahead, "the server answers the commands "
+		"for a mailbox before those for the one before it");
+}
+
 static struct ahead_session *
 ahead_oldest_pending(struct migration_imapc_ahead *ahead)
 {
@@ -282,15 +297,8 @@ migration_imapc_ahead_command_callback(const struct imapc_command_reply *reply,
 	/* imapc closes the connection at a BAD reply */
 	if (reply->state == IMAPC_COMMAND_STATE_BAD)
 		ahead->lost = TRUE;
-	if (!lost && session != ahead_oldest_pending(ahead)) {
-		/* what belongs to which mailbox is anybody's guess */
-		ahead_refuse(ahead, session->mailbox,
-			     "commands of two mailboxes are mixed up");
-		migration_imapc_ahead_give_up(
-			ahead,
-			"the server answers the commands for a mailbox "
-			"before those for the one before it");
-	}
+	if (!lost && session != ahead_oldest_pending(ahead))
+		migration_imapc_ahead_mixed_up(ahead);
 	if (command->type == AHEAD_COMMAND_PARTS)
 		migration_imapc_ahead_parts_count(session->mailbox,
 						  command->parts, -1);

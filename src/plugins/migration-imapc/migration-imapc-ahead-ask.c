@@ -239,8 +239,10 @@ migration_imapc_ahead_probable_parts(struct migration_imapc_ahead *ahead,
 
 	if (ahead->want_old_details)
 		parts |= AHEAD_PART_OLD_DETAILS;
-	/* dsync compares headers only if there is something to compare with */
-	if (mailbox->dest.uidnext > 1 || ahead->wanted->headers)
+	/* dsync compares headers only if there is something to compare with, or
+	   if it looks for what the source lacks */
+	if (mailbox->dest.uidnext > 1 || ahead->wanted->headers ||
+	    ahead->both_directions)
 		parts |= AHEAD_PART_HEADERS;
 	return parts;
 }

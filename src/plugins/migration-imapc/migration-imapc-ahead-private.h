@@ -46,6 +46,8 @@ struct migration_imapc_ahead {
 	/* what the command said of itself */
 	struct migration_run_ahead *wanted;
 
+	/* a sync that changes the source, too */
+	bool both_directions:1;
 	/* every mailbox's dates and sizes were wanted of all mails */
 	bool want_old_details:1;
 	/* what is probably wanted was exactly what was wanted; or not */
@@ -55,6 +57,9 @@ struct migration_imapc_ahead {
 	bool hold_next:1;
 	/* a command was answered */
 	bool answered:1;
+	/* nothing that arrives is certain to be of the mailbox that it is
+	   expected of */
+	bool mixed_up:1;
 	/* the connection broke, its commands are just being given back */
 	bool lost:1;
 	/* the window was full when texts were last asked for */
@@ -145,6 +150,10 @@ void migration_imapc_ahead_sessions_clean(struct migration_imapc_ahead *ahead,
 /* From here on imapc does everything, one mailbox after the other. */
 void migration_imapc_ahead_give_up(struct migration_imapc_ahead *ahead,
 				   const char *reason);
+
+/* pipelined-examine: the server handled an EXAMINE before what was asked of the
+   mailbox before it. What is still to come may be of any of them. */
+void migration_imapc_ahead_mixed_up(struct migration_imapc_ahead *ahead);
 
 /* migration-imapc-ahead-reply.c: sorts untagged replies into the tables */
 void migration_imapc_ahead_register(struct imapc_storage_client *client);

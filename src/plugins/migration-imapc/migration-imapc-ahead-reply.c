@@ -40,6 +40,8 @@ ahead_front(const struct imapc_untagged_reply *reply,
 	if (mlist == NULL || mlist->ahead == NULL)
 		return NULL;
 	*ahead_r = mlist->ahead;
+	if (mlist->ahead->mixed_up)
+		return NULL;
 	array_foreach_elem(&mlist->ahead->sessions, session) {
 		if (session->pending > 0)
 			return session;
@@ -86,8 +88,12 @@ ahead_untagged_ok(const struct imapc_untagged_reply *reply,
 	/* what is no number is not known: 0 */
 	if (str_to_uint64(reply->resp_text_value, &num) < 0)
 		return;
-	if (strcasecmp(reply->resp_text_key, "UIDVALIDITY") == 0)
+	if (strcasecmp(reply->resp_text_key, "UIDVALIDITY") == 0) {
+		/* only EXAMINE says this, and this mailbox's was answered */
+		if (session->examined)
+			migration_imapc_ahead_mixed_up(ahead);
 		mailbox->uidvalidity = num;
+	}
 	else if (strcasecmp(reply->resp_text_key, "UIDNEXT") == 0)
 		mailbox->uidnext = num;
 	else if (strcasecmp(reply->resp_text_key, "HIGHESTMODSEQ") == 0)
@@ -214,26 +220,6 @@ ahead_fetch_flags(struct ahead_mailbox *mailbox, struct ahead_mail *mail,
 	mail->flags = known;
 }
 
-static bool
-ahead_fetch_file(const struct imapc_untagged_reply *reply,
-		 const struct imap_arg *arg, int *fd_r)
-{
-	const struct imapc_arg_file *file;
-	const struct imap_arg *list;
-	unsigned int i, count;
-
-	for (i = 0; i < reply->file_args_count; i++) {
-		file = &reply->file_args[i];
-		if (file->parent_arg == arg->parent &&
-		    imap_arg_get_list_full(arg->parent, &list, &count) &&
-		    file->list_idx < count && &list[file->list_idx] == arg) {
-			*fd_r = file->fd;
-			return TRUE;
-		}
-	}
-	return FALSE;
-}
-
 static void ahead_copy_value(buffer_t **buf, const struct imap_arg *arg)
 {
 	const char *value;
@@ -257,7 +243,7 @@ ahead_fetch_body(struct migration_imapc_ahead *ahead, struct ahead_mail *mail,
 		return;
 	if (arg->type != IMAP_ARG_LITERAL_SIZE)
 		ahead_copy_value(&mail->body, arg);
-	else if (ahead_fetch_file(reply, arg, &fd) &&
+	else if (migration_imapc_reply_file(reply, arg, &fd) &&
 		 ahead->window.files < ahead->window.limits.files +
 					AHEAD_MAX_FILES_OVER) {
 		/* imapc's own descriptor is closed after this reply */

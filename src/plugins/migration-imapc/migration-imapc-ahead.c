@@ -469,6 +469,8 @@ migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 	ahead->client = client;
 	ahead->have_modseqs = compat_imapc_has_modseqs(mlist->list->set,
 						       capabilities);
+	ahead->both_directions = migration_imapc_user_is_synced(
+		mlist->list->list.ns->user);
 	/* an import's query may need the server */
 	ahead->hold_next = migration_imapc_user_is_imported(
 		mlist->list->list.ns->user);

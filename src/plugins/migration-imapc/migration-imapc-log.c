@@ -16,6 +16,8 @@
 static struct {
 	unsigned int users;
 	failure_callback_t *fatal, *error, *info, *debug;
+	/* NULL if there is none */
+	migration_imapc_log_filter_t *filter;
 	/* of the latest error that says something, or NULL */
 	char *words;
 } watched;
@@ -78,9 +80,13 @@ watch_error(const struct failure_context *ctx, const char *format, va_list args)
 		VA_COPY(copy, args);
 		text = t_strdup_vprintf(format, copy);
 		va_end(copy);
-		if (ctx->type == LOG_TYPE_ERROR)
-			remember(text);
-		pass_on(ctx, "%s", without_secret(text));
+		if (watched.filter != NULL)
+			text = watched.filter(text);
+		if (text != NULL) {
+			if (ctx->type == LOG_TYPE_ERROR)
+				remember(text);
+			pass_on(ctx, "%s", without_secret(text));
+		}
 	} T_END;
 }
 
@@ -100,6 +106,11 @@ void migration_imapc_log_unwatch(void)
 		return;
 	i_set_error_handler(watched.error);
 	i_free(watched.words);
+}
+
+void migration_imapc_log_set_filter(migration_imapc_log_filter_t *filter)
+{
+	watched.filter = filter;
 }
 
 void migration_imapc_log_forget(void)

@@ -214,6 +214,31 @@ migration_imapc_mailbox_sync_deinit(struct mailbox_sync_context *ctx,
 	return 0;
 }
 
+/* A sync in both directions brings a mail to the source: what the server says
+   of it belongs to a selected mailbox. */
+static int
+migration_imapc_mailbox_save_begin(struct mail_save_context *ctx,
+				   struct istream *input)
+{
+	struct migration_imapc_mailbox *mmbox =
+		MIGRATION_IMAPC_CONTEXT_REQUIRE(ctx->transaction->box);
+
+	if (migration_imapc_virtual_leave(mmbox, "a mail is to be saved") < 0)
+		return -1;
+	return mmbox->module_ctx.super.save_begin(ctx, input);
+}
+
+static int
+migration_imapc_mailbox_copy(struct mail_save_context *ctx, struct mail *mail)
+{
+	struct migration_imapc_mailbox *mmbox =
+		MIGRATION_IMAPC_CONTEXT_REQUIRE(ctx->transaction->box);
+
+	if (migration_imapc_virtual_leave(mmbox, "a mail is to be copied") < 0)
+		return -1;
+	return mmbox->module_ctx.super.copy(ctx, mail);
+}
+
 static void migration_imapc_mailbox_free(struct mailbox *box)
 {
 	struct migration_imapc_mailbox *mmbox = MIGRATION_IMAPC_CONTEXT_REQUIRE(box);
@@ -337,6 +362,8 @@ void migration_imapc_mailbox_allocated(struct mailbox *box)
 	v->sync_init = migration_imapc_mailbox_sync_init;
 	v->sync_deinit = migration_imapc_mailbox_sync_deinit;
 	v->get_status = migration_imapc_mailbox_get_status;
+	v->save_begin = migration_imapc_mailbox_save_begin;
+	v->copy = migration_imapc_mailbox_copy;
 	v->free = migration_imapc_mailbox_free;
 	/* 2.4 crashes where it asks who owns a public namespace */
 	if (!muser->keeps_metadata || mailbox_get_namespace(box)->owner == NULL)

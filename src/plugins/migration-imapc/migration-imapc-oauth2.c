@@ -40,20 +40,8 @@ struct migration_imapc_oauth2 {
 
 /* --- the log --- */
 
-static failure_callback_t *original_error_handler = NULL;
 /* a refused login is not the end yet */
 static bool login_may_fail = FALSE;
-
-static void ATTR_FORMAT(3, 4)
-call_handler(failure_callback_t *handler, const struct failure_context *ctx,
-	     const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	handler(ctx, format, args);
-	va_end(args);
-}
 
 static bool log_line_is_needless(const char *line)
 {
@@ -65,36 +53,10 @@ static bool log_line_is_needless(const char *line)
 
 /* imapc-quotes-authenticate: imapc quotes a command that timed out or was
    answered with BAD, AUTHENTICATE with its token as well. */
-static void ATTR_FORMAT(2, 0)
-oauth2_error_handler(const struct failure_context *ctx, const char *format,
-		     va_list args)
+static const char *oauth2_log_filter(const char *text)
 {
-	const char *line = t_strdup_vprintf(format, args);
-
-	if (!log_line_is_needless(line)) {
-		call_handler(original_error_handler, ctx, "%s",
-			     migration_oauth2_mask_command(line));
-	}
-}
-
-static void oauth2_log_init(void)
-{
-	failure_callback_t *fatal, *error, *info, *debug;
-
-	i_get_failure_handlers(&fatal, &error, &info, &debug);
-	if (error == oauth2_error_handler)
-		return;
-	original_error_handler = error;
-	i_set_error_handler(oauth2_error_handler);
-}
-
-static void oauth2_log_deinit(void)
-{
-	failure_callback_t *fatal, *error, *info, *debug;
-
-	i_get_failure_handlers(&fatal, &error, &info, &debug);
-	if (error == oauth2_error_handler)
-		i_set_error_handler(original_error_handler);
+	return log_line_is_needless(text) ? NULL :
+		migration_oauth2_mask_command(text);
 }
 
 /* --- setting up --- */
@@ -133,7 +95,7 @@ void migration_imapc_oauth2_list_init(struct migration_imapc_list *mlist)
 		migration_oauth2_source_get_password(source));
 	oauth2_set_timeout(mlist,
 			   migration_oauth2_source_get_timeout_secs(source));
-	oauth2_log_init();
+	migration_imapc_log_set_filter(oauth2_log_filter);
 	mlist->oauth2 = oauth2;
 	e_debug(oauth2->event, "logging in with OAuth2 tokens (%s, %s)",
 		migration_oauth2_source_get_provider(source),
@@ -159,7 +121,7 @@ void migration_imapc_oauth2_init(void)
 
 void migration_imapc_oauth2_deinit(void)
 {
-	oauth2_log_deinit();
+	migration_imapc_log_set_filter(NULL);
 	migration_oauth2_mechanisms_deinit();
 }
 

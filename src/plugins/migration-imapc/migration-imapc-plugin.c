@@ -48,6 +48,15 @@ bool migration_imapc_user_is_imported(struct mail_user *user)
 		strcmp(migration_run_find(user)->command, "import") == 0;
 }
 
+bool migration_imapc_user_is_synced(struct mail_user *user)
+{
+	const struct migration_run *run = migration_run_find(user);
+
+	return user->dsyncing && strcmp(run->command, "sync") == 0 &&
+		run->options != NULL &&
+		!migration_run_has_option(run, "oneway-sync");
+}
+
 bool migration_imapc_user_is_source(struct mail_user *user)
 {
 	return user->dsyncing || migration_imapc_user_is_imported(user) ||

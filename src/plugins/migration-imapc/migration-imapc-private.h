@@ -168,6 +168,8 @@ struct mail_user *migration_imapc_user_find_dest(struct mail_user *source);
 struct mail_user *migration_imapc_user_find_first(struct mail_user *source);
 /* TRUE for the source of `doveadm import`. */
 bool migration_imapc_user_is_imported(struct mail_user *user);
+/* TRUE for both users of a sync in both directions. */
+bool migration_imapc_user_is_synced(struct mail_user *user);
 /* TRUE if the command reads the user's mailboxes one after the other: for dsync,
    an import, and the source of a command that says so (struct
    migration_run_ahead). */
@@ -322,9 +324,19 @@ migration_imapc_query_init(struct migration_imapc_mailbox *mmbox,
 			   struct mailbox_header_lookup_ctx *wanted_headers,
 			   bool *known_r);
 
+/* migration-imapc-reply.c: the file that holds the literal arg of the reply, if it
+   was too large for memory. Its descriptor is closed after the reply. */
+bool migration_imapc_reply_file(const struct imapc_untagged_reply *reply,
+				const struct imap_arg *arg, int *fd_r);
+
 /* migration-imapc-log.c: what imapc tells the log only. Begins and ends. */
 void migration_imapc_log_watch(void);
 void migration_imapc_log_unwatch(void);
+/* Returns what is to be logged instead of the text (data stack), or NULL if
+   nothing is. */
+typedef const char *migration_imapc_log_filter_t(const char *text);
+/* Sees each error before it is logged or remembered. NULL: no filter. */
+void migration_imapc_log_set_filter(migration_imapc_log_filter_t *filter);
 /* The latest error, or NULL; forget it. */
 const char *migration_imapc_log_words(void);
 void migration_imapc_log_forget(void);

@@ -255,8 +255,6 @@ record_is_possible(const struct migration_run *run, struct mail_user *user,
 		*reason_r = "the command is not known";
 	else if (migration_run_has_option(run, "full-sync"))
 		*reason_r = "-f compares everything";
-	else if (migration_run_has_option(run, "state"))
-		*reason_r = "-s has a state of its own";
 	else
 		return TRUE;
 	return FALSE;

@@ -205,7 +205,10 @@ serve_headers(struct mail *mail, struct mailbox_header_lookup_ctx *headers)
 	T_BEGIN {
 		serve_put_header(mail, mailbox->header_names, known->header);
 	} T_END;
-	buffer_free(&known->header);
+	/* in a sync of both directions it is read a second time, to find out
+	   what the other side lacks */
+	if ((mail->box->flags & MAILBOX_FLAG_READONLY) != 0)
+		buffer_free(&known->header);
 	return TRUE;
 }
 
@@ -375,6 +378,84 @@ serve_get_special(struct mail *mail, enum mail_fetch_field field,
 		get_special(mail, field, value_r);
 }
 
+/* ---- changes of the source: a sync in both directions ---- */
+
+static void serve_change(struct mail *mail)
+{
+	/* a failure comes back when the change is sent */
+	(void)migration_imapc_virtual_leave(serve_mailbox(mail),
+					    "a mail is to be changed");
+}
+
+/* dsync also sets what is set already. */
+static bool
+serve_flags_differ(struct mail *mail, enum modify_type modify_type,
+		   enum mail_flags flags)
+{
+	enum mail_flags old = mail_get_flags(mail) & MAIL_FLAGS_NONRECENT;
+
+	flags &= MAIL_FLAGS_NONRECENT;
+	switch (modify_type) {
+	case MODIFY_ADD:
+		return (flags & ENUM_NEGATE(old)) != 0;
+	case MODIFY_REMOVE:
+		return (flags & old) != 0;
+	case MODIFY_REPLACE:
+		return flags != old;
+	}
+	i_unreached();
+}
+
+static bool
+serve_keywords_differ(struct mail *mail, enum modify_type modify_type,
+		      const struct mail_keywords *keywords)
+{
+	const ARRAY_TYPE(keyword_indexes) *old = mail_get_keyword_indexes(mail);
+	unsigned int i, idx, same = 0;
+
+	array_foreach_elem(old, idx) {
+		for (i = 0; i < keywords->count; i++) {
+			if (keywords->idx[i] == idx)
+				same++;
+		}
+	}
+	switch (modify_type) {
+	case MODIFY_ADD:
+		return same < keywords->count;
+	case MODIFY_REMOVE:
+		return same > 0;
+	case MODIFY_REPLACE:
+		return same < keywords->count || same < array_count(old);
+	}
+	i_unreached();
+}
+
+static void
+serve_update_flags(struct mail *mail, enum modify_type modify_type,
+		   enum mail_flags flags)
+{
+	if (serve_flags_differ(mail, modify_type, flags))
+		serve_change(mail);
+	serve_mail_context(mail)->module_ctx.super.
+		update_flags(mail, modify_type, flags);
+}
+
+static void
+serve_update_keywords(struct mail *mail, enum modify_type modify_type,
+		      struct mail_keywords *keywords)
+{
+	if (serve_keywords_differ(mail, modify_type, keywords))
+		serve_change(mail);
+	serve_mail_context(mail)->module_ctx.super.
+		update_keywords(mail, modify_type, keywords);
+}
+
+static void serve_expunge(struct mail *mail)
+{
+	serve_change(mail);
+	serve_mail_context(mail)->module_ctx.super.expunge(mail);
+}
+
 void migration_imapc_serve_mail_allocated(struct mail *mail)
 {
 	struct mail_private *pmail = (struct mail_private *)mail;
@@ -396,6 +477,9 @@ void migration_imapc_serve_mail_allocated(struct mail *mail)
 	v->get_header_stream = serve_get_header_stream;
 	v->get_stream = serve_get_stream;
 	v->get_special = serve_get_special;
+	v->update_flags = serve_update_flags;
+	v->update_keywords = serve_update_keywords;
+	v->expunge = serve_expunge;
 	MODULE_CONTEXT_SET(pmail, serve_mail_module, smail);
 }
 

@@ -9,6 +9,7 @@
 #include "imap-util.h"
 #include "imapc-client-private.h"
 #include "compat-imapc.h"
+#include "migration-imapc-private.h"
 #include "migration-imapc-spare.h"
 
 #include <unistd.h>
@@ -48,26 +49,6 @@ const char *migration_imapc_spare_words(struct migration_imapc_spare *spare)
 
 /* ---- replies ---- */
 
-static bool
-spare_find_file(const struct imapc_untagged_reply *reply,
-		const struct imap_arg *arg, int *fd_r)
-{
-	const struct imapc_arg_file *file;
-	const struct imap_arg *list;
-	unsigned int i, count;
-
-	for (i = 0; i < reply->file_args_count; i++) {
-		file = &reply->file_args[i];
-		if (file->parent_arg == arg->parent &&
-		    imap_arg_get_list_full(arg->parent, &list, &count) &&
-		    file->list_idx < count && &list[file->list_idx] == arg) {
-			*fd_r = file->fd;
-			return TRUE;
-		}
-	}
-	return FALSE;
-}
-
 static void
 spare_take_text(struct migration_imapc_spare *spare,
 		const struct imapc_untagged_reply *reply,
@@ -78,7 +59,7 @@ spare_take_text(struct migration_imapc_spare *spare,
 
 	if (spare->reply->text != NULL)
 		return;
-	if (spare_find_file(reply, arg, &fd)) {
+	if (migration_imapc_reply_file(reply, arg, &fd)) {
 		fd = dup(fd);
 		if (fd == -1) {
 			e_error(spare->client->event,

@@ -200,8 +200,12 @@ virtual_find(struct migration_imapc_mailbox *mmbox)
 
 	if (mlist == NULL ||
 	    !migration_imapc_user_is_source(box->storage->user) ||
-	    box->deleting || (box->flags & MAILBOX_FLAG_READONLY) == 0 ||
-	    (box->flags & MAILBOX_FLAG_SAVEONLY) != 0)
+	    box->deleting || (box->flags & MAILBOX_FLAG_SAVEONLY) != 0)
+		return NULL;
+	/* what dsync changes at the source in a sync of both directions selects
+	   the mailbox (migration-imapc-serve.c) */
+	if ((box->flags & MAILBOX_FLAG_READONLY) == 0 &&
+	    !box->storage->user->dsyncing)
 		return NULL;
 	if (migration_imapc_user_is_imported(box->storage->user))
 		migration_imapc_listing_ask_mailbox(mlist, box->vname);

@@ -62,9 +62,10 @@ class Fault:
 
 class Link:
     """round_trip in seconds, half of it each way. rate: bytes a second that
-    the wire carries to the client, None for any."""
+    the wire carries to the client, None for any. keep: received() gives what
+    clients got."""
 
-    def __init__(self, round_trip=0.1, rate=None):
+    def __init__(self, round_trip=0.1, rate=None, keep=False):
         self.waits = 0
         self.connections = 0
         self.bytes_up = 0
@@ -83,6 +84,7 @@ class Link:
         self._due = []          # a heap of (time, number, function, *args)
         self._number = itertools.count()
         self._sent = []                     # per connection, by the client
+        self._received = [] if keep else None
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
@@ -126,6 +128,12 @@ class Link:
         self.bytes_up = self.bytes_down = 0
         self.broken = self.unread = 0
         self._sent.clear()
+        if self._received is not None:
+            self._received.clear()
+
+    def received(self):
+        """What servers sent and clients got: one item for a connection."""
+        return [bytes(data) for data in self._received]
 
     def sent(self):
         """What clients sent, a list of bytes: one item for a connection."""
@@ -218,6 +226,9 @@ class _Connection:
         self.fault = fault
         self.sent = sent
         self.received = 0
+        self.kept = bytearray()
+        if link._received is not None:
+            link._received.append(self.kept)
         self.answers = 0
         self.hanging = False
         self.up = _Lane(self, near, far)
@@ -248,6 +259,8 @@ class _Connection:
             data = self._up_to_fault(data)
         self.link.bytes_down += len(data)
         self.received += len(data)
+        if self.link._received is not None:
+            self.kept += data
         return data
 
     def _up_to_fault(self, data):

@@ -39,6 +39,8 @@ class ImapServer(Server):
                     is sent for it), "empty" (all items but the text), "short"
                     (the text lacks its last byte), "truncate" (the literal
                     ends before its size), "close", "reset", "hang"
+    eager_examine   an EXAMINE that is there already is handled before the
+                    FETCH that was sent ahead of it
     changes_allowed without it a STORE, APPEND, EXPUNGE … is an error of the
                     client: a migration leaves its source alone
     """
@@ -50,7 +52,7 @@ class ImapServer(Server):
                  separator="/", uidvalidity=1000, special_use=None,
                  raw_names=(), noselect=(), subscriptions=None, extra=None, size=None,
                  text=None, header=None, bad=None,
-                 changes_allowed=False):
+                 eager_examine=False, changes_allowed=False):
         super().__init__(faults, ca, tls)
         self.folders = folders
         self.users = users or {"user": "secret"}
@@ -71,6 +73,7 @@ class ImapServer(Server):
         self.text = text or (lambda mail: mail.text)
         self.header = header
         self.bad = bad or (lambda name, uid, items: None)
+        self.eager_examine = eager_examine
         self.changes_allowed = changes_allowed
 
     # data
@@ -109,6 +112,7 @@ class _Session:
         self.user = None
         # of the command that is being answered
         self.tag = None
+        self.held = []          # lines that an EXAMINE has overtaken
 
     def run(self):
         fault = self.server.fault_for("greeting")
@@ -121,6 +125,8 @@ class _Session:
 
     def one_command(self):
         line = self.read_command()
+        if self.server.eager_examine and " UID FETCH " in line:
+            line = self.overtake(line)
         self.tag, _, command = line.partition(" ")
         tag = self.tag
         self.server.record(command)
@@ -147,9 +153,17 @@ class _Session:
         if name == "LOGOUT":
             raise Disconnect
 
+    def overtake(self, line):
+        """The first EXAMINE that has come, instead of this line."""
+        lines = [line, *self.held, *self.connection.waiting_lines()]
+        chosen = next((n for n, text in enumerate(lines)
+                       if " EXAMINE " in text), 0)
+        self.held = lines[:chosen] + lines[chosen + 1:]
+        return lines[chosen]
+
     def read_command(self):
         """A line; literals become quoted strings."""
-        line = self.connection.read_line()
+        line = self.held.pop(0) if self.held else self.connection.read_line()
         while match := re.search(r"\{(\d+)(\+?)\}$", line):
             if not match[2]:
                 self.send("+ go on")

@@ -165,6 +165,15 @@ class Connection:
             raise Disconnect
         return line.rstrip(b"\r\n").decode("utf-8", "surrogateescape")
 
+    def waiting_lines(self):
+        """The whole lines that have come already, of a client without TLS."""
+        self._sock.setblocking(False)
+        try:
+            count = self._file.peek().count(b"\n")
+        finally:
+            self._sock.setblocking(True)
+        return [self.read_line() for _ in range(count)]
+
     def read(self, count):
         data = self._file.read(count)
         if len(data) < count:
