@@ -36,7 +36,7 @@ struct migration_imapc_ahead {
 	struct fetch_chunk_limits chunk;
 	unsigned int command_uids;
 	unsigned int command_count, pending;
-	/* connections lost since a command was last answered */
+	/* connections lost since a command was last answered, or a text came */
 	unsigned int losses;
 	/* bytes that were used since the socket was read the last time */
 	uoff_t used_bytes;

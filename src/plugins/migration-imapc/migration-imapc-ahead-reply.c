@@ -254,6 +254,10 @@ ahead_fetch_body(struct migration_imapc_ahead *ahead, struct ahead_mail *mail,
 	if (mail->body == NULL && mail->fd == -1)
 		return;
 	mail->text = AHEAD_TEXT_HERE;
+	/* this one will not be asked for again: a connection that breaks within
+	   a command got further all the same */
+	ahead->answered = TRUE;
+	ahead->losses = 0;
 	fetch_pace_arrived(&ahead->pace, mail->body != NULL ?
 			   mail->body->used : mail->taken_size);
 	/* sizes that servers tell need not be right */

@@ -32,7 +32,7 @@
 /* UIDs in one command that asks for flags and such */
 #define AHEAD_COMMAND_UIDS UINT_MAX
 /* Connections that were lost one after the other, without an answer to any
-   command between them, before the run ends */
+   command or a text between them, before the run ends */
 #define AHEAD_MAX_LOSSES 2
 /* the socket is read again when so much was used */
 #define AHEAD_READ_EVERY (256*1024)
