@@ -5,6 +5,7 @@
 #include "mail-storage-service.h"
 #include "mail-user.h"
 #include "import-source-user.h"
+#include "second-user.h"
 
 #include <unistd.h>
 
@@ -19,14 +20,8 @@
 #include "var-expand.h"
 #include "mail-storage-settings.h"
 
-static void
-override_all(struct settings_instance *instance, const char *key,
-	     const char *value)
-{
-	/* in any namespace */
-	settings_override(instance, t_strconcat("*/", key, NULL), value,
-			  SETTINGS_OVERRIDE_TYPE_2ND_CLI_PARAM);
-}
+/* in front of a setting */
+#define ANY_NAMESPACE "*/"
 
 static int
 expand_override(struct mail_user *user, struct settings_instance *instance,
@@ -41,7 +36,9 @@ expand_override(struct mail_user *user, struct settings_instance *instance,
 		*error_r = t_strdup_printf("%s=%s: %s", key, value, *error_r);
 		return -1;
 	}
-	override_all(instance, key, str_c(expanded));
+	settings_override(instance, t_strconcat(ANY_NAMESPACE, key, NULL),
+			  str_c(expanded),
+			  SETTINGS_OVERRIDE_TYPE_2ND_CLI_PARAM);
 	return 0;
 }
 
@@ -83,27 +80,18 @@ source_user_create(struct mail_storage_service_ctx *storage_service,
 {
 	struct mail_storage_service_user *service_user;
 	struct settings_instance *instance;
-	const char *path, *key, *value;
 	int ret;
 
-	path = strchr(location, ':');
-	if (path == NULL || strchr(path + 1, ':') != NULL) {
-		*error_r = t_strdup_printf("Location (%s) must be in "
-			"mail_driver:mail_path syntax", location);
-		return -2;
-	}
 	ret = mail_storage_service_lookup(storage_service, input,
 					  &service_user, error_r);
 	if (ret <= 0)
 		return -1;
 	instance = mail_storage_service_user_get_settings_instance(service_user);
-	mail_storage_2nd_settings_reset(instance, "*/");
-	for (; *options != NULL; options++) {
-		t_split_key_value_eq(*options, &key, &value);
-		override_all(instance, key, value);
+	if (second_user_override_settings(instance, ANY_NAMESPACE, location,
+					  options, error_r) < 0) {
+		mail_storage_service_user_unref(&service_user);
+		return -2;
 	}
-	override_all(instance, "mail_driver", t_strdup_until(location, path));
-	override_all(instance, "mail_path", path + 1);
 
 	ret = mail_storage_service_next(storage_service, service_user, user_r,
 					error_r);

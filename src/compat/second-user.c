@@ -13,6 +13,32 @@
 
 #include "settings.h"
 
+int second_user_override_settings(struct settings_instance *instance,
+				  const char *filter, const char *location,
+				  const char *const *options,
+				  const char **error_r)
+{
+	const char *path = strchr(location, ':'), *key, *value;
+
+	if (path == NULL || strchr(path + 1, ':') != NULL) {
+		*error_r = t_strdup_printf("Location (%s) must be in "
+			"mail_driver:mail_path syntax", location);
+		return -1;
+	}
+	mail_storage_2nd_settings_reset(instance, filter);
+	for (; *options != NULL; options++) {
+		t_split_key_value_eq(*options, &key, &value);
+		settings_override(instance, t_strconcat(filter, key, NULL),
+				  value, SETTINGS_OVERRIDE_TYPE_2ND_CLI_PARAM);
+	}
+	settings_override(instance, t_strconcat(filter, "mail_driver", NULL),
+			  t_strdup_until(location, path),
+			  SETTINGS_OVERRIDE_TYPE_2ND_CLI_PARAM);
+	settings_override(instance, t_strconcat(filter, "mail_path", NULL),
+			  path + 1, SETTINGS_OVERRIDE_TYPE_2ND_CLI_PARAM);
+	return 0;
+}
+
 int second_user_init(struct mail_storage_service_ctx *storage_service,
 		     struct mail_storage_service_user *service_user,
 		     const char *location, const char *const *options,
@@ -20,30 +46,16 @@ int second_user_init(struct mail_storage_service_ctx *storage_service,
 {
 	struct mail_storage_service_user *service_user2;
 	struct settings_instance *instance;
-	const char *path, *key, *value;
 	int ret;
-
-	path = strchr(location, ':');
-	if (path == NULL || strchr(path + 1, ':') != NULL) {
-		*error_r = t_strdup_printf("Location (%s) must be in "
-			"mail_driver:mail_path syntax", location);
-		return -2;
-	}
 
 	/* duplicated, so that the first user's settings stay */
 	service_user2 = mail_storage_service_user_dup(service_user);
 	instance = mail_storage_service_user_get_settings_instance(service_user2);
-	mail_storage_2nd_settings_reset(instance, "");
-	for (; *options != NULL; options++) {
-		t_split_key_value_eq(*options, &key, &value);
-		settings_override(instance, key, value,
-				  SETTINGS_OVERRIDE_TYPE_2ND_CLI_PARAM);
+	if (second_user_override_settings(instance, "", location, options,
+					  error_r) < 0) {
+		mail_storage_service_user_unref(&service_user2);
+		return -2;
 	}
-	settings_override(instance, "mail_driver",
-			  t_strdup_until(location, path),
-			  SETTINGS_OVERRIDE_TYPE_2ND_CLI_PARAM);
-	settings_override(instance, "mail_path", path + 1,
-			  SETTINGS_OVERRIDE_TYPE_2ND_CLI_PARAM);
 
 	ret = mail_storage_service_next(storage_service, service_user2, user_r,
 					error_r);

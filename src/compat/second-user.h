@@ -23,6 +23,18 @@ int second_user_init(struct mail_storage_service_ctx *storage_service,
 		     const char *location, const char *const *options,
 		     struct mail_user **user_r, const char **error_r);
 
+#if DOVECOT_PREREQ(2, 4, 0)
+struct settings_instance;
+
+/* Gives settings to a user who is being made: the location and the options as for
+   second_user_init(). filter is what they apply to: "" or, for any namespace,
+   "*" and a slash. Returns 0, or -1 and *error_r (data stack) if the location is none. */
+int second_user_override_settings(struct settings_instance *instance,
+				  const char *filter, const char *location,
+				  const char *const *options,
+				  const char **error_r);
+#endif
+
 /* To be called when a command's run() has ended. If a second user could not be
    made (quirk second-user-panic: stock has it too), the first user's context (log prefix,
    events) was left deactivated, and doveadm 2.3 panics when it wants to end the

@@ -17,10 +17,11 @@
 /* Fields that one of the two views lacks or that change over time.
    Return-Path, X-Yahoo-Newman-Property: Yahoo shows them over IMAP only.
    X-Message-Flag: Exchange adds it to flagged mails.
+   X-GM-Thrid, X-Gmail-Labels: Google Takeout adds them.
    The others are written by mbox servers into the mail's text. */
 static const char *const skipped_fields[] = {
-	"content-length", "return-path", "status", "x-imap", "x-imapbase",
-	"x-keywords", "x-message-flag", "x-status", "x-uid", "x-uidl",
+	"content-length", "return-path", "status", "x-gm-thrid",
+	"x-gmail-labels", "x-imap", "x-imapbase", "x-keywords", "x-message-flag", "x-status", "x-uid", "x-uidl",
 	"x-yahoo-newman-property", NULL
 };
 

@@ -103,11 +103,7 @@ def popen_import(ours, source, o):
                              ours.name, source, "", "all", o=o)
 
 
-@pytest.mark.parametrize("driver", ("sdbox", pytest.param(
-    "mdbox", marks=pytest.mark.xfail(strict=False, reason=(
-        "between the mdbox map's commit and the mailbox's there are calls at "
-        "which a kill leaves a mail that a later rebuild brings back as a "
-        "second copy"))), "maildir"))
+@pytest.mark.parametrize("driver", ("sdbox", "mdbox", "maildir"))
 @pytest.mark.parametrize("policy", ("merge-flags", "skip"))
 def test_killed_at_any_system_call(server, driver, policy):
     """Run again, all is as if nothing had happened: UIDs, flags, keywords,

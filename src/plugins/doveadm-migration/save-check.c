@@ -48,15 +48,29 @@ static int save_check_save_finish(struct mail_save_context *ctx)
 	return 0;
 }
 
-static bool is_saved_whole(struct istream *sent, uoff_t saved_size)
+/* The size that the source says the mail has, if that costs nothing. */
+static bool get_known_size(struct mail *mail, uoff_t *size_r)
+{
+	enum mail_lookup_abort orig_abort = mail->lookup_abort;
+	int ret;
+
+	mail->lookup_abort = MAIL_LOOKUP_ABORT_READ_MAIL;
+	ret = mail_get_virtual_size(mail, size_r);
+	mail->lookup_abort = orig_abort;
+	return ret == 0;
+}
+
+static bool
+is_saved_whole(struct mail *mail, struct istream *sent, uoff_t saved_size)
 {
 	struct text_size size;
 	const unsigned char *data;
 	uoff_t sent_size;
 	size_t len;
 
-	if (i_stream_get_size(sent, TRUE, &sent_size) > 0 &&
-	    sent_size == saved_size)
+	if ((get_known_size(mail, &sent_size) && sent_size == saved_size) ||
+	    (i_stream_get_size(sent, TRUE, &sent_size) > 0 &&
+	     sent_size == saved_size))
 		return TRUE;
 	/* other line ends? */
 	i_zero(&size);
@@ -86,7 +100,7 @@ static int save_check_copy(struct mail_save_context *ctx, struct mail *mail)
 	if (!smbox->saved_known || mail->box->storage == box->storage)
 		return 0;
 	if (mail_get_stream(mail, NULL, NULL, &sent) == 0 &&
-	    !is_saved_whole(sent, smbox->saved_size)) {
+	    !is_saved_whole(mail, sent, smbox->saved_size)) {
 		migration_run_finding(migration_run_find(box->storage->user),
 			MIGRATION_SEVERITY_ERROR, box->vname, mail->uid,
 			"saved-size-differs", "The mail has %"PRIuUOFF_T" bytes "

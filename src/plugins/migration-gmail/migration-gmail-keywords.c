@@ -133,46 +133,50 @@ static bool keywords_dest_is_maildir(struct migration_gmail_user *dest)
 		      "maildir") == 0;
 }
 
-void migration_gmail_keywords_load(struct migration_gmail_list *mlist,
-				   const char *const *labels)
+struct gmail_keywords *
+migration_gmail_keywords_init(struct migration_gmail_user *source,
+			      const struct mailbox_list *list,
+			      const char *const *labels)
 {
-	struct mail_user *user = mlist->list->list.ns->user;
-	struct migration_gmail_user *dest = migration_gmail_user_find_other(user);
+	struct migration_gmail_user *dest =
+		migration_gmail_user_find_other(source->user);
 	struct gmail_keywords_config config = {
-		.max_length = mlist->list->list.mail_set->mail_max_keyword_length,
+		.max_length = list->mail_set->mail_max_keyword_length,
 	};
+	struct gmail_keywords *keywords;
 	unsigned int left_out;
 
-	if (dest != NULL && mlist->muser->policy != GMAIL_LABELS_FOLDERS) {
+	if (dest != NULL && source->policy != GMAIL_LABELS_FOLDERS) {
 		config.known = keywords_read(dest);
 		if (keywords_dest_is_maildir(dest))
 			config.max_count = MAILDIR_LABEL_KEYWORDS;
 	}
-	mlist->keywords = gmail_keywords_init(labels, &config);
-	left_out = gmail_keywords_left_out(mlist->keywords);
+	keywords = gmail_keywords_init(labels, &config);
+	left_out = gmail_keywords_left_out(keywords);
 	if (left_out == 0)
-		return;
+		return keywords;
 	/* maildir-keywords */
-	migration_run_finding(migration_run_find(user),
+	migration_run_finding(migration_run_find(source->user),
 		MIGRATION_SEVERITY_WARNING, NULL, 0, "maildir-keywords",
 		"a Maildir has room for 26 keywords, so %u labels are keywords and "
 		"%u are folders only. Use sdbox or mdbox, or "
 		"migration_gmail_labels=folders.", config.max_count, left_out);
+	return keywords;
 }
 
-void migration_gmail_keywords_save(struct migration_gmail_list *mlist)
+void migration_gmail_keywords_save(struct migration_gmail_user *source,
+				   struct gmail_keywords *keywords)
 {
 	struct migration_gmail_user *dest =
-		migration_gmail_user_find_dest(mlist->list->list.ns->user);
+		migration_gmail_user_find_dest(source->user);
 	struct mailbox *inbox;
 	const char *old_text;
 	string_t *text;
 
-	if (dest == NULL || !mlist->read ||
-	    mlist->muser->policy == GMAIL_LABELS_FOLDERS)
+	if (dest == NULL || source->policy == GMAIL_LABELS_FOLDERS)
 		return;
 	text = str_new(default_pool, 1024);
-	gmail_keywords_export(mlist->keywords, text);
+	gmail_keywords_export(keywords, text);
 	inbox = keywords_inbox_open(dest, 0);
 	if (inbox == NULL || keywords_attribute_read(inbox, &old_text) < 0)
 		keywords_file_write(dest, text);
@@ -189,15 +193,16 @@ void migration_gmail_keywords_save(struct migration_gmail_list *mlist)
 
 /* ---- the report ---- */
 
-void migration_gmail_keywords_report(struct migration_gmail_list *mlist)
+void migration_gmail_keywords_report(struct migration_gmail_user *source,
+				     struct gmail_keywords *_keywords)
 {
 	ARRAY_TYPE(gmail_keyword) keywords;
 	const struct gmail_keyword *keyword;
 	string_t *json = t_str_new(256);
 
-	if (mlist->muser->policy == GMAIL_LABELS_FOLDERS)
+	if (source->policy == GMAIL_LABELS_FOLDERS)
 		return;
-	gmail_keywords_get_all(mlist->keywords, &keywords);
+	gmail_keywords_get_all(_keywords, &keywords);
 	str_append(json, "{");
 	array_foreach(&keywords, keyword) {
 		if (str_len(json) > 1)
@@ -210,7 +215,6 @@ void migration_gmail_keywords_report(struct migration_gmail_list *mlist)
 			migration_report_append_string(json, keyword->keyword);
 	}
 	str_append(json, "}");
-	migration_run_add_section(
-		migration_run_find(mlist->list->list.ns->user),
-		"gmail_keywords", str_c(json));
+	migration_run_add_section(migration_run_find(source->user),
+				  "gmail_keywords", str_c(json));
 }

@@ -97,7 +97,8 @@ migration_gmail_list_add_places(struct migration_gmail_list *mlist,
 			array_push_back(&labels, &place->name);
 	}
 	array_append_zero(&labels);
-	migration_gmail_keywords_load(mlist, array_front(&labels));
+	mlist->keywords = migration_gmail_keywords_init(mlist->muser,
+		&mlist->list->list, array_front(&labels));
 }
 
 static void migration_gmail_list_check(struct migration_gmail_list *mlist)
@@ -338,7 +339,8 @@ static void migration_gmail_list_deinit(struct mailbox_list *list)
 		migration_gmail_list_report_shared(mlist);
 	if (mlist->pool != NULL) {
 		T_BEGIN {
-			migration_gmail_keywords_report(mlist);
+			migration_gmail_keywords_report(mlist->muser,
+							mlist->keywords);
 		} T_END;
 		gmail_keywords_deinit(&mlist->keywords);
 		hash_table_destroy(&mlist->places);

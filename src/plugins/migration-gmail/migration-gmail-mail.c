@@ -30,8 +30,8 @@ static enum mail_flags migration_gmail_mail_get_flags(struct mail *mail)
 	return entry == NULL ? flags : flags | entry->mapping->flags;
 }
 
-static void
-add_keyword(ARRAY_TYPE(const_string) *keywords, const char *keyword)
+void migration_gmail_add_keyword(ARRAY_TYPE(const_string) *keywords,
+				 const char *keyword)
 {
 	const char *other;
 
@@ -42,6 +42,24 @@ add_keyword(ARRAY_TYPE(const_string) *keywords, const char *keyword)
 	array_push_back(keywords, &keyword);
 }
 
+const char *const *
+migration_gmail_join_keywords(struct mail *mail, const char *const *keywords,
+			      const char *const *added)
+{
+	struct mail_private *pmail = (struct mail_private *)mail;
+	ARRAY_TYPE(const_string) all;
+
+	if (*added == NULL)
+		return keywords;
+	p_array_init(&all, pmail->data_pool, 8);
+	for (; *keywords != NULL; keywords++)
+		array_push_back(&all, keywords);
+	for (; *added != NULL; added++)
+		migration_gmail_add_keyword(&all, *added);
+	array_append_zero(&all);
+	return array_front(&all);
+}
+
 static const char *const *migration_gmail_mail_get_keywords(struct mail *mail)
 {
 	struct mail_private *pmail = (struct mail_private *)mail;
@@ -50,23 +68,18 @@ static const char *const *migration_gmail_mail_get_keywords(struct mail *mail)
 	const struct migration_gmail_entry *entry =
 		migration_gmail_mail_find(mail);
 	const char *const *keywords = gmail->super.get_keywords(mail);
-	const char *const *added;
-	ARRAY_TYPE(const_string) all;
+	const char *deleted[] = { NULL, NULL };
 
 	if (entry == NULL)
 		return keywords;
-	p_array_init(&all, pmail->data_pool, 8);
-	for (; *keywords != NULL; keywords++)
-		array_push_back(&all, keywords);
-	for (added = entry->mapping->keywords; *added != NULL; added++)
-		add_keyword(&all, *added);
 	if (entry->pop3_deleted) {
 		struct migration_gmail_mailbox *gbox =
 			MIGRATION_GMAIL_CONTEXT_REQUIRE(mail->box);
-		add_keyword(&all, gbox->mbox->storage->set->pop3_deleted_flag);
+		deleted[0] = gbox->mbox->storage->set->pop3_deleted_flag;
 	}
-	array_append_zero(&all);
-	return array_front(&all);
+	keywords = migration_gmail_join_keywords(mail, keywords,
+						 entry->mapping->keywords);
+	return migration_gmail_join_keywords(mail, keywords, deleted);
 }
 
 static const char *
@@ -208,8 +221,11 @@ void migration_gmail_mail_allocated(struct mail *mail)
 	struct mail_vfuncs *v = pmail->vlast;
 	union mail_module_context *gmail;
 
-	if (strcmp(mail->box->storage->name, IMAPC_STORAGE_NAME) != 0 ||
-	    MIGRATION_GMAIL_CONTEXT(mail->box) == NULL)
+	if (strcmp(mail->box->storage->name, IMAPC_STORAGE_NAME) != 0) {
+		migration_gmail_takeout_mail_allocated(mail);
+		return;
+	}
+	if (MIGRATION_GMAIL_CONTEXT(mail->box) == NULL)
 		return;
 
 	gmail = p_new(pmail->pool, union mail_module_context, 1);

@@ -6,6 +6,7 @@
 #include "compat-imapc.h"
 #include "settings-loader.h"
 #include "migration-elsewhere.h"
+#include "migration-folders.h"
 #include "migration-pairing.h"
 #include "migration-run.h"
 #include "migration-user.h"
@@ -63,7 +64,10 @@ static void migration_gmail_user_check_rest(struct mail_user *user)
 			migration_gmail_rest_check(mlist);
 			if (mlist->pool != NULL) {
 				migration_gmail_counts_report(mlist);
-				migration_gmail_keywords_save(mlist);
+				if (mlist->read) {
+					migration_gmail_keywords_save(
+						mlist->muser, mlist->keywords);
+				}
 			}
 		}
 	}
@@ -74,6 +78,7 @@ static void migration_gmail_user_deinit_pre(struct mail_user *user)
 	struct migration_gmail_user *muser = MIGRATION_GMAIL_USER_CONTEXT(user);
 
 	migration_gmail_user_check_rest(user);
+	migration_gmail_takeout_finish(muser);
 	if (muser->local != NULL)
 		migration_gmail_local_deinit(&muser->local);
 	if (migration_gmail_first_user == user)
@@ -173,6 +178,7 @@ static struct mail_storage_hooks migration_gmail_mail_storage_hooks = {
 void migration_gmail_plugin_init(struct module *module)
 {
 	migration_elsewhere_register(migration_gmail_elsewhere_count);
+	migration_folders_register(migration_gmail_takeout_get_folders);
 	migration_pairing_register(migration_gmail_pairing_find);
 	mail_storage_hooks_add(module, &migration_gmail_mail_storage_hooks);
 }
@@ -180,6 +186,7 @@ void migration_gmail_plugin_init(struct module *module)
 void migration_gmail_plugin_deinit(void)
 {
 	migration_pairing_unregister();
+	migration_folders_unregister();
 	migration_elsewhere_unregister();
 	mail_storage_hooks_remove(&migration_gmail_mail_storage_hooks);
 }

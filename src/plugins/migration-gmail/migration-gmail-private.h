@@ -13,8 +13,10 @@
 struct gmail_copy_mail;
 struct imap_arg;
 struct gmail_keywords;
+struct migration_folders;
 struct migration_pairing;
 struct migration_gmail_count;
+struct migration_gmail_takeout;
 
 enum migration_gmail_all {
 	/* a mailbox like any other */
@@ -38,6 +40,9 @@ struct migration_gmail_user {
 	struct migration_gmail_local *local;
 	/* mails that share their text with another one since this run */
 	unsigned int shared_count;
+	/* an archive of Takeout that is being imported; NULL before its first
+	   mail */
+	struct migration_gmail_takeout *takeout;
 };
 
 /* A source account: an imapc list. */
@@ -172,14 +177,18 @@ migration_gmail_list_map(struct migration_gmail_list *mlist,
 			 const struct gmail_message *msg, pool_t pool);
 
 /* migration-gmail-keywords.c: which label has which keyword, from run to run.
-   Loads what is known of them and of these labels into mlist->keywords. */
-void migration_gmail_keywords_load(struct migration_gmail_list *mlist,
-				   const char *const *labels);
+   What is known of them and of these labels; list is one of the source's. */
+struct gmail_keywords *
+migration_gmail_keywords_init(struct migration_gmail_user *source,
+			      const struct mailbox_list *list,
+			      const char *const *labels);
 /* Keeps them at the destination. To be called at the end of a run, while both
    users exist. */
-void migration_gmail_keywords_save(struct migration_gmail_list *mlist);
+void migration_gmail_keywords_save(struct migration_gmail_user *source,
+				   struct gmail_keywords *keywords);
 /* Adds them to the run's report. */
-void migration_gmail_keywords_report(struct migration_gmail_list *mlist);
+void migration_gmail_keywords_report(struct migration_gmail_user *source,
+				     struct gmail_keywords *keywords);
 
 /* migration-gmail-mailbox.c: the metadata of a mailbox's messages */
 void migration_gmail_mailbox_allocated(struct mailbox *box);
@@ -274,5 +283,24 @@ int migration_gmail_pairing_find(struct mail_user *source,
 
 /* migration-gmail-mail.c: flags, keywords, GUID and UIDL of a message */
 void migration_gmail_mail_allocated(struct mail *mail);
+/* Unless it is there already. Case does not count. */
+void migration_gmail_add_keyword(ARRAY_TYPE(const_string) *keywords,
+				 const char *keyword);
+
+/* Both lists are NULL-terminated. What is returned lives as long as the mail's
+   data. */
+const char *const *
+migration_gmail_join_keywords(struct mail *mail, const char *const *keywords,
+			      const char *const *added);
+
+/* migration-gmail-takeout.c: the same for mails of an mbox that tell their
+   labels themselves. */
+void migration_gmail_takeout_mail_allocated(struct mail *mail);
+/* as migration_folders_func */
+bool migration_gmail_takeout_get_folders(struct mail *mail,
+					 struct migration_folders *folders_r);
+/* At the end of a run, while both users exist. Nothing if there was no such
+   archive. */
+void migration_gmail_takeout_finish(struct migration_gmail_user *muser);
 
 #endif

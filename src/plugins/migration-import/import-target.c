@@ -2,69 +2,21 @@
 
 #include "lib.h"
 #include "array.h"
-#include "seq-range-array.h"
 #include "index-storage.h"
-#include "index-mail.h"
-#include "mail-search-build.h"
 #include "mail-storage-private.h"
 #include "dbox-repair.h"
 #include "migration-run.h"
-#include "import-evidence.h"
 #include "import-journal.h"
 #include "import-local.h"
 #include "import-lookup.h"
-#include "import-target.h"
+#include "import-target-private.h"
 
-/* Shows in logs as the reason of our transactions. */
-#define IMPORT_TARGET_REASON "migration_import"
-
-struct import_target {
-	struct import_target_settings set;
-	struct mailbox *source_box;
-	/* of stock's transaction */
-	enum mailbox_transaction_flags trans_flags;
-
-	/* our own handle of the destination */
-	struct mailbox *box;
-	/* the mails that were there before; NULL if they do not count */
-	struct import_lookup *lookup;
-
-	struct mailbox_transaction_context *save_trans;
-	struct import_journal *journal;
-	/* UIDs in the source of the mails in it */
-	ARRAY_TYPE(uint32_t) saved_uids;
-	bool save_has_uidl;
-
-	/* the mailbox's UIDNEXT once save_trans is committed */
-	uint32_t next_uid;
-	uint32_t source_uid_validity, source_next_uid;
-
-	/* Mails whose UIDs are not free are saved last, so that they do not
-	   take the UIDs of those that come after them. */
-	struct mailbox_transaction_context *source_trans;
-	ARRAY_TYPE(seq_range) deferred_uids;
-
-	/* mails that were found without their flags, see
-	   import_target_repair_sdbox() */
-	ARRAY_TYPE(seq_range) repaired_uids;
-
-	unsigned int uids_changed;
-	uint32_t first_uid_changed;
-	bool flags_changed;
-	/* nothing more is saved: the text of what follows need not be fetched
-	   to be told that again */
-	bool quota_full;
-
-	/* the first one; NULL: all is well */
-	char *error;
-};
-
-static struct migration_run *target_run(struct import_target *target)
+struct migration_run *import_target_run(struct import_target *target)
 {
 	return migration_run_find(target->box->storage->user);
 }
 
-static int import_target_fail(struct import_target *target)
+int import_target_fail(struct import_target *target)
 {
 	if (target->error == NULL) {
 		target->error = i_strdup(
@@ -73,14 +25,9 @@ static int import_target_fail(struct import_target *target)
 	return -1;
 }
 
-static bool is_mbox(const struct mailbox *box)
-{
-	return strcmp(box->storage->name, "mbox") == 0;
-}
-
 /* -- what the destination has already */
 
-static int import_target_end_reading(struct import_target *target)
+int import_target_end_reading(struct import_target *target)
 {
 	return target->lookup == NULL ? 0 :
 		import_lookup_end_reading(target->lookup);
@@ -111,275 +58,6 @@ import_target_find(struct import_target *target, struct mail *mail,
 }
 
 /* -- saving */
-
-static void
-import_target_uid_changed(struct import_target *target, uint32_t source_uid,
-			  uint32_t dest_uid)
-{
-	e_debug(target->box->event, "Import of UID %u: saved as UID %u, "
-		"because the UID was not free", source_uid, dest_uid);
-	if (target->uids_changed++ == 0)
-		target->first_uid_changed = source_uid;
-}
-
-static void
-import_target_saved(struct import_target *target,
-		    const ARRAY_TYPE(seq_range) *saved_uids)
-{
-	struct seq_range_iter iter;
-	unsigned int n = 0;
-	uint32_t source_uid, uid;
-
-	seq_range_array_iter_init(&iter, saved_uids);
-	array_foreach_elem(&target->saved_uids, source_uid) {
-		if (!seq_range_array_iter_nth(&iter, n++, &uid))
-			break;
-		if (uid != source_uid)
-			import_target_uid_changed(target, source_uid, uid);
-		if (target->next_uid <= uid)
-			target->next_uid = uid + 1;
-	}
-	migration_run_count(target_run(target), MIGRATION_COUNTER_MAILS_SAVED,
-			    array_count(&target->saved_uids));
-}
-
-static void
-import_target_not_saved(struct import_target *target, uint32_t source_uid,
-			const char *error)
-{
-	migration_run_finding(target_run(target), MIGRATION_SEVERITY_ERROR,
-			      target->box->vname, source_uid,
-			      "mail-not-imported",
-			      "The mail could not be saved: %s", error);
-}
-
-static int import_target_commit(struct import_target *target)
-{
-	struct mail_transaction_commit_changes changes;
-	uint32_t uid;
-	int ret;
-
-	if (target->save_trans == NULL)
-		return 0;
-	if (target->save_has_uidl) {
-		/* too high a value costs a look into the mails' metadata */
-		(void)dbox_repair_uidl_max(target->box,
-			target->save_trans->view, target->save_trans->itrans,
-			target->next_uid + array_count(&target->saved_uids));
-	}
-	dbox_repair_failed_save(target->save_trans);
-
-	import_journal_begin_commit(target->journal);
-	ret = mailbox_transaction_commit_get_changes(&target->save_trans,
-						     &changes);
-	import_journal_end_commit(target->journal);
-	if (ret == 0) {
-		e_debug(target->box->event, "Import: %u mails committed",
-			array_count(&target->saved_uids));
-		import_target_saved(target, &changes.saved_uids);
-		pool_unref(&changes.pool);
-	} else {
-		(void)import_target_fail(target);
-		array_foreach_elem(&target->saved_uids, uid)
-			import_target_not_saved(target, uid, target->error);
-	}
-	array_clear(&target->saved_uids);
-	target->save_has_uidl = FALSE;
-	return ret;
-}
-
-static int import_target_begin_save(struct import_target *target)
-{
-	/* mbox cannot turn its read lock into a write lock */
-	if (is_mbox(target->box) && import_target_end_reading(target) < 0)
-		return -1;
-	if (target->save_trans != NULL)
-		return 0;
-	target->save_trans = mailbox_transaction_begin(target->box,
-		target->trans_flags | MAILBOX_TRANSACTION_FLAG_EXTERNAL |
-		MAILBOX_TRANSACTION_FLAG_ASSIGN_UIDS, IMPORT_TARGET_REASON);
-	return 0;
-}
-
-/* Whatever can fail before the first byte is written fails here: then there is
-   no save to cancel, and mbox would cancel the save before (QUIRKS.md,
-   "mbox-cancelled-save"). The copy finds all of it opened or cached. */
-static int
-import_target_open_mail(struct import_target *target, struct mail *mail)
-{
-	struct istream *input;
-	const char *value, *errstr;
-	enum mail_error error;
-	time_t date;
-
-	if (mail_get_stream_because(mail, NULL, NULL, "import", &input) == 0 &&
-	    mail_get_received_date(mail, &date) == 0 &&
-	    mail_get_special(mail, MAIL_FETCH_FROM_ENVELOPE, &value) == 0 &&
-	    mail_get_special(mail, MAIL_FETCH_GUID, &value) == 0)
-		return 0;
-	errstr = mailbox_get_last_internal_error(mail->box, &error);
-	mail_storage_set_error(target->box->storage, error, errstr);
-	return -1;
-}
-
-static void
-import_target_set_guid(struct mail_save_context *ctx, struct mail *mail)
-{
-	const char *value;
-	guid_128_t guid;
-
-	if (import_evidence_has_guid(mail) &&
-	    mail_get_special(mail, MAIL_FETCH_GUID, &value) == 0 &&
-	    *value != '\0') {
-		mailbox_save_set_guid(ctx, value);
-	} else {
-		guid_128_generate(guid);
-		mailbox_save_set_guid(ctx, guid_128_to_string(guid));
-	}
-}
-
-/* What stock's import does not carry over. It does flags, keywords, received
-   date, GUID and the mbox envelope sender. */
-static void
-import_target_set_metadata(struct import_target *target,
-			   struct mail_save_context *ctx, struct mail *mail)
-{
-	const char *value;
-	unsigned int order;
-	time_t save_date;
-
-	import_target_set_guid(ctx, mail);
-	/* 0 is a date that stands in for an unknown one */
-	if (mail_get_save_date(mail, &save_date) > 0)
-		mailbox_save_set_save_date(ctx, save_date);
-	if (mail_get_special(mail, MAIL_FETCH_UIDL_BACKEND, &value) == 0 &&
-	    *value != '\0') {
-		mailbox_save_set_pop3_uidl(ctx, value);
-		target->save_has_uidl = TRUE;
-	}
-	if (mail_get_special(mail, MAIL_FETCH_POP3_ORDER, &value) == 0 &&
-	    str_to_uint(value, &order) == 0 && order > 0) {
-		mailbox_save_set_pop3_order(ctx, order);
-		target->save_has_uidl = TRUE;
-	}
-}
-
-/* sdbox puts a GUID into the cache file only when it is asked for it, and has
-   to open the mail's file then. So the next run need not open all files. */
-static void import_target_cache_guid(struct mail *mail, struct mail *dest_mail)
-{
-	const char *guid;
-
-	if (import_evidence_has_guid(mail) &&
-	    mail_get_special(mail, MAIL_FETCH_GUID, &guid) == 0 &&
-	    *guid != '\0') {
-		index_mail_cache_add(INDEX_MAIL(dest_mail), MAIL_CACHE_GUID,
-				     guid, strlen(guid));
-	}
-}
-
-/* What mailbox_copy() would take from the mail that it copies. */
-static int
-import_target_set_copied_metadata(struct mail_save_context *ctx,
-				  struct mail *mail)
-{
-	const char *value;
-	time_t date;
-
-	if (mail_get_received_date(mail, &date) < 0 ||
-	    mail_get_special(mail, MAIL_FETCH_FROM_ENVELOPE, &value) < 0)
-		return -1;
-	mailbox_save_set_received_date(ctx, date, 0);
-	if (*value != '\0')
-		mailbox_save_set_from_envelope(ctx, value);
-	return 0;
-}
-
-/* The mail to take the text from: the source's, or one that the account has
-   already. */
-static struct mail *
-import_target_choose_text(struct import_target *target, struct mail *mail)
-{
-	struct import_identity identity;
-	const char *reason;
-	struct mail *local_mail;
-
-	if (target->set.local == NULL)
-		return mail;
-	i_zero(&identity);
-	local_mail = import_local_find(target->set.local, target->box, mail,
-				       &identity, &reason);
-	if (local_mail == NULL) {
-		e_debug(target->box->event, "Import of UID %u: no other "
-			"mailbox has it: %s", mail->uid, reason);
-		return mail;
-	}
-	e_debug(target->box->event, "Import of UID %u: copied from %s UID %u "
-		"(%s)", mail->uid, local_mail->box->vname, local_mail->uid,
-		reason);
-	return local_mail;
-}
-
-static int
-import_target_copy(struct import_target *target, struct mail *mail,
-		   bool keep_uid)
-{
-	struct mail *dest_mail, *text = import_target_choose_text(target, mail);
-	struct mail_save_context *ctx;
-	const char *guid;
-
-	if (import_target_open_mail(target, text) < 0 ||
-	    import_target_begin_save(target) < 0)
-		return -1;
-	ctx = mailbox_save_alloc(target->save_trans);
-	mailbox_save_copy_flags(ctx, mail);
-	import_target_set_metadata(target, ctx, mail);
-	if (keep_uid)
-		mailbox_save_set_uid(ctx, mail->uid);
-	if (text != mail &&
-	    import_target_set_copied_metadata(ctx, mail) < 0) {
-		mailbox_save_cancel(&ctx);
-		return -1;
-	}
-	dest_mail = ctx->dest_mail;
-	guid = t_strdup(ctx->data.guid);
-	if (mailbox_copy(&ctx, text) < 0)
-		return -1;
-	import_journal_note(target->journal, dest_mail, guid);
-	if (text != mail) {
-		migration_run_count(target_run(target),
-				    MIGRATION_COUNTER_MAILS_COPIED, 1);
-	}
-	if (mailbox_is_sdbox(target->box))
-		import_target_cache_guid(mail, dest_mail);
-	return 0;
-}
-
-static int
-import_target_save(struct import_target *target, struct mail *mail,
-		   bool keep_uid)
-{
-	enum mail_error error;
-	const char *errstr;
-	uint32_t uid = mail->uid;
-
-	if (target->quota_full) {
-		import_target_not_saved(target, uid, "the quota is full");
-		return 0;
-	}
-	if (import_target_copy(target, mail, keep_uid) < 0) {
-		errstr = mailbox_get_last_internal_error(target->box, &error);
-		target->quota_full = error == MAIL_ERROR_NOQUOTA;
-		import_target_not_saved(target, uid, errstr);
-		return import_target_fail(target);
-	}
-	array_push_back(&target->saved_uids, &uid);
-	if (keep_uid)
-		target->next_uid = uid + 1;
-	if (array_count(&target->saved_uids) >= target->set.commit_mails)
-		return import_target_commit(target);
-	return 0;
-}
 
 /* Saves a mail, or remembers it for the end. */
 static int import_target_take(struct import_target *target, struct mail *mail)
@@ -485,7 +163,7 @@ int import_target_add(struct import_target *target, struct mail *mail)
 	}
 	e_debug(target->box->event, "Import of UID %u: left out: %s "
 		"(UID %u, %s)", mail->uid, reason, dest_mail->uid, match_reason);
-	migration_run_count(target_run(target),
+	migration_run_count(import_target_run(target),
 			    MIGRATION_COUNTER_MAILS_SKIPPED, 1);
 	migration_progress_skipped(target_run(target));
 	return 0;
@@ -538,7 +216,8 @@ static int import_target_open(struct import_target *target)
 	return target->lookup == NULL ? -1 : 0;
 }
 
-int import_target_init(struct mailbox_transaction_context *t,
+int import_target_init(struct mailbox *box,
+		       enum mailbox_transaction_flags trans_flags,
 		       struct mailbox *source_box,
 		       const struct import_target_settings *set,
 		       struct import_target **target_r)
@@ -549,12 +228,12 @@ int import_target_init(struct mailbox_transaction_context *t,
 
 	target->set = *set;
 	target->source_box = source_box;
-	target->trans_flags = t->flags;
+	target->trans_flags = trans_flags;
 	i_array_init(&target->saved_uids, 128);
 	i_array_init(&target->deferred_uids, 8);
 	i_array_init(&target->repaired_uids, 8);
-	target->box = mailbox_alloc(t->box->list, t->box->vname,
-				    t->box->flags & MAILBOX_FLAG_IGNORE_ACLS);
+	target->box = mailbox_alloc(box->list, box->vname,
+				    box->flags & MAILBOX_FLAG_IGNORE_ACLS);
 	target->journal = import_journal_init(target->box);
 	if (set->local != NULL)
 		import_local_forget(set->local, target->box);
@@ -600,17 +279,26 @@ static void import_target_report_uids(struct import_target *target)
 {
 	if (target->uids_changed == 0)
 		return;
-	migration_run_finding(target_run(target), MIGRATION_SEVERITY_WARNING,
+	migration_run_finding(import_target_run(target), MIGRATION_SEVERITY_WARNING,
 		target->box->vname, target->first_uid_changed, "uid-changed",
 		"%u mails have other UIDs than in the source, because the "
 		"mailbox had given theirs to other mails before",
 		target->uids_changed);
 }
 
+int import_target_flush(struct import_target *target, const char **error_r)
+{
+	if (import_target_commit(target) == 0)
+		return 0;
+	*error_r = target->error;
+	return -1;
+}
+
 static void import_target_free(struct import_target *target)
 {
 	if (target->save_trans != NULL)
 		mailbox_transaction_rollback(&target->save_trans);
+	import_journal_end_commit(target->journal);
 	if (target->lookup != NULL)
 		import_lookup_deinit(&target->lookup);
 	if (target->set.local != NULL)

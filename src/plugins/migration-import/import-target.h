@@ -26,12 +26,14 @@ struct import_target_settings {
 	struct import_local *local;
 };
 
-/* Begins an import by stock's transaction t on the destination. source_box is
-   the mailbox that is being imported, NULL if that is not known: then UIDs are
-   not kept.
+/* Begins an import into the mailbox, which exists; box stays the caller's.
+   trans_flags are those of stock's transaction. source_box is the mailbox that is
+   being imported, NULL if that is not known, or if only some of its mails come
+   into this one: then UIDs are not kept.
    Returns -1 if the mailbox cannot be opened or read; the storage has the
    error. */
-int import_target_init(struct mailbox_transaction_context *t,
+int import_target_init(struct mailbox *box,
+		       enum mailbox_transaction_flags trans_flags,
 		       struct mailbox *source_box,
 		       const struct import_target_settings *set,
 		       struct import_target **target_r);
@@ -39,6 +41,9 @@ int import_target_init(struct mailbox_transaction_context *t,
 /* Takes a mail: saves it, or leaves it out because it is already there.
    Returns -1 if it could not be saved; the storage has the error. */
 int import_target_add(struct import_target *target, struct mail *mail);
+/* Commits what was saved so far. Returns -1 and *error_r (valid until the target
+   is freed). */
+int import_target_flush(struct import_target *target, const char **error_r);
 
 /* Commits what is left and frees. The mailbox of the source must still be
    open. Returns -1 and *error_r (data stack) if anything went wrong, also if

@@ -15,8 +15,10 @@
 #include "index-storage.h"
 #include "import-name.h"
 #include "settings-loader.h"
+#include "migration-folders.h"
 #include "migration-run.h"
 #include "migration-user.h"
+#include "import-folders.h"
 #include "import-journal.h"
 #include "import-local.h"
 #include "import-target.h"
@@ -56,6 +58,13 @@ struct migration_import_mailbox {
 	union mailbox_module_context module_ctx;
 	/* while this mailbox is imported into */
 	struct import_target *target;
+	/* of an archive whose mails tell their folders */
+	struct import_folders *folders;
+	/* The name of the mailbox is this and the name of the source's. NULL if
+	   it is not one that mails are imported into. */
+	const char *parent;
+	/* by this command */
+	bool subscribed;
 	/* What stock gets to describe a mail with. It belongs to no storage, so
 	   that stock's transaction stays empty. */
 	struct mail_save_context stock_save_ctx;
@@ -175,16 +184,7 @@ static int migration_import_create_existing(struct mailbox *box)
 	struct migration_import_mailbox *mbox =
 		MIGRATION_IMPORT_CONTEXT_REQUIRE(box);
 	enum mail_error error;
-	struct mailbox *rest;
 	int ret;
-
-	/* a handle of its own: it is closed afterwards */
-	rest = mailbox_alloc(box->list, box->vname,
-			     box->flags & MAILBOX_FLAG_IGNORE_ACLS);
-	ret = import_journal_roll_back(rest);
-	mailbox_free(&rest);
-	if (ret < 0)
-		return -1;
 
 	ret = mbox->module_ctx.super.create_box(box, NULL, FALSE);
 	if (ret < 0) {
@@ -202,6 +202,17 @@ static int migration_import_create_existing(struct mailbox *box)
 	return ret;
 }
 
+static int migration_import_roll_back(struct mailbox *box)
+{
+	/* a handle of its own: it is closed afterwards */
+	struct mailbox *rest = mailbox_alloc(box->list, box->vname,
+				box->flags & MAILBOX_FLAG_IGNORE_ACLS);
+	int ret = import_journal_roll_back(rest);
+
+	mailbox_free(&rest);
+	return ret;
+}
+
 static int
 migration_import_create_box(struct mailbox *box,
 			    const struct mailbox_update *update, bool directory)
@@ -215,6 +226,7 @@ migration_import_create_box(struct mailbox *box,
 							 directory);
 	}
 	if (migration_import_refuse_foreign_source(box) < 0 ||
+	    migration_import_roll_back(box) < 0 ||
 	    mailbox_exists(box, FALSE, &existence) < 0)
 		return -1;
 	return existence == MAILBOX_EXISTENCE_NONE ?
@@ -247,20 +259,62 @@ static struct mailbox *migration_import_source_of(const struct mail *mail)
 }
 
 static int
-migration_import_take(struct mailbox_transaction_context *t, struct mail *mail)
+migration_import_take_here(struct mailbox_transaction_context *t,
+			   struct mail *mail)
 {
 	struct migration_import_mailbox *mbox =
 		MIGRATION_IMPORT_CONTEXT_REQUIRE(t->box);
 	struct migration_import_user *muser =
 		MIGRATION_IMPORT_USER_CONTEXT_REQUIRE(t->box->storage->user);
 
-	if (migration_import_refuse_foreign_source(t->box) < 0)
-		return -1;
 	if (mbox->target == NULL &&
-	    import_target_init(t, migration_import_source_of(mail),
+	    import_target_init(t->box, t->flags,
+			       migration_import_source_of(mail),
 			       &muser->target_set, &mbox->target) < 0)
 		return -1;
 	return import_target_add(mbox->target, mail);
+}
+
+/* *here is set to TRUE if one of the folders is this mailbox. */
+static int
+migration_import_take_for_folders(struct mailbox_transaction_context *t,
+				  struct mail *mail, const char *const *names,
+				  bool *here)
+{
+	struct migration_import_mailbox *mbox =
+		MIGRATION_IMPORT_CONTEXT_REQUIRE(t->box);
+	struct migration_import_user *muser =
+		MIGRATION_IMPORT_USER_CONTEXT_REQUIRE(t->box->storage->user);
+	bool own;
+	int ret;
+
+	if (mbox->folders == NULL) {
+		mbox->folders = import_folders_init(t,
+			mbox->parent == NULL ? "" : mbox->parent,
+			mbox->subscribed, &muser->target_set, &mbox->target);
+	}
+	ret = import_folders_add(mbox->folders, mail, names, &own);
+	*here = *here || own;
+	return ret;
+}
+
+static int
+migration_import_take(struct mailbox_transaction_context *t, struct mail *mail)
+{
+	struct migration_folders folders;
+	bool stays = TRUE;
+	int ret = 0;
+
+	if (migration_import_refuse_foreign_source(t->box) < 0)
+		return -1;
+	if (migration_folders_get(mail, &folders)) {
+		stays = folders.stays;
+		ret = migration_import_take_for_folders(t, mail, folders.names,
+							&stays);
+	}
+	if (stays && migration_import_take_here(t, mail) < 0)
+		ret = -1;
+	return ret;
 }
 
 static struct mail_save_context *
@@ -327,6 +381,8 @@ migration_import_transaction_commit(struct mailbox_transaction_context *t,
 	if (migration_import_is_dest(t)) {
 		if (mbox->target != NULL)
 			(void)import_target_finish(&mbox->target, &error);
+		if (mbox->folders != NULL)
+			(void)import_folders_finish(&mbox->folders, &error);
 		migration_import_transaction_end(t);
 	}
 	if (mbox->module_ctx.super.transaction_commit(t, changes_r) < 0)
@@ -347,9 +403,20 @@ migration_import_transaction_rollback(struct mailbox_transaction_context *t)
 	if (migration_import_is_dest(t)) {
 		if (mbox->target != NULL)
 			import_target_abort(&mbox->target);
+		if (mbox->folders != NULL)
+			import_folders_abort(&mbox->folders);
 		migration_import_transaction_end(t);
 	}
 	mbox->module_ctx.super.transaction_rollback(t);
+}
+
+static int migration_import_set_subscribed(struct mailbox *box, bool set)
+{
+	struct migration_import_mailbox *mbox =
+		MIGRATION_IMPORT_CONTEXT_REQUIRE(box);
+
+	mbox->subscribed = set;
+	return mbox->module_ctx.super.set_subscribed(box, set);
 }
 
 static void migration_import_close(struct mailbox *box)
@@ -409,32 +476,40 @@ migration_import_rename(struct mailbox *box, const char *vname,
 	event_add_str(box->event, "mailbox", vname);
 }
 
-/* Stock changes a separator of the destination in a source's name to '_', so
-   that two mailboxes can come to have one name. Nobody has looked at the
-   mailbox yet: it can still be another one. */
-static void migration_import_keep_apart(struct mailbox *box)
+/* What stock has put in front of the source's name, whose separators it has
+   changed to the destination's. NULL if this is no mailbox to import into. */
+static const char *migration_import_get_parent(struct mailbox *box)
 {
-	char source_sep, dest_sep;
-	const char *vname, *name, *rival;
+	const char *vname;
 	size_t parent_len;
 
 	if (import_source_box == NULL ||
 	    (box->flags & MAILBOX_FLAG_SAVEONLY) == 0 ||
 	    box->storage->user == import_source_box->storage->user)
-		return;
+		return NULL;
+	vname = import_name_convert(import_source_box->vname,
+		mail_namespace_get_sep(mailbox_get_namespace(import_source_box)),
+		mail_namespace_get_sep(mailbox_get_namespace(box)));
+	if (strlen(vname) > strlen(box->vname))
+		return NULL;
+	parent_len = strlen(box->vname) - strlen(vname);
+	return strcmp(box->vname + parent_len, vname) != 0 ? NULL :
+		p_strndup(box->pool, box->vname, parent_len);
+}
+
+/* Stock changes a separator of the destination in a source's name to '_', so
+   that two mailboxes can come to have one name. Nobody has looked at the
+   mailbox yet: it can still be another one. */
+static void
+migration_import_keep_apart(struct mailbox *box, const char *parent)
+{
+	char source_sep, dest_sep;
+	const char *name, *rival;
+
 	source_sep = mail_namespace_get_sep(
 		mailbox_get_namespace(import_source_box));
 	dest_sep = mail_namespace_get_sep(mailbox_get_namespace(box));
 	if (source_sep == dest_sep)
-		return;
-
-	/* behind the parent mailbox, if there is one */
-	vname = import_name_convert(import_source_box->vname, source_sep,
-				    dest_sep);
-	if (strlen(vname) > strlen(box->vname))
-		return;
-	parent_len = strlen(box->vname) - strlen(vname);
-	if (strcmp(box->vname + parent_len, vname) != 0)
 		return;
 	name = import_name_decide(import_source_box->vname,
 		migration_import_get_vnames(
@@ -442,8 +517,8 @@ static void migration_import_keep_apart(struct mailbox *box)
 				import_source_box->storage->user)),
 		source_sep, dest_sep, &rival);
 	if (rival != NULL) {
-		migration_import_rename(box, t_strconcat(
-			t_strndup(box->vname, parent_len), name, NULL), rival);
+		migration_import_rename(box, t_strconcat(parent, name, NULL),
+					rival);
 	}
 }
 
@@ -451,12 +526,16 @@ static void migration_import_mailbox_allocated(struct mailbox *box)
 {
 	struct mailbox_vfuncs *v = box->vlast;
 	struct migration_import_mailbox *mbox;
+	const char *parent;
 
 	if (MIGRATION_IMPORT_USER_CONTEXT(box->storage->user) == NULL)
 		return;
-	migration_import_keep_apart(box);
+	parent = migration_import_get_parent(box);
+	if (parent != NULL)
+		migration_import_keep_apart(box, parent);
 
 	mbox = p_new(box->pool, struct migration_import_mailbox, 1);
+	mbox->parent = parent;
 	mbox->module_ctx.super = *v;
 	box->vlast = &mbox->module_ctx.super;
 	v->create_box = migration_import_create_box;
@@ -466,6 +545,7 @@ static void migration_import_mailbox_allocated(struct mailbox *box)
 	v->copy = migration_import_copy;
 	v->transaction_commit = migration_import_transaction_commit;
 	v->transaction_rollback = migration_import_transaction_rollback;
+	v->set_subscribed = migration_import_set_subscribed;
 	v->close = migration_import_close;
 	MODULE_CONTEXT_SET(box, migration_import_storage_module, mbox);
 }

@@ -173,7 +173,8 @@ class Dovecot:
 
     def user(self, name=None, password=None, driver=None, fields=None):
         """Add a user. Without a name he gets one that nobody else has. fields
-        are settings of his own, in his userdb entry."""
+        are settings of his own, in his userdb entry; uid and gid are the system
+        user that his mail belongs to."""
         name = name or f"u{os.getpid():x}n{next(_user_counter)}"
         user = User(self, name, password or f"secret-of-{name}",
                     places.mail_folder(f"{self.dir}/home/{name}"),
@@ -202,10 +203,12 @@ class Dovecot:
                       if self.version == "2.3" else
                       f"userdb_mail_driver={user.driver} "
                       f"userdb_mail_path={path}")
+        own = dict(user.fields)
+        ids = [own.pop(key, places.MAIL_UID) for key in ("uid", "gid")]
         fields += "".join(f" userdb_{key}={value}"
-                          for key, value in user.fields.items())
-        return (f"{user.name}:{{PLAIN}}{user.password}:{places.MAIL_UID}:"
-                f"{places.MAIL_UID}::{user.home}::{fields}\n")
+                          for key, value in own.items())
+        return (f"{user.name}:{{PLAIN}}{user.password}:{ids[0]}:"
+                f"{ids[1]}::{user.home}::{fields}\n")
 
     # -- commands
 
