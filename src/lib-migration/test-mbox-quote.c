@@ -18,8 +18,6 @@ static const struct {
 	{ HDR"\n>From here\n", HDR"\nFrom here\n" },
 	{ HDR"\none\n>From here\n>>From there\nFrom nowhere\n>>> From\n",
 	  HDR"\none\nFrom here\n>From there\nFrom nowhere\n>>> From\n" },
-	{ HDR"\r\n\r\n>From here\r\n>from\r\n>Fro\r\n> From \r\n",
-	  NULL },
 	{ "x-gmail-labels: a\r\n\r\n>From here\r\n>from\r\n>Fro\r\n> From \r\n",
 	  "x-gmail-labels: a\r\n\r\nFrom here\r\n>from\r\n>Fro\r\n> From \r\n" },
 	{ HDR"\nsee >From here\n>From", NULL },

@@ -165,7 +165,7 @@ int import_target_add(struct import_target *target, struct mail *mail)
 		"(UID %u, %s)", mail->uid, reason, dest_mail->uid, match_reason);
 	migration_run_count(import_target_run(target),
 			    MIGRATION_COUNTER_MAILS_SKIPPED, 1);
-	migration_progress_skipped(target_run(target));
+	migration_progress_skipped(import_target_run(target));
 	return 0;
 }
 
