@@ -16,7 +16,7 @@ import sys
 
 import measure
 import tools as columns
-from lab import Dovecot
+from lab import Dovecot, usage
 from work import ROWS, Job
 
 # where waits do not depend on the round trip
@@ -101,7 +101,7 @@ class Bench:
                    else shared)
             try:
                 method(tool, job, found)
-            except measure.Failed as error:
+            except usage.Failed as error:
                 print(error, file=sys.stderr)
                 found["error"] = str(error)
 

@@ -118,10 +118,19 @@ struct ahead_mail *
 migration_imapc_ahead_mail(struct ahead_mailbox *mailbox, uint32_t uid)
 {
 	const struct ahead_mail *mail;
+	unsigned int i, count;
 	void *value;
 
 	if (mailbox->pool == NULL)
 		return NULL;
+	/* mostly the same as before, or the next one */
+	mail = array_get(&mailbox->mails, &count);
+	for (i = mailbox->found_idx; i < count && i < mailbox->found_idx + 2; i++) {
+		if (mail[i].uid == uid) {
+			mailbox->found_idx = i;
+			return array_idx_modifiable(&mailbox->mails, i);
+		}
+	}
 	if (hash_table_is_created(mailbox->by_uid)) {
 		value = hash_table_lookup(mailbox->by_uid, POINTER_CAST(uid));
 		return value == NULL ? NULL :
@@ -129,8 +138,10 @@ migration_imapc_ahead_mail(struct ahead_mailbox *mailbox, uint32_t uid)
 				POINTER_CAST_TO(value, unsigned int) - 1);
 	}
 	mail = array_bsearch(&mailbox->mails, &uid, ahead_mail_uid_cmp);
-	return mail == NULL ? NULL : array_idx_modifiable(&mailbox->mails,
-				array_ptr_to_idx(&mailbox->mails, mail));
+	if (mail == NULL)
+		return NULL;
+	mailbox->found_idx = array_ptr_to_idx(&mailbox->mails, mail);
+	return array_idx_modifiable(&mailbox->mails, mailbox->found_idx);
 }
 
 static struct ahead_mail *

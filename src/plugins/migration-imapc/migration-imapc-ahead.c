@@ -103,6 +103,7 @@ migration_imapc_ahead_mailbox_begin(struct migration_imapc_ahead *ahead,
 	i_array_init(&mailbox->mails, I_MIN(mailbox->source.messages, 4096));
 	hash_table_create(&mailbox->flags, default_pool, 0, str_hash, strcmp);
 	mailbox->asked = mailbox->known = 0;
+	mailbox->found_idx = 0;
 	mailbox->exists = mailbox->uidvalidity = mailbox->uidnext = 0;
 	mailbox->highestmodseq = 0;
 	mailbox->next_wanted = 0;
@@ -374,7 +375,9 @@ void migration_imapc_ahead_text_used(struct migration_imapc_ahead *ahead,
 	ahead->used_bytes += mail->taken_size + sizeof(*mail);
 	migration_imapc_ahead_text_forget(ahead, mailbox, mail);
 	mail->text = AHEAD_TEXT_USED;
-	migration_imapc_ahead_topup(ahead);
+	/* a mail that was used makes room for texts, for nothing else */
+	if (fetch_ahead_should_fill(&ahead->window))
+		migration_imapc_ahead_topup(ahead);
 	if (ahead->used_bytes >= AHEAD_READ_EVERY) {
 		ahead->used_bytes = 0;
 		ahead_read(ahead);

@@ -82,6 +82,8 @@ struct ahead_mailbox {
 	pool_t pool;
 	/* ascending by UID once AHEAD_PART_FLAGS is known */
 	ARRAY_TYPE(ahead_mail) mails;
+	/* the mail that was looked up last, for the next time */
+	unsigned int found_idx;
 	/* UID -> index + 1, only while mails come in another order */
 	HASH_TABLE(void *, void *) by_uid;
 	/* flags -> the one copy of them */

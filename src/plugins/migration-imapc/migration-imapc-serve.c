@@ -227,6 +227,10 @@ static int serve_wanted(struct mail *mail)
 		return migration_imapc_virtual_leave(mmbox,
 			"something is wanted that was not fetched ahead");
 	}
+	/* the source's index goes with the run: what is known already need not
+	   be found in its cache. Header fields are found nowhere else. */
+	if (data->wanted_headers == NULL)
+		data->no_caching = data->forced_no_caching = TRUE;
 	serve_put_details(mail, known, mmbox->mlist->ahead->have_savedate);
 	if ((data->wanted_fields & (MAIL_FETCH_STREAM_BODY |
 				    MAIL_FETCH_STREAM_HEADER)) != 0) {
