@@ -264,12 +264,41 @@ compare_uidl(const struct parity_compare_ctx *ctx,
 			      source->uidl, dest->uidl, reason);
 }
 
+static enum parity_weight
+more_flags_weight(const struct parity_compare_ctx *ctx,
+		  const struct parity_mail *source,
+		  const struct parity_mail *dest)
+{
+	enum mail_flags missing = source->flags & MAIL_FLAGS_NONRECENT;
+
+	missing &= ENUM_NEGATE(dest->flags);
+	return ctx->policy->allow_more_flags && missing == 0 ?
+		PARITY_WEIGHT_EXPECTED : PARITY_WEIGHT_DIFFERENT;
+}
+
+static enum parity_weight
+more_keywords_weight(const struct parity_compare_ctx *ctx,
+		     const struct parity_mail *source,
+		     const struct parity_mail *dest)
+{
+	const char *const *names = t_strsplit_spaces(source->keywords, " ");
+	const char *const *have = t_strsplit_spaces(dest->keywords, " ");
+
+	for (; *names != NULL; names++) {
+		if (!str_array_icase_find(have, *names))
+			return PARITY_WEIGHT_DIFFERENT;
+	}
+	return ctx->policy->allow_more_flags ? PARITY_WEIGHT_EXPECTED :
+		PARITY_WEIGHT_DIFFERENT;
+}
+
 static void
 compare_mail(const struct parity_compare_ctx *ctx,
 	     const struct parity_mail *source, const struct parity_mail *dest)
 {
 	if (((source->flags ^ dest->flags) & MAIL_FLAGS_NONRECENT) != 0) {
-		parity_difference_add(ctx, PARITY_FLAGS, PARITY_WEIGHT_DIFFERENT,
+		parity_difference_add(ctx, PARITY_FLAGS,
+				      more_flags_weight(ctx, source, dest),
 				      source->uid, flags_to_str(source->flags),
 				      flags_to_str(dest->flags),
 				      "the flags were not carried over or were "
@@ -277,7 +306,8 @@ compare_mail(const struct parity_compare_ctx *ctx,
 	}
 	/* IMAP keywords do not differ by case */
 	if (strcasecmp(source->keywords, dest->keywords) != 0) {
-		parity_difference_add(ctx, PARITY_KEYWORDS, PARITY_WEIGHT_DIFFERENT,
+		parity_difference_add(ctx, PARITY_KEYWORDS,
+				      more_keywords_weight(ctx, source, dest),
 				      source->uid, source->keywords, dest->keywords,
 				      "the keywords were not carried over or were "
 				      "changed later");

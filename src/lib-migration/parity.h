@@ -100,6 +100,9 @@ struct parity_policy {
 	/* mails and mailboxes that only the destination has are expected:
 	   somebody uses it already */
 	bool allow_extra;
+	/* flags and keywords that only the destination has are expected: it was
+	   not made equal, only what the source has was added */
+	bool allow_more_flags;
 	/* mails that the source's POP3 server does not list are expected */
 	bool allow_extra_uidls;
 };

@@ -259,6 +259,36 @@ START_TEST(test_equal)
 }
 END_TEST
 
+static const struct {
+	enum mail_flags source, dest;
+	const char *source_keywords, *dest_keywords;
+	enum parity_weight weight;
+} more_flags[] = {
+	{ MAIL_SEEN, MAIL_SEEN | MAIL_DRAFT, "", "", PARITY_WEIGHT_EXPECTED },
+	{ MAIL_SEEN, MAIL_DRAFT, "", "", PARITY_WEIGHT_DIFFERENT },
+	{ 0, 0, "work", "Home Work", PARITY_WEIGHT_EXPECTED },
+	{ 0, 0, "home work", "Home", PARITY_WEIGHT_DIFFERENT },
+};
+
+START_TEST(test_more_flags)
+{
+	struct parity_policy policy = { .allow_more_flags = TRUE };
+	struct parity_mailbox source = mailbox(1), dest = mailbox(1);
+
+	mail_idx(&source, 0)->flags = more_flags[_i].source;
+	mail_idx(&source, 0)->keywords = more_flags[_i].source_keywords;
+	mail_idx(&dest, 0)->flags = more_flags[_i].dest;
+	mail_idx(&dest, 0)->keywords = more_flags[_i].dest_keywords;
+	parity_compare(&source, &dest, &policy, pool, &diffs);
+	ck_assert_uint_eq(array_count(&diffs), 1);
+	ck_assert_int_eq(only_difference()->weight, more_flags[_i].weight);
+	array_clear(&diffs);
+	policy.allow_more_flags = FALSE;
+	parity_compare(&source, &dest, &policy, pool, &diffs);
+	ck_assert_int_eq(only_difference()->weight, PARITY_WEIGHT_DIFFERENT);
+}
+END_TEST
+
 /* more than fits in the first piece of a string */
 START_TEST(test_many_keywords)
 {
@@ -707,6 +737,7 @@ int main(void)
 	tcase_add_test(tc, test_sample_of_one_side);
 	tcase_add_test(tc, test_sample_asks_about_sizes);
 	tcase_add_test(tc, test_equal);
+	tcase_add_loop_test(tc, test_more_flags, 0, N_ELEMENTS(more_flags));
 	tcase_add_test(tc, test_many_keywords);
 	tcase_add_test(tc, test_both_empty);
 	tcase_add_loop_test(tc, test_changed_mail, 0, N_ELEMENTS(changes));

@@ -157,10 +157,10 @@ class Pair:
         rows = json.loads(result.out)
         return result, rows, section
 
-    def verify(self):
+    def verify(self, *args):
         result = self.ours.server.doveadm(
             "-f", "json", "migration", "verify", "-u", self.ours.name,
-            "imapc:", o=self.settings)
+            *args, "imapc:", o=self.settings)
         return {row["mailbox"]: row for row in json.loads(result.out)}
 
 
@@ -260,6 +260,22 @@ def test_an_import_does_what_the_plan_says(source, here, seed, schema):
             "saved", 0), (pair.log, row)
         assert len(was) == int(row["destination"]), (pair.log, row)
         assert all(key in now for key in was), (pair.log, row)
+    verified = pair.verify("--mode", "import")
+    assert set(verified) == {name for name in state(pair.theirs)}, pair.log
+    for name, row in verified.items():
+        assert row["result"].startswith("equal"), (pair.log, row)
+        assert row["source"] == row["destination"] == str(
+            len(state(pair.theirs)[name])), (pair.log, row)
+    # one mail less, of two that may be the same
+    [name] = [name for name in after if after[name]][:1] or [None]
+    if name in verified and name is not None:
+        uid = min(uid for uid, _, _ in after[name])
+        doveadm(pair.ours, "expunge", "mailbox", name, "uid", str(uid))
+        missing = pair.verify("--mode", "import")[name]
+        gone = {text for number, text, _ in after[name] if number == uid}
+        theirs = {text for _, text, _ in state(pair.theirs)[name]}
+        assert ("1 mail-missing" in missing["result"]) == (gone <= theirs), (
+            pair.log, missing)
 
 
 # -- what else it says

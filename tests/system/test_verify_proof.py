@@ -141,6 +141,29 @@ def test_a_run_that_ends_before_its_time(compared, source):
     assert compared.proof()["complete"] and compared.proof()["equal"]
 
 
+def test_an_import_under_a_parent(compared, source, dest):
+    theirs, ours = compared.theirs, compared.dest.user(driver="sdbox")
+    settings = dest.imapc(source, user=theirs.name)
+    dest.doveadm("import", "-u", ours.name, "imapc:", "Old", "all",
+                 o=settings).ok()
+    mailgen.append(ours, "INBOX", mailgen.mails(2, seed="own"))
+
+    def verify(*args):
+        result = dest.doveadm("-f", "json", "migration", "verify", "-u",
+                              ours.name, *args, "imapc:", o=settings)
+        return result.rc, {row["mailbox"]: (row["destination"],
+                                            row["result"].split(":")[0])
+                           for row in json.loads(result.out or "[]")}
+
+    rc, rows = verify("--mode", "import", "--parent", "Old", "--full")
+    assert rc == EQUAL, rows
+    assert rows["Old/INBOX"] == ("60", "equal") and "INBOX" not in rows
+    rc, rows = verify("-M", "import")
+    assert rc == DIFFERENT and rows["INBOX"] == ("0", "different"), rows
+    assert verify("--parent", "Old")[0] == USAGE
+    assert verify("-M", "sync")[0] == USAGE
+
+
 def test_wrong_usage(compared):
     dest, ours = compared.dest, compared.ours
     for args, rc, word in (

@@ -9,7 +9,6 @@
 #include "doveadm-cmd.h"
 #include "doveadm-print.h"
 #include "doveadm-cmd-compat.h"
-#include "import-source-user.h"
 #include "second-user.h"
 #include "settings-loader.h"
 #include "migration-report.h"
@@ -252,7 +251,6 @@ plan_source_init(struct plan_context *pctx, const char **error_r)
 {
 	struct plan_cmd_context *cmd = pctx->cmd;
 	struct doveadm_mail_cmd_context *ctx = &cmd->ctx;
-	const char *location;
 
 	if (cmd->mode != PLAN_MODE_IMPORT) {
 		return second_user_init(ctx->storage_service,
@@ -260,14 +258,10 @@ plan_source_init(struct plan_context *pctx, const char **error_r)
 					cmd->options, &pctx->source_user,
 					error_r);
 	}
-	if (import_source_location_expand(pctx->dest_user, cmd->source_username,
-					  cmd->location, &location,
-					  error_r) < 0)
-		return -2;
-	return import_source_user_init(ctx->storage_service,
-		ctx->cur_service_user, cmd->source_username != NULL ?
-			cmd->source_username : pctx->dest_user->username,
-		location, cmd->options, &pctx->source_user, error_r);
+	return plan_import_source_init(ctx, pctx->dest_user,
+				       cmd->source_username, cmd->location,
+				       cmd->options, &pctx->source_user,
+				       error_r);
 }
 
 static void plan_get_limit(struct plan_context *pctx)

@@ -14,19 +14,14 @@
 #include "verify-proof.h"
 
 static int
-paired_side_open(struct verify_side *side, struct mail_user *user,
+paired_side_open(struct verify_side *side,
 		 const struct migration_pairing *pairing, pool_t pool,
 		 struct verify_error *error_r)
 {
-	const struct verify_name name = {
-		.name = pairing->vname,
-		.ns = mail_namespace_find(user->namespaces, pairing->vname),
-	};
-
 	side->data.name = pairing->title;
 	side->data.exists = TRUE;
 	p_array_init(&side->data.mails, pool, 64);
-	return verify_mailbox_open(&name, &side->box, error_r) < 0 ||
+	return verify_mailbox_open(side->name, &side->box, error_r) < 0 ||
 		verify_mailbox_read(side->box, pool, &side->data, error_r) < 0 ?
 		-1 : 0;
 }
@@ -167,11 +162,9 @@ paired_compare(struct verify_context *vctx,
 	ARRAY_TYPE(seq_range) uids;
 	int ret = 0;
 
-	if (paired_side_open(source, vctx->source_user, pairing, pool,
-			     error_r) < 0 ||
+	if (paired_side_open(source, pairing, pool, error_r) < 0 ||
 	    (array_count(&pairing->pairs) > 0 &&
-	     paired_side_open(dest, vctx->dest_user, pairing, pool,
-			      error_r) < 0))
+	     paired_side_open(dest, pairing, pool, error_r) < 0))
 		return -1;
 	source_take_expected(source, pairing, &source_data, pool);
 	/* a destination without the mailbox only lacks the mails */
@@ -200,12 +193,13 @@ paired_compare(struct verify_context *vctx,
 	return ret < 0 ? -1 : 0;
 }
 
-static void
-verify_pairing_run(struct verify_context *vctx,
-		   const struct migration_pairing *pairing, pool_t pool)
+void verify_pairing_run(struct verify_context *vctx,
+			const struct migration_pairing *pairing,
+			const struct verify_name *source_name,
+			const struct verify_name *dest_name, pool_t pool)
 {
-	struct verify_side source = { .what = "Source" };
-	struct verify_side dest = { .what = "Destination" };
+	struct verify_side source = { .what = "Source", .name = source_name };
+	struct verify_side dest = { .what = "Destination", .name = dest_name };
 	ARRAY_TYPE(parity_difference) differences;
 	struct verify_result result;
 	struct verify_error error;
@@ -234,6 +228,8 @@ verify_pairing_run(struct verify_context *vctx,
 void verify_pairing(struct verify_context *vctx)
 {
 	pool_t pool = pool_alloconly_create("verify pairing", 16384);
+	struct verify_name source_name = { .exists = TRUE };
+	struct verify_name dest_name = { .exists = TRUE };
 	struct migration_pairing pairing;
 	struct verify_error error = { .error = MAIL_ERROR_TEMP };
 	int ret;
@@ -243,7 +239,14 @@ void verify_pairing(struct verify_context *vctx)
 	if (ret < 0)
 		verify_failed(vctx, pairing.vname, "Both sides", &error);
 	else if (ret > 0 &&
-		 verify_filter_matches(&vctx->cmd->filter, pairing.vname))
-		verify_pairing_run(vctx, &pairing, pool);
+		 verify_filter_matches(&vctx->cmd->filter, pairing.vname)) {
+		source_name.name = dest_name.name = pairing.vname;
+		source_name.ns = mail_namespace_find(
+			vctx->source_user->namespaces, pairing.vname);
+		dest_name.ns = mail_namespace_find(
+			vctx->dest_user->namespaces, pairing.vname);
+		verify_pairing_run(vctx, &pairing, &source_name, &dest_name,
+				   pool);
+	}
 	pool_unref(&pool);
 }

@@ -3,6 +3,7 @@
 #define DOVEADM_VERIFY_PRIVATE_H
 
 #include "doveadm-mail.h"
+#include "migration-pairing.h"
 #include "migration-run.h"
 #include "parity-proof.h"
 #include "verify-result.h"
@@ -20,7 +21,9 @@ struct verify_cmd_context {
 	unsigned int confidence;
 	/* NULL: none is written */
 	const char *proof_path;
-	bool details, resume;
+	/* an import is compared: --parent, and -U or NULL */
+	const char *parent, *source_username;
+	bool details, resume, import;
 };
 
 /* One user's comparison. */
@@ -54,6 +57,8 @@ void verify_failed(struct verify_context *vctx, const char *mailbox,
 struct verify_side {
 	/* "Source" or "Destination" */
 	const char *what;
+	/* of paired mailboxes only */
+	const struct verify_name *name;
 	struct mailbox *box;
 	struct parity_mailbox data;
 };
@@ -70,6 +75,17 @@ void verify_text_failed(struct mailbox *box, uint32_t uid, const char *error,
 
 /* Compares the mailbox whose mails a plugin pairs, if there is one. */
 void verify_pairing(struct verify_context *vctx);
+
+/* Compares two mailboxes whose mails are paired. dest_name may be NULL if there
+   are no pairs. */
+void verify_pairing_run(struct verify_context *vctx,
+			const struct migration_pairing *pairing,
+			const struct verify_name *source_name,
+			const struct verify_name *dest_name, pool_t pool);
+
+/* Compares what the source has with what an import has made of it. Returns -1
+   if the mailboxes could not be listed. */
+int verify_import(struct verify_context *vctx, pool_t pool);
 
 /* Compares what the POP3 servers list, if there is one to compare with. */
 void verify_pop3(struct verify_context *vctx);

@@ -10,6 +10,7 @@
 #include "doveadm-print.h"
 #include "doveadm-cmd-compat.h"
 #include "second-user.h"
+#include "plan-import.h"
 #include "migration-report.h"
 #include "doveadm-migration-run.h"
 #include "doveadm-verify.h"
@@ -450,12 +451,16 @@ verify_run_user(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	vctx.cmd = ctx;
 	vctx.run = migration_run_find(user);
 	vctx.dest_user = user;
-	vctx.run->ahead.wanted = TRUE;
+	vctx.run->ahead.wanted = !ctx->import;
 	vctx.run->ahead.sample_percent = ctx->sample_percent;
 	vctx.run->ahead.sample_min = ctx->sample_min;
-	ret = second_user_init(_ctx->storage_service, _ctx->cur_service_user,
-			       ctx->location, ctx->options,
-			       &vctx.source_user, &error);
+	ret = ctx->import ?
+		plan_import_source_init(_ctx, user, ctx->source_username,
+					ctx->location, ctx->options,
+					&vctx.source_user, &error) :
+		second_user_init(_ctx->storage_service, _ctx->cur_service_user,
+				 ctx->location, ctx->options,
+				 &vctx.source_user, &error);
 	if (ret < 0) {
 		e_error(vctx.run->event, "Source %s: %s", ctx->location, error);
 		_ctx->exit_code = ret == -1 ? EX_TEMPFAIL : EX_CONFIG;
@@ -467,7 +472,8 @@ verify_run_user(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	parity_sample_sum_init(&vctx.sample);
 	ret = verify_proof_init(&vctx, pool);
 	if (ret == 0) {
-		ret = verify_both_users(&vctx, pool);
+		ret = ctx->import ? verify_import(&vctx, pool) :
+			verify_both_users(&vctx, pool);
 		verify_proof_finish(&vctx, ret == 0 && !doveadm_is_killed(),
 				    verify_is_equal(&vctx));
 	}
@@ -521,6 +527,32 @@ verify_parse_sample(struct verify_cmd_context *ctx,
 }
 
 static void
+verify_parse_mode(struct verify_cmd_context *ctx,
+		  const struct doveadm_cmd_context *cctx)
+{
+	const char *mode;
+
+	if (doveadm_cmd_param_str(cctx, "mode", &mode)) {
+		ctx->import = strcmp(mode, "import") == 0;
+		if (!ctx->import && strcmp(mode, "backup") != 0) {
+			i_fatal_status(EX_USAGE, "--mode %s: must be backup or "
+				       "import", mode);
+		}
+	}
+	if (!doveadm_cmd_param_str(cctx, "source-user", &ctx->source_username))
+		ctx->source_username = NULL;
+	if (!doveadm_cmd_param_str(cctx, "parent", &ctx->parent))
+		ctx->parent = "";
+	if (!ctx->import &&
+	    (ctx->source_username != NULL || *ctx->parent != '\0')) {
+		i_fatal_status(EX_USAGE, "--source-user and --parent are for "
+			       "--mode import only");
+	}
+	if (ctx->import)
+		ctx->policy.allow_extra = ctx->policy.allow_more_flags = TRUE;
+}
+
+static void
 verify_parse_proof(struct verify_cmd_context *ctx,
 		   const struct doveadm_cmd_context *cctx)
 {
@@ -558,6 +590,7 @@ DOVEADM_COMPAT_INIT(cmd_verify_init, _ctx)
 	(void)doveadm_cmd_param_bool(cctx, "allow-extra",
 				     &ctx->policy.allow_extra);
 	(void)doveadm_cmd_param_bool(cctx, "details", &ctx->details);
+	verify_parse_mode(ctx, cctx);
 	verify_parse_sample(ctx, cctx);
 	verify_parse_proof(ctx, cctx);
 	verify_print_headers(ctx->details);
@@ -580,7 +613,9 @@ struct doveadm_cmd_ver2 doveadm_cmd_migration_verify = {
 	.mail_cmd = cmd_verify_alloc,
 	.usage = DOVEADM_CMD_MAIL_USAGE_PREFIX
 		"[-a] [-d] [-f | -s <percent>] [-c <percent>] "
-		"[-P <proof file> [-R]] [-p <setting>=<value>] "
+		"[-P <proof file> [-R]] [-M backup|import] "
+		"[-U <source user>] [-B <parent mailbox>] "
+		"[-p <setting>=<value>] "
 		"[-n <namespace prefix>] [-m <mailbox mask>] "
 		"[-x <mailbox mask>] <source location>",
 DOVEADM_CMD_PARAMS_START
@@ -591,6 +626,9 @@ DOVEADM_CMD_PARAM('f', "full", CMD_PARAM_BOOL, 0)
 DOVEADM_CMD_PARAM('s', "sample", CMD_PARAM_INT64, 0)
 DOVEADM_CMD_PARAM('c', "confidence", CMD_PARAM_INT64, 0)
 DOVEADM_CMD_PARAM('P', "proof", CMD_PARAM_STR, 0)
+DOVEADM_CMD_PARAM('M', "mode", CMD_PARAM_STR, 0)
+DOVEADM_CMD_PARAM('U', "source-user", CMD_PARAM_STR, 0)
+DOVEADM_CMD_PARAM('B', "parent", CMD_PARAM_STR, 0)
 DOVEADM_CMD_PARAM('R', "resume", CMD_PARAM_BOOL, 0)
 DOVEADM_CMD_PARAM('p', "source-option", CMD_PARAM_ARRAY, 0)
 DOVEADM_CMD_PARAM('n', "namespace", CMD_PARAM_ARRAY, 0)

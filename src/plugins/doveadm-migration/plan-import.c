@@ -5,9 +5,29 @@
 #include "mail-namespace.h"
 #include "mail-search-build.h"
 #include "mail-storage-private.h"
+#include "mail-user.h"
+#include "doveadm-mail.h"
 #include "import-lookup.h"
 #include "import-name.h"
+#include "import-source-user.h"
 #include "plan-import.h"
+
+int plan_import_source_init(struct doveadm_mail_cmd_context *ctx,
+			    struct mail_user *dest_user,
+			    const char *source_username, const char *location,
+			    const char *const *options,
+			    struct mail_user **user_r, const char **error_r)
+{
+	const char *expanded;
+
+	if (import_source_location_expand(dest_user, source_username, location,
+					  &expanded, error_r) < 0)
+		return -2;
+	return import_source_user_init(ctx->storage_service,
+		ctx->cur_service_user, source_username != NULL ?
+			source_username : dest_user->username,
+		expanded, options, user_r, error_r);
+}
 
 /*
  * Names

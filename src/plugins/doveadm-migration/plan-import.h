@@ -6,6 +6,7 @@
 #include "verify-storage.h"
 
 struct mail_namespace;
+struct doveadm_mail_cmd_context;
 
 /* Reads what the plan of an import wants to know. Nothing is written. */
 
@@ -20,6 +21,14 @@ struct plan_import_pair {
 	const char *rival;
 };
 ARRAY_DEFINE_TYPE(plan_import_pair, struct plan_import_pair);
+
+/* Makes the user whose mail `doveadm import` would read: source_username is -U's,
+   or NULL. Returns as import_source_user_init(). */
+int plan_import_source_init(struct doveadm_mail_cmd_context *ctx,
+			    struct mail_user *dest_user,
+			    const char *source_username, const char *location,
+			    const char *const *options,
+			    struct mail_user **user_r, const char **error_r);
 
 /* Which mailbox is imported into which one: parent is "" or the mailbox under
    which all are imported. What only the destination has comes last. Strings
