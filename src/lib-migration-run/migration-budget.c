@@ -119,8 +119,8 @@ static void budget_pause(struct migration_budget *budget, unsigned int msecs,
 	(void)migration_progress_sleep(run, RUN_WAIT_MAX_RATE, msecs);
 }
 
-bool migration_budget_ask(struct migration_budget *budget, uint64_t ahead,
-			  uint64_t size)
+bool migration_budget_ask(struct migration_budget *budget,
+			  const struct fetch_budget_ahead *ahead, uint64_t size)
 {
 	struct fetch_budget_answer answer;
 
@@ -149,10 +149,12 @@ static void budget_report_stop(struct migration_budget *budget,
 const char *migration_budget_stop(struct migration_budget *budget,
 				  uint64_t size)
 {
+	static const struct fetch_budget_ahead nothing_ahead = { .bytes = 0 };
 	struct fetch_budget_answer answer;
 	const char *text;
 
-	fetch_budget_ask(&budget->fetch, now_msecs(), 0, size, &answer);
+	fetch_budget_ask(&budget->fetch, now_msecs(), &nothing_ahead, size,
+			 &answer);
 	text = t_strdup_printf("The daily limit is used up (%s, %s): continue "
 		"after %s", answer.reason, budget->whose,
 		t_strflocaltime("%Y-%m-%d %H:%M %Z", answer.continue_at));

@@ -23,9 +23,9 @@ void migration_budget_set_daily_limit(struct migration_budget *budget,
 				      uint64_t bytes, const char *whose);
 
 /* May a mail be downloaded now? size and ahead as in fetch_budget_ask(). Pauses
-   if bytes are coming faster than they should. */
-bool migration_budget_ask(struct migration_budget *budget, uint64_t ahead,
-			  uint64_t size);
+   if bytes or mails are coming faster than they should. */
+bool migration_budget_ask(struct migration_budget *budget,
+			  const struct fetch_budget_ahead *ahead, uint64_t size);
 /* The run has to stop at a mail of this size. Returns why and when to continue
    (data stack), which also becomes a finding, once. */
 const char *migration_budget_stop(struct migration_budget *budget,

@@ -41,6 +41,8 @@ void fetch_budget_add(struct fetch_budget *budget, uint64_t now_msecs,
 	if (budget->rate_start_msecs == 0)
 		budget->rate_start_msecs = now_msecs;
 	budget->rate_bytes += bytes;
+	if (bytes > 0)
+		budget->rate_mails++;
 }
 
 uint64_t fetch_budget_used(const struct fetch_budget *budget, time_t now)
@@ -73,28 +75,37 @@ static time_t fetch_budget_continue_at(const struct fetch_budget *budget,
 	return (hour + i) * HOUR_SECS;
 }
 
-static unsigned int fetch_budget_pause(const struct fetch_budget *budget,
-				       uint64_t now_msecs, uint64_t ahead)
+static uint64_t due_msecs(uint64_t count, uint64_t per_second)
 {
-	uint64_t rate = budget->limits.rate, due, passed;
+	return per_second == 0 ? 0 : count * 1000 / per_second;
+}
 
-	if (rate == 0 || budget->rate_start_msecs == 0)
+static unsigned int fetch_budget_pause(const struct fetch_budget *budget,
+				       uint64_t now_msecs,
+				       const struct fetch_budget_ahead *ahead)
+{
+	uint64_t due, passed;
+
+	if (budget->rate_start_msecs == 0)
 		return 0;
-	due = (budget->rate_bytes + ahead) * 1000 / rate;
+	due = I_MAX(due_msecs(budget->rate_bytes + ahead->bytes,
+			      budget->limits.rate),
+		    due_msecs((uint64_t)budget->rate_mails + ahead->mails,
+			      budget->limits.mail_rate));
 	passed = now_msecs > budget->rate_start_msecs ?
 		now_msecs - budget->rate_start_msecs : 0;
 	return due <= passed ? 0 : I_MIN(due - passed, INT_MAX);
 }
 
 void fetch_budget_ask(const struct fetch_budget *budget, uint64_t now_msecs,
-		      uint64_t ahead, uint64_t size,
+		      const struct fetch_budget_ahead *ahead, uint64_t size,
 		      struct fetch_budget_answer *answer_r)
 {
 	time_t now = now_msecs / 1000;
 	uint64_t daily = budget->limits.daily, used;
 
 	i_zero(answer_r);
-	used = fetch_budget_used(budget, now) + ahead;
+	used = fetch_budget_used(budget, now) + ahead->bytes;
 	if (daily != 0 && used != 0 && used + I_MAX(size, 1) > daily) {
 		answer_r->verdict = FETCH_BUDGET_STOP;
 		answer_r->continue_at = fetch_budget_continue_at(budget, now, size);
@@ -106,8 +117,11 @@ void fetch_budget_ask(const struct fetch_budget *budget, uint64_t now_msecs,
 	answer_r->wait_msecs = fetch_budget_pause(budget, now_msecs, ahead);
 	if (answer_r->wait_msecs > 0) {
 		answer_r->verdict = FETCH_BUDGET_WAIT;
-		answer_r->reason = t_strdup_printf(
-			"%"PRIu64" bytes a second", budget->limits.rate);
+		answer_r->reason = budget->limits.rate == 0 ?
+			t_strdup_printf("%u mails a second",
+					budget->limits.mail_rate) :
+			t_strdup_printf("%"PRIu64" bytes a second",
+					budget->limits.rate);
 		return;
 	}
 	answer_r->verdict = FETCH_BUDGET_GO;

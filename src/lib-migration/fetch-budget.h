@@ -4,8 +4,8 @@
 
 /* How much may be downloaded from an account: so many bytes in any 24 hours,
    because the server's operator allows no more, and so many bytes a second,
-   because the line or the server is needed by others. The bytes are counted
-   by hours and outlive the run. */
+   because the line or the server is needed by others; or so many mails a
+   second. The bytes are counted by hours and outlive the run. */
 
 #define FETCH_BUDGET_HOURS 24
 
@@ -14,6 +14,14 @@ struct fetch_budget_limits {
 	uint64_t daily;
 	/* bytes a second; 0 = no limit */
 	uint64_t rate;
+	/* mails a second; 0 = no limit */
+	unsigned int mail_rate;
+};
+
+/* What was asked for and is not counted yet */
+struct fetch_budget_ahead {
+	uint64_t bytes;
+	unsigned int mails;
 };
 
 struct fetch_budget {
@@ -25,6 +33,7 @@ struct fetch_budget {
 
 	/* for the rate: since when this run counts, and how much it has */
 	uint64_t rate_start_msecs, rate_bytes;
+	unsigned int rate_mails;
 };
 
 enum fetch_budget_verdict {
@@ -49,18 +58,18 @@ struct fetch_budget_answer {
 void fetch_budget_init(struct fetch_budget *budget,
 		       const struct fetch_budget_limits *limits);
 
-/* bytes were downloaded. Times never go back: what comes late counts as now. */
+/* A mail of so many bytes was downloaded; 0 only begins to measure the rate.
+   Times never go back: what comes late counts as now. */
 void fetch_budget_add(struct fetch_budget *budget, uint64_t now_msecs,
 		      uint64_t bytes);
 /* Downloaded in the 24 hours before now. */
 uint64_t fetch_budget_used(const struct fetch_budget *budget, time_t now);
 
-/* May the next mail be asked for? ahead is the sum of what was asked for and
-   is not counted yet, size the mail's size; 0 if it is not known. A mail that
+/* May the next mail be asked for? size is its size; 0 if it is not known. A mail that
    is larger than a limit goes when nothing else was downloaded before it, so
    that every mail goes some day. */
 void fetch_budget_ask(const struct fetch_budget *budget, uint64_t now_msecs,
-		      uint64_t ahead, uint64_t size,
+		      const struct fetch_budget_ahead *ahead, uint64_t size,
 		      struct fetch_budget_answer *answer_r);
 
 /* The numbers as text, without blanks at its ends, and back. A text that is

@@ -12,6 +12,15 @@
 #define START (480000LL * HOUR)
 #define MSECS(time) ((uint64_t)(time) * 1000)
 
+static void
+budget_ask(const struct fetch_budget *budget, uint64_t msecs, uint64_t ahead,
+	   uint64_t size, struct fetch_budget_answer *answer_r)
+{
+	const struct fetch_budget_ahead asked = { .bytes = ahead };
+
+	fetch_budget_ask(budget, msecs, &asked, size, answer_r);
+}
+
 static void budget_init(struct fetch_budget *budget, uint64_t daily,
 			uint64_t rate)
 {
@@ -60,8 +69,8 @@ START_TEST(test_daily)
 	fetch_budget_add(&budget, MSECS(START + 5 * HOUR), 1000 * MB);
 	fetch_budget_add(&budget, MSECS(START + 8 * HOUR + 1800), 490 * MB);
 
-	fetch_budget_ask(&budget, MSECS(START + daily_tests[_i].minutes * 60),
-			 daily_tests[_i].ahead, daily_tests[_i].size, &answer);
+	budget_ask(&budget, MSECS(START + daily_tests[_i].minutes * 60),
+		   daily_tests[_i].ahead, daily_tests[_i].size, &answer);
 	ck_assert_int_eq(answer.verdict, daily_tests[_i].verdict);
 	ck_assert_ptr_nonnull(answer.reason);
 	if (answer.verdict == FETCH_BUDGET_STOP) {
@@ -82,7 +91,7 @@ START_TEST(test_every_mail_goes)
 
 	budget_init(&budget, 100, 0);
 	for (i = 0; i < N_ELEMENTS(sizes); ) {
-		fetch_budget_ask(&budget, MSECS(now), 0, sizes[i], &answer);
+		budget_ask(&budget, MSECS(now), 0, sizes[i], &answer);
 		if (answer.verdict == FETCH_BUDGET_GO) {
 			fetch_budget_add(&budget, MSECS(now), sizes[i++]);
 			continue;
@@ -104,7 +113,7 @@ START_TEST(test_no_limit)
 
 	budget_init(&budget, 0, 0);
 	fetch_budget_add(&budget, MSECS(START), UINT64_MAX / 2);
-	fetch_budget_ask(&budget, MSECS(START), 5 * MB, 5 * MB, &answer);
+	budget_ask(&budget, MSECS(START), 5 * MB, 5 * MB, &answer);
 	ck_assert_int_eq(answer.verdict, FETCH_BUDGET_GO);
 	ck_assert_uint_eq(fetch_budget_used(&budget, START), UINT64_MAX / 2);
 }
@@ -132,9 +141,46 @@ START_TEST(test_rate)
 	budget_init(&budget, 0, 1000);
 	if (rate_tests[_i].bytes > 0)
 		fetch_budget_add(&budget, MSECS(START), rate_tests[_i].bytes);
-	fetch_budget_ask(&budget, MSECS(START) + rate_tests[_i].passed_msecs,
-			 rate_tests[_i].ahead, 1, &answer);
+	budget_ask(&budget, MSECS(START) + rate_tests[_i].passed_msecs,
+		   rate_tests[_i].ahead, 1, &answer);
 	ck_assert_uint_eq(answer.wait_msecs, rate_tests[_i].wait_msecs);
+	ck_assert_int_eq(answer.verdict, answer.wait_msecs > 0 ?
+			 FETCH_BUDGET_WAIT : FETCH_BUDGET_GO);
+}
+END_TEST
+
+static const struct {
+	unsigned int mails, ahead;
+	uint64_t rate;
+	unsigned int wait_msecs;
+} mail_rate_tests[] = {
+	/* 10 mails of 100 bytes a second */
+	{ 0, 0, 0, 0 },
+	{ 5, 0, 0, 500 },
+	{ 5, 3, 0, 800 },
+	/* the slower one of two limits */
+	{ 5, 0, 1000, 500 },
+	{ 5, 0, 100, 5000 },
+};
+
+START_TEST(test_mail_rate)
+{
+	const struct fetch_budget_limits limits = {
+		.rate = mail_rate_tests[_i].rate, .mail_rate = 10
+	};
+	const struct fetch_budget_ahead ahead = {
+		.mails = mail_rate_tests[_i].ahead
+	};
+	struct fetch_budget budget;
+	struct fetch_budget_answer answer;
+	unsigned int i;
+
+	fetch_budget_init(&budget, &limits);
+	fetch_budget_add(&budget, MSECS(START), 0);
+	for (i = 0; i < mail_rate_tests[_i].mails; i++)
+		fetch_budget_add(&budget, MSECS(START), 100);
+	fetch_budget_ask(&budget, MSECS(START), &ahead, 1, &answer);
+	ck_assert_uint_eq(answer.wait_msecs, mail_rate_tests[_i].wait_msecs);
 	ck_assert_int_eq(answer.verdict, answer.wait_msecs > 0 ?
 			 FETCH_BUDGET_WAIT : FETCH_BUDGET_GO);
 }
@@ -189,6 +235,8 @@ int main(void)
 	tcase_add_test(tc, test_every_mail_goes);
 	tcase_add_test(tc, test_no_limit);
 	tcase_add_loop_test(tc, test_rate, 0, N_ELEMENTS(rate_tests));
+	tcase_add_loop_test(tc, test_mail_rate, 0,
+			    N_ELEMENTS(mail_rate_tests));
 	tcase_add_test(tc, test_text);
 	tcase_add_loop_test(tc, test_bad_text, 0, N_ELEMENTS(bad_texts));
 	suite_add_tcase(s, tc);

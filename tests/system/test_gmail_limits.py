@@ -216,6 +216,18 @@ def test_rate(dest, report):
     assert texts(user) == expected(account)
 
 
+def test_mail_rate(dest, report):
+    account, user = Account(), dest.user()
+    account.add_many([({"\\Inbox"}, mail)
+                      for mail in gmail.mailgen.mails(12, size=500)])
+    with GmailServer(account) as server:
+        backup(dest, user, server, report, migration_imapc_prefetch=4,
+               migration_imapc_max_mail_rate=16).ok()
+    # all but the last window of mails has to be waited for
+    assert read(report)["counters"]["pause_msecs"] >= 300
+    assert texts(user) == expected(account)
+
+
 @pytest.mark.parametrize("value", ["0", "much", "-5"])
 def test_wrong_limit_is_refused(dest, value):
     with GmailServer(Account()) as server:

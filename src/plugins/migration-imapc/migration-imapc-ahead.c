@@ -443,8 +443,9 @@ migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 
 	if (!compat_imapc_can_read_ahead(mlist->list->set, reason_r))
 		return NULL;
-	if (set->max_rate > 0 || (strcmp(set->daily_limit, "auto") != 0 &&
-				  strcmp(set->daily_limit, "unlimited") != 0)) {
+	if (set->max_rate > 0 || set->max_mail_rate > 0 ||
+	    (strcmp(set->daily_limit, "auto") != 0 &&
+	     strcmp(set->daily_limit, "unlimited") != 0)) {
 		*reason_r = "there is a limit of what may be downloaded";
 		return NULL;
 	}

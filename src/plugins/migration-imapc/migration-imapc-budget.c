@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What may be downloaded from the source: migration_imapc_daily_limit and
-   migration_imapc_max_rate. A run whose budget is spent goes on with what it
+/* What may be downloaded from the source: migration_imapc_daily_limit,
+   migration_imapc_max_rate and migration_imapc_max_mail_rate. A run whose budget is spent goes on with what it
    has, also with mails that other plugins give without asking the source, and
    ends at the first mail that it would have to ask for. */
 
@@ -9,6 +9,7 @@
 #include "index-mail.h"
 #include "imapc-client.h"
 #include "compat-imapc.h"
+#include "fetch-window.h"
 #include "migration-budget.h"
 #include "migration-imapc-private.h"
 
@@ -20,7 +21,10 @@ migration_imapc_budget_init(struct migration_imapc_list *mlist,
 			    enum imapc_capability capabilities)
 {
 	struct migration_imapc_user *muser = mlist->muser;
-	struct fetch_budget_limits limits = { .rate = muser->set->max_rate };
+	struct fetch_budget_limits limits = {
+		.rate = muser->set->max_rate,
+		.mail_rate = muser->set->max_mail_rate,
+	};
 	const char *source, *error;
 	uoff_t daily;
 
@@ -57,14 +61,20 @@ void migration_imapc_budget_mailbox_opened(struct migration_imapc_mailbox *mmbox
 }
 
 bool migration_imapc_budget_allows(struct migration_imapc_mailbox *mmbox,
-				   uint64_t ahead, uint64_t size)
+				   const struct fetch_window *window,
+				   uint64_t size)
 {
+	struct fetch_budget_ahead ahead = { .bytes = 0 };
 	bool allowed;
 
 	if (mmbox->budget == NULL)
 		return TRUE;
+	if (window != NULL) {
+		ahead.bytes = window->bytes;
+		ahead.mails = window->mails;
+	}
 	T_BEGIN {
-		allowed = migration_budget_ask(mmbox->budget, ahead, size);
+		allowed = migration_budget_ask(mmbox->budget, &ahead, size);
 	} T_END;
 	return allowed;
 }

@@ -105,7 +105,7 @@ migration_imapc_mail_may_prefetch(struct migration_imapc_search *search,
 		return TRUE;
 	if (!search->over_budget) {
 		search->over_budget = !migration_imapc_budget_allows(
-			search->mmbox, search->window.bytes,
+			search->mmbox, &search->window,
 			migration_imapc_mail_known_size(search->mmbox, mail));
 	}
 	return !search->over_budget;
@@ -122,7 +122,7 @@ migration_imapc_mail_may_read(struct migration_imapc_mailbox *mmbox,
 	if (imail->body_fetched ||
 	    (imail->fetching_fields & MAIL_FETCH_STREAM_BODY) != 0)
 		return TRUE;
-	allowed = migration_imapc_budget_allows(mmbox, 0,
+	allowed = migration_imapc_budget_allows(mmbox, NULL,
 			migration_imapc_mail_known_size(mmbox, mail));
 	if (allowed && mmbox->returned != NULL)
 		mmbox->returned->over_budget = FALSE;

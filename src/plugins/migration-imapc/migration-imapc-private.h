@@ -13,6 +13,7 @@
 #include "migration-imapc-settings.h"
 
 struct ahead_mailbox;
+struct fetch_window;
 struct migration_imapc_ahead;
 struct migration_imapc_names;
 struct migration_imapc_record;
@@ -117,6 +118,11 @@ struct migration_imapc_mailbox {
 	   are given for it. It shows no mails. */
 	bool unchanged;
 	struct sync_side unchanged_dest;
+	/* The server does not open it: it is open without having been selected,
+	   and dsync is told that it cannot be synced. */
+	bool left_out;
+	/* dsync was told what it needs to begin with the mailbox */
+	bool begun;
 
 	/* the search that is looking for its next mail now */
 	struct migration_imapc_search *searching;
@@ -226,13 +232,15 @@ void migration_imapc_status_free(struct migration_imapc_list *mlist);
 /* migration-imapc-mailbox.c: opening, existence, status */
 void migration_imapc_mailbox_allocated(struct mailbox *box);
 
-/* migration-imapc-budget.c: migration_imapc_daily_limit and _max_rate */
+/* migration-imapc-budget.c: migration_imapc_daily_limit, _max_rate and
+   _max_mail_rate */
 /* The mailbox is open, so the server is known. */
 void migration_imapc_budget_mailbox_opened(struct migration_imapc_mailbox *mmbox);
-/* May the mail's text be asked for now, while `ahead` bytes are on their way?
-   size is 0 if it is not known. */
+/* May the mail's text be asked for now, while what is in the window (which may be
+   NULL) is on its way? size is 0 if it is not known. */
 bool migration_imapc_budget_allows(struct migration_imapc_mailbox *mmbox,
-				   uint64_t ahead, uint64_t size);
+				   const struct fetch_window *window,
+				   uint64_t size);
 /* Calls super's method for a mail whose text must not be asked for: what is
    there already is given, and nothing is sent. */
 bool migration_imapc_budget_prefetch(const struct mail_vfuncs *super,
@@ -259,6 +267,10 @@ void migration_imapc_sides_set_source(struct migration_imapc_user *muser,
 				      const char *vname,
 				      const struct sync_side *source,
 				      const unsigned char *digest);
+/* The command was called again: what was known of the source's mailbox says
+   nothing any more. */
+void migration_imapc_sides_forget_source(struct migration_imapc_user *muser,
+					 const char *vname);
 bool migration_imapc_sides_get_source(struct migration_imapc_user *muser,
 				      const char *vname,
 				      struct sync_side *source_r,
@@ -345,9 +357,14 @@ void migration_imapc_log_forget(void);
 void migration_imapc_pause_init(struct migration_imapc_list *mlist);
 /* What is known of why the connection was lost, or NULL. */
 const char *migration_imapc_lost_words(struct migration_imapc_list *mlist);
-/* A mailbox could not be opened: notes it if that may pass. */
-void migration_imapc_open_failed(struct migration_imapc_list *mlist,
+/* The server answered that it does not open the mailbox, or does not tell its
+   state: notes it, and returns TRUE. FALSE if there was no answer, because the
+   connection is lost, or one that is about the whole account. */
+bool migration_imapc_was_refused(struct migration_imapc_list *mlist,
 				 struct mailbox *box);
+/* The server failed while the mailbox was being read: notes it. */
+void migration_imapc_mailbox_failed(struct migration_imapc_list *mlist,
+				    struct mailbox *box);
 /* The user's work is done. The connections are still there if all went well:
    otherwise notes that. Nothing is fetched ahead any more. */
 void migration_imapc_pause_check(struct mail_user *user);

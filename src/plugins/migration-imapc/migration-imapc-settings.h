@@ -12,6 +12,8 @@ struct migration_imapc_settings {
 	uoff_t max_rate;
 	/* which mailboxes are migrated, and under which names: mailbox-map.h */
 	const char *map;
+	/* mails a second; 0 = no limit */
+	unsigned int max_mail_rate;
 	/* how many mails are asked for ahead of their use */
 	unsigned int prefetch;
 	/* how many bytes of mails are asked for ahead of their use; a larger
