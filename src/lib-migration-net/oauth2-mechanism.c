@@ -7,6 +7,7 @@
 #include "compat-oauth2.h"
 #include "oauth2-sasl.h"
 #include "oauth2-token.h"
+#include "secret-mask.h"
 #include "oauth2-mechanism.h"
 
 struct bearer_client {
@@ -104,6 +105,8 @@ bearer_output(struct dsasl_client *client, const unsigned char **output_r,
 	str = str_new(client->pool, 2048);
 	migration_oauth2_append_message(str, bearer_mechanism(bearer), user,
 					host, port, token);
+	migration_secrets_add(token);
+	migration_secrets_add_message(str_data(str), str_len(str));
 	*output_r = str_data(str);
 	*output_len_r = str_len(str);
 	bearer->message_sent = TRUE;

@@ -8,6 +8,7 @@
 #include "mail-storage-private.h"
 #include "pop3c-settings.h"
 #include "pop3c-storage.h"
+#include "secret-mask.h"
 #include "pop3-source.h"
 
 /* Attempts while another session has the maildrop: half a minute in all. */
@@ -35,6 +36,14 @@ void pop3_source_fill_settings(const struct pop3c_settings *set,
 	set_r->username = set->pop3c_user;
 	set_r->master_user = set->pop3c_master_user;
 	set_r->password = set->pop3c_password;
+	if (set->pop3c_master_user[0] == '\0') {
+		migration_secrets_add_password("", set->pop3c_user,
+					       set->pop3c_password);
+	} else {
+		migration_secrets_add_password(set->pop3c_user,
+					       set->pop3c_master_user,
+					       set->pop3c_password);
+	}
 	set_r->no_pipelining =
 		(set->parsed_features & POP3C_FEATURE_NO_PIPELINING) != 0;
 	set_r->timeout_secs = timeout_secs;

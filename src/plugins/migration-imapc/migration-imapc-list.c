@@ -8,6 +8,7 @@
 #include "imapc-connection.h"
 #include "compat-imapc.h"
 #include "migration-budget.h"
+#include "secret-mask.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-names.h"
@@ -187,6 +188,44 @@ migration_imapc_list_token_is_refused(struct migration_imapc_list *mlist,
 		!server_reply_is_temporary(reply.meaning);
 }
 
+/* Stock's raw logs have the login in them. With OAuth2 they are refused
+   earlier. Returns FALSE if they are wanted. */
+static bool
+migration_imapc_list_check_rawlog(struct migration_imapc_list *mlist)
+{
+	struct imapc_storage_client *sclient = mlist->list->client;
+	const char *dir = mlist->list->set->imapc_rawlog_dir;
+
+	if (dir[0] == '\0')
+		return TRUE;
+	sclient->auth_returned = TRUE;
+	sclient->auth_failed_state = IMAPC_COMMAND_STATE_NO;
+	i_free(sclient->auth_failed_reason);
+	sclient->auth_failed_reason = i_strdup_printf("imapc_rawlog_dir=%s "
+		"would write the password to files: leave it out, or leave "
+		"migration_imapc out of mail_plugins for a run that only "
+		"debugs", dir);
+	e_error(mlist->muser->event, "%s", sclient->auth_failed_reason);
+	return FALSE;
+}
+
+static void
+migration_imapc_list_add_password(struct migration_imapc_list *mlist)
+{
+	const struct imapc_settings *set = mlist->list->set;
+
+	if (mlist->oauth2 != NULL)
+		return;
+	if (set->imapc_master_user[0] == '\0') {
+		migration_secrets_add_password("", set->imapc_user,
+					       set->imapc_password);
+	} else {
+		migration_secrets_add_password(set->imapc_user,
+					       set->imapc_master_user,
+					       set->imapc_password);
+	}
+}
+
 /* Logs in now, with nothing else under way. A refused login then is an ordinary
    error of everything that follows, and a connection that is lost before a
    mailbox is selected is made again. A connection that is lost at the login
@@ -200,11 +239,13 @@ static void migration_imapc_list_login(struct migration_imapc_list *mlist)
 
 	if (sclient->auth_returned)
 		return;
-	if (!migration_imapc_oauth2_login_begin(mlist)) {
+	if (!migration_imapc_list_check_rawlog(mlist) ||
+	    !migration_imapc_oauth2_login_begin(mlist)) {
 		migration_imapc_list_drop_queue(mlist);
 		mlist->login_failed = TRUE;
 		return;
 	}
+	migration_imapc_list_add_password(mlist);
 	for (;;) {
 		migration_imapc_log_forget();
 		migration_imapc_list_try_login(mlist);

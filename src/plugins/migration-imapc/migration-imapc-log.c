@@ -8,6 +8,7 @@
    At a BAD to a login imapc also logs the command, with the password in it. */
 
 #include "lib.h"
+#include "secret-mask.h"
 #include "migration-imapc-private.h"
 
 #define BAD_COMMAND_BEGIN "Command '"
@@ -21,16 +22,6 @@ static struct {
 	/* of the latest error that says something, or NULL */
 	char *words;
 } watched;
-
-static void ATTR_FORMAT(2, 3)
-pass_on(const struct failure_context *ctx, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	watched.error(ctx, format, args);
-	va_end(args);
-}
 
 /* "Command '5 LOGIN jane secret' failed with BAD: 5 No" without the secret. */
 static const char *
@@ -85,7 +76,8 @@ watch_error(const struct failure_context *ctx, const char *format, va_list args)
 		if (text != NULL) {
 			if (ctx->type == LOG_TYPE_ERROR)
 				remember(text);
-			pass_on(ctx, "%s", without_secret(text));
+			migration_log_pass_on(watched.error, ctx, "%s",
+					      without_secret(text));
 		}
 	} T_END;
 }
