@@ -442,7 +442,15 @@ static struct mailbox *temp_mailbox_alloc(struct mailbox *box)
 		t_strconcat(ns->prefix, TEMP_MAILBOX_NAME, NULL), 0);
 }
 
-static void temp_mailbox_delete(struct mailbox *box)
+bool mail_replace_is_temporary(struct mailbox *box)
+{
+	const char *prefix = mailbox_get_namespace(box)->prefix;
+
+	return strncmp(box->vname, prefix, strlen(prefix)) == 0 &&
+		strcmp(box->vname + strlen(prefix), TEMP_MAILBOX_NAME) == 0;
+}
+
+void mail_replace_clean_up(struct mailbox *box)
 {
 	struct mailbox *temp_box = temp_mailbox_alloc(box);
 
@@ -486,11 +494,11 @@ int mail_replace(struct mailbox *box, uint32_t uid, struct istream *text,
 	int ret;
 
 	i_assert(format != NULL);
-	temp_mailbox_delete(box);
+	mail_replace_clean_up(box);
 	temp_box = temp_mailbox_alloc(box);
 	ret = replace_with(format, box, uid, temp_box, text, received_date,
 			   error_r);
 	mailbox_free(&temp_box);
-	temp_mailbox_delete(box);
+	mail_replace_clean_up(box);
 	return ret;
 }

@@ -25,6 +25,12 @@ struct istream;
 int mail_replace(struct mailbox *box, uint32_t uid, struct istream *text,
 		 time_t received_date, const char **error_r);
 
+/* Deletes the temporary mailbox that a killed process may have left beside this
+   one. */
+void mail_replace_clean_up(struct mailbox *box);
+/* It is such a mailbox. */
+bool mail_replace_is_temporary(struct mailbox *box);
+
 /* NULL, or why mails of this mailbox's format can't be replaced. */
 const char *mail_replace_why_not(struct mailbox *box);
 

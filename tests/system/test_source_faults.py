@@ -8,10 +8,11 @@ exactly is a finding, and exit code 3."""
 import email
 import hashlib
 import json
+import os
 
 import pytest
 
-from lab import mailgen, snapshot
+from lab import interrupt, mailgen, places, snapshot
 from lab.scripted import ImapServer
 
 # bad: what the server does whenever the text of this mail is asked for
@@ -92,6 +93,80 @@ def assert_one_placeholder(server, user, uid=BAD_UID):
     message = text_of(user, "INBOX", uid)
     assert f"uid={uid};" in message["X-Migration-Placeholder"]
     return message
+
+
+def expunged_when_read():
+    """The mail is listed, and expunged before its text is asked for."""
+    expunged = set()
+
+    def bad(name, uid, items):
+        if (name, uid) == ("INBOX", BAD_UID) and texts_asked(items):
+            expunged.add(uid)
+        return "gone" if name == "INBOX" and uid in expunged else None
+    return bad
+
+
+def numbered_folders():
+    """UIDs that stay when mails are expunged"""
+    mailboxes = folders()
+    for mails in mailboxes.values():
+        for uid, mail in enumerate(mails, 1):
+            mail.uid = uid
+    return mailboxes
+
+
+@pytest.mark.parametrize("driver", ["sdbox", "mdbox", "maildir"])
+def test_mail_that_is_expunged_during_the_run(dest, driver):
+    """Stock ends the run. Here its stand-in goes at the end of the run."""
+    ours = dest.user(driver=driver)
+    with ImapServer(numbered_folders(), bad=expunged_when_read()) as server:
+        for _ in range(2):
+            result = backup(dest, server, ours)
+            assert result.rc == 0, str(result)
+            assert report(ours)["findings"] == []
+            server.folders["INBOX"] = [
+                mail for mail in server.folders["INBOX"]
+                if mail.uid != BAD_UID]
+            assert stored(ours) == seen(server)
+        assert report(ours)["counters"]["mails_expunged"] == 0
+    # nothing of it is left that could come back
+    dest.doveadm("purge", "-u", ours.name).ok()
+    dest.doveadm("force-resync", "-u", ours.name, "INBOX").ok()
+    assert BAD_UID not in stored(ours)["INBOX"]
+    assert len(stored(ours)["INBOX"]) == 8
+
+
+@pytest.mark.parametrize("driver", ["sdbox", "mdbox", "maildir"])
+def test_expunged_and_killed(dest, driver):
+    """A run that is killed before it has deleted the stand-in: the next one
+    does, and no deletion is refused."""
+    ours = dest.user(driver=driver)
+    expunged, hangs = expunged_when_read(), []
+
+    def bad(name, uid, items):
+        if name != "Later" or not texts_asked(items):
+            return expunged(name, uid, items)
+        hangs.append(uid)
+        return "hang"
+
+    with ImapServer(numbered_folders(), bad=bad) as server:
+        process = dest.start_doveadm(
+            "backup", "-R", "-u", ours.name, "imapc:",
+            o=dest.imapc(server, user="user", password="secret"))
+        places.wait_for(lambda: hangs and interrupt.is_idle(process.pid),
+                        "it waits for the last mails")
+        process.kill()
+        process.wait(30)
+        assert os.path.exists(f"{ours.home}/dovecot-migration-placeholders")
+        server.bad = sound
+        server.folders["INBOX"] = [mail for mail in server.folders["INBOX"]
+                                   if mail.uid != BAD_UID]
+        result = backup(dest, server, ours)
+        # mdbox-killed-commit
+        result = backup(dest, server, ours)
+        assert result.rc == 0, str(result)
+        assert findings(ours, "deletion-refused") == []
+        assert stored(ours) == seen(server)
 
 
 FAULTS = {
@@ -238,6 +313,44 @@ def test_cured_mail_takes_its_place(dest, driver):
     assert sorted(snapshot.of(ours).mailboxes) == ["INBOX", "Later"]
     dest.doveadm("force-resync", "-u", ours.name, "*").ok()
     assert stored(ours) == seen(server)
+
+
+MANY = 10000 if "DM_LONG" in os.environ else 500
+
+
+def test_one_unreadable_mail_among_many(dest):
+    """All others arrive, one placeholder, one finding; then it is cured."""
+    ours = dest.user(driver="mdbox")
+    bad_uid = MANY // 2
+    mails = [mailgen.Mail(b"From: a@example.com\r\nSubject: %d\r\n"
+                          b"Date: Fri, 01 Mar 2019 00:00:00 +0000\r\n"
+                          b"Message-ID: <%d@x>\r\n\r\nText %d\r\n" %
+                          (number, number, number))
+             for number in range(MANY)]
+    with ImapServer({"INBOX": mails},
+                    bad=always("NO Broken", bad_uid)) as server:
+        result = backup(dest, server, ours)
+        assert result.rc == 3, str(result)
+        found = report(ours)["findings"]
+        assert [(f["what"], f["uid"]) for f in found] == [
+            ("mail-unreadable", bad_uid)]
+        # not by a client, which would keep the placeholder
+        texts = dest.doveadm("fetch", "-u", ours.name, "body", "mailbox",
+                             "INBOX").ok().out.split("body:\n")[1:]
+        assert len(texts) == MANY
+        assert [number + 1 for number, text in enumerate(texts)
+                if text != f"Text {number}\n"] == [bad_uid]
+        server.bad = sound
+        result = backup(dest, server, ours)
+        assert result.rc == 0, str(result)
+        assert [f["what"] for f in report(ours)["findings"]] == [
+            "placeholder-replaced"]
+        result = verify(dest, server, ours)
+        assert result.rc == 0, str(result)
+        # nothing of the others was asked for again: the mailbox had not
+        # changed, and a placeholder is asked for all the same
+        assert report(ours)["counters"]["mails_fetched"] == 0
+        assert stored(ours) == seen(server)
 
 
 def test_cured_mail_of_an_opened_mailbox(dest):

@@ -15,6 +15,7 @@
 #include "compat-imapc.h"
 #include "doveadm-mail.h"
 #include "dbox-repair.h"
+#include "mail-replace.h"
 #include "mailbox-reset.h"
 #include "migration-elsewhere.h"
 #include "migration-run.h"
@@ -418,7 +419,9 @@ static int guard_delete_box(struct mailbox *box)
 	struct guard_record *record;
 	unsigned int mails;
 
-	if (!guard_is_on(box->storage->user) || !box->opened)
+	/* a run that was killed left its own mailbox behind */
+	if (!guard_is_on(box->storage->user) || !box->opened ||
+	    mail_replace_is_temporary(box))
 		return gbox->module_ctx.super.delete_box(box);
 	if (mailbox_sync(box, MAILBOX_SYNC_FLAG_FULL_READ) < 0)
 		return -1;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* The list of placeholders is a file in the user's home, one line for each:
-   UIDVALIDITY, UID, the mailbox's name at the source, and "waiting" or "kept". It is written before
+   UIDVALIDITY, UID, the mailbox's name at the source, and "waiting", "gone" or
+   "kept". It is written before
    a placeholder is saved: a mail that is in the list and no placeholder (its
    header says so) is left alone.
 
@@ -75,6 +76,7 @@ placeholders_parse_line(struct migration_imapc_placeholders *list,
 	*entry = found;
 	entry->vname = p_strdup(list->pool, words[2]);
 	entry->kept = strcmp(words[3], "kept") == 0;
+	entry->gone = strcmp(words[3], "gone") == 0;
 }
 
 static void placeholders_read(struct migration_imapc_placeholders *list)
@@ -109,7 +111,8 @@ static void placeholders_write(struct migration_imapc_user *muser)
 		count++;
 		str_printfa(str, "%u\t%u\t", entry->uidvalidity, entry->uid);
 		str_append_tabescaped(str, entry->vname);
-		str_printfa(str, "\t%s\n", entry->kept ? "kept" : "waiting");
+		str_printfa(str, "\t%s\n", entry->gone ? "gone" :
+			    entry->kept ? "kept" : "waiting");
 	}
 	if (count == 0)
 		i_unlink_if_exists(list->path);
@@ -298,8 +301,8 @@ dest_is_placeholder(struct mailbox *box, uint32_t uid, bool expunge,
 	bool ret;
 
 	*flags_r = 0;
-	t = mailbox_transaction_begin(box, MAILBOX_TRANSACTION_FLAG_EXTERNAL,
-				      __func__);
+	/* not an external one: the next sync has to delete the file as well */
+	t = mailbox_transaction_begin(box, 0, __func__);
 	mail = mail_alloc(t, 0, NULL);
 	ret = mail_set_uid(mail, uid) &&
 		mail_get_first_header(mail, PLACEHOLDER_HEADER, &value) > 0;
@@ -457,7 +460,9 @@ static bool end_entry(struct placeholder_end *end)
 	}
 	if (!dest_is_placeholder(end->box, entry->uid, entry->gone,
 				 &end->flags)) {
-		/* deleted here, or its saving was not completed */
+		/* deleted here, or its saving was not completed, or a run was
+		   killed that had put the mail into its place */
+		mail_replace_clean_up(end->box);
 		entry->done = TRUE;
 	} else if (entry->gone) {
 		e_debug(end->muser->event, "mailbox %s: UID %u is gone at the "
@@ -487,8 +492,15 @@ user_find_list(struct mail_user *user, const char *vname)
 	return MIGRATION_IMAPC_LIST_CONTEXT(ns->list);
 }
 
+/* A run that was killed left it: dsync would delete it, too, and be refused by
+   the deletion guard. */
+static bool entry_is_leftover(const struct migration_imapc_placeholder *entry)
+{
+	return entry->gone && !entry->new && !entry->done;
+}
+
 static void placeholders_end(struct migration_imapc_user *muser,
-			     struct mail_user *dest)
+			     struct mail_user *dest, bool only_leftovers)
 {
 	struct placeholder_end end = { .muser = muser };
 	struct migration_imapc_placeholders *list = muser->placeholders;
@@ -500,7 +512,8 @@ static void placeholders_end(struct migration_imapc_user *muser,
 	for (i = 0; i < array_count(&list->all) && answers; i++) T_BEGIN {
 		end.entry = array_idx_modifiable(&list->all, i);
 		end.mlist = user_find_list(muser->user, end.entry->vname);
-		if (end.mlist != NULL)
+		if (end.mlist != NULL &&
+		    (!only_leftovers || entry_is_leftover(end.entry)))
 			answers = end_entry(&end);
 	} T_END;
 	dest->dsyncing = dsyncing;
@@ -508,6 +521,18 @@ static void placeholders_end(struct migration_imapc_user *muser,
 		e_debug(muser->event, "placeholders are looked at in the next "
 			"run: the source can't be reached");
 	}
+}
+
+void migration_imapc_placeholders_begin(struct migration_imapc_user *muser)
+{
+	struct mail_user *dest = migration_imapc_user_find_dest(muser->user);
+
+	if (dest == NULL || array_count(&placeholders_get(muser)->all) == 0)
+		return;
+	placeholders_end(muser, dest, TRUE);
+	T_BEGIN {
+		placeholders_write(muser);
+	} T_END;
 }
 
 void migration_imapc_placeholders_finish(struct migration_imapc_user *muser)
@@ -519,7 +544,7 @@ void migration_imapc_placeholders_finish(struct migration_imapc_user *muser)
 		return;
 	list = placeholders_get(muser);
 	if (array_count(&list->all) > 0) {
-		placeholders_end(muser, dest);
+		placeholders_end(muser, dest, FALSE);
 		T_BEGIN {
 			placeholders_write(muser);
 		} T_END;

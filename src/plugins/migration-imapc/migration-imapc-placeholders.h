@@ -32,6 +32,9 @@ migration_imapc_placeholders_dest_header(struct migration_imapc_mailbox *mmbox,
 					 uint32_t uid, uint32_t uidvalidity,
 					 const char *const *names);
 
+/* The source's mailboxes are known, and dsync has not begun with them: deletes
+   the stand-ins that a killed run has left. */
+void migration_imapc_placeholders_begin(struct migration_imapc_user *muser);
 /* The source's user ends. Does the rest and frees the list. */
 void migration_imapc_placeholders_finish(struct migration_imapc_user *muser);
 

@@ -12,8 +12,10 @@
 #include "mailbox-tree.h"
 #include "imapc-client-private.h"
 #include "migration-run.h"
+#include "source-mailbox.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-ahead.h"
+#include "migration-imapc-placeholders.h"
 
 /* commands in one burst: each costs 2 kB of memory */
 #define MIGRATION_IMAPC_STATUS_BURST 1000
@@ -204,7 +206,9 @@ static void migration_imapc_status_init_ahead(struct migration_imapc_list *mlist
 				mailbox_list_get_storage_name(list, vname));
 		answer = hash_table_lookup(mlist->status->answers,
 					   migration_imapc_status_key(name));
-		if (answer != NULL) {
+		if (answer != NULL &&
+		    !source_mailbox_is_left_out(
+				migration_run_find(list->ns->user), vname)) {
 			migration_imapc_ahead_add(mlist->ahead, vname, name,
 						  answer);
 		}
@@ -242,6 +246,8 @@ void migration_imapc_status_collect(struct migration_imapc_list *mlist)
 		count = migration_imapc_status_ask_all(mlist);
 	} T_END;
 	mlist->status->collecting = FALSE;
+	if (mlist->list->list.ns->user->dsyncing)
+		migration_imapc_placeholders_begin(mlist->muser);
 	migration_run_count(migration_run_find(mlist->list->list.ns->user),
 			    MIGRATION_COUNTER_IMAP_COMMANDS, count);
 	answers = hash_table_count(mlist->status->answers);

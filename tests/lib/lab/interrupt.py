@@ -23,7 +23,7 @@ def after_answer(link, port, number, start, signo=signal.SIGKILL):
     link.reset()
     process = start(link.to(port, Fault("hang", after_answers=number)))
     while process.poll() is None:
-        if link.broken and _is_idle(process.pid):
+        if link.broken and is_idle(process.pid):
             process.send_signal(signo)
             process.wait(30)
             return process, True
@@ -31,7 +31,7 @@ def after_answer(link, port, number, start, signo=signal.SIGKILL):
     return process, False
 
 
-def _is_idle(pid):
+def is_idle(pid):
     """Whether it waits and does nothing else for a while."""
     before = _work(pid)
     for _ in range(5):
