@@ -6,6 +6,7 @@
 #include "lib-event.h"
 #include "time-util.h"
 #include "mail-user.h"
+#include "secret-mask.h"
 #include "migration-run.h"
 
 static const char *const counter_names[] = {
@@ -88,7 +89,9 @@ static struct migration_run *migration_run_alloc(struct mail_user *user)
 	p_array_init(&run->sections, pool, 2);
 	p_array_init(&run->mailboxes, pool, 32);
 	p_array_init(&run->waits, pool, 2);
+	p_array_init(&run->source_mailboxes, pool, 2);
 	hash_table_create(&run->mailboxes_by_name, pool, 0, str_hash, strcmp);
+	hash_table_create(&run->opened_mailboxes, pool, 0, str_hash, strcmp);
 
 	/* no parent: the users of the run come and go, and an event that
 	   outlives its parent's owner would keep the parent alive */
@@ -111,6 +114,7 @@ void migration_run_forget(void)
 		return;
 	current_run = NULL;
 	hash_table_destroy(&run->mailboxes_by_name);
+	hash_table_destroy(&run->opened_mailboxes);
 	event_unref(&run->event);
 	pool_unref(&run->pool);
 }
@@ -198,7 +202,8 @@ void migration_run_finding(struct migration_run *run,
 		finding.uid = uid;
 		finding.what = what;
 		va_start(args, why_fmt);
-		finding.why = t_strdup_vprintf(why_fmt, args);
+		finding.why = migration_secrets_mask(
+			t_strdup_vprintf(why_fmt, args));
 		va_end(args);
 
 		run->finding_counts[severity]++;
@@ -226,6 +231,17 @@ migration_run_mailbox(struct migration_run *run, const char *name)
 				  mailbox);
 	}
 	return mailbox;
+}
+
+void migration_run_source_opened(struct migration_run *run, const char *name,
+				 unsigned int mails)
+{
+	if (hash_table_lookup(run->opened_mailboxes, name) != NULL)
+		return;
+	name = p_strdup(run->pool, name);
+	hash_table_insert(run->opened_mailboxes, name, name);
+	migration_run_count(run, MIGRATION_COUNTER_MAILBOXES, 1);
+	migration_run_count(run, MIGRATION_COUNTER_MAILS_SEEN, mails);
 }
 
 void migration_run_waited(struct migration_run *run, const char *cause,

@@ -158,6 +158,8 @@ struct migration_run {
 	HASH_TABLE(const char *, struct migration_run_mailbox *)
 		mailboxes_by_name;
 	ARRAY(struct migration_run_wait) waits;
+	/* source mailboxes that were counted: name -> the same */
+	HASH_TABLE(const char *, const char *) opened_mailboxes;
 
 	/* set by the command, before the source is listed */
 	struct migration_run_ahead ahead;
@@ -182,6 +184,10 @@ struct migration_run {
 	const char *source_failure;
 	/* mails fetched when the command was tried again the last time */
 	uint64_t fetched_before;
+	/* mailboxes that it does not open, and the one that the run works on or
+	   NULL: source-mailbox.h */
+	ARRAY(struct source_mailbox *) source_mailboxes;
+	const char *source_mailbox;
 
 	/* the source was logged in to */
 	bool source_reached:1;
@@ -222,6 +228,10 @@ void migration_run_finding(struct migration_run *run,
 /* The mailbox's numbers, to be changed by the caller. */
 struct migration_run_mailbox *
 migration_run_mailbox(struct migration_run *run, const char *name);
+/* A mailbox of the source was opened: counts it and its mails, once however
+   often it is opened. */
+void migration_run_source_opened(struct migration_run *run, const char *name,
+				 unsigned int mails);
 /* The run waited on purpose. cause: one of a few words that stay the same. */
 void migration_run_waited(struct migration_run *run, const char *cause,
 			  uint64_t msecs);

@@ -7,6 +7,7 @@
 #include "time-util.h"
 #include "str-sanitize.h"
 #include "migration-run.h"
+#include "source-mailbox.h"
 #include "source-pause.h"
 
 /* shorter waits are nobody's business */
@@ -122,6 +123,8 @@ bool source_wants_another_run(struct migration_run *run,
 	if (done > run->fetched_before) {
 		run->fetched_before = done;
 		retry_progress(state);
+	} else {
+		source_mailbox_lost(run, words);
 	}
 	server_reply_understand(words, &reply);
 	if (state->failures >= UNKNOWN_MAX_RUNS &&

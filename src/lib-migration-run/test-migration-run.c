@@ -108,6 +108,23 @@ START_TEST(test_findings_bounded)
 }
 END_TEST
 
+START_TEST(test_source_opened)
+{
+	struct migration_run *run;
+
+	run = migration_run_begin(&user_1, "backup", "imapc:");
+	migration_run_source_opened(run, "INBOX", 7);
+	migration_run_source_opened(run, "Sent", 2);
+	/* the command was called again */
+	migration_run_source_opened(run, "INBOX", 8);
+	ck_assert_uint_eq(migration_run_get_count(run,
+				MIGRATION_COUNTER_MAILBOXES), 2);
+	ck_assert_uint_eq(migration_run_get_count(run,
+				MIGRATION_COUNTER_MAILS_SEEN), 9);
+	migration_run_forget();
+}
+END_TEST
+
 START_TEST(test_summary)
 {
 	struct migration_run *run;
@@ -245,6 +262,7 @@ int main(void)
 	tcase_add_test(tc, test_shared_by_both_users);
 	tcase_add_test(tc, test_reset_between_users);
 	tcase_add_test(tc, test_findings_bounded);
+	tcase_add_test(tc, test_source_opened);
 	tcase_add_test(tc, test_summary);
 	tcase_add_loop_test(tc, test_summary_bytes, 0, N_ELEMENTS(sizes));
 	tcase_add_loop_test(tc, test_string, 0, N_ELEMENTS(strings));

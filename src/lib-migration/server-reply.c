@@ -56,6 +56,13 @@ static const struct known_words known_sentences[] = {
 static const struct known_words known_gone[] = {
 	{ "[NONEXISTENT]", SERVER_REPLY_GONE },
 	{ "[EXPUNGEISSUED]", SERVER_REPLY_GONE },
+	{ "mailbox does not exist", SERVER_REPLY_GONE },
+	{ "mailbox doesn't exist", SERVER_REPLY_GONE },
+	{ "no such mailbox", SERVER_REPLY_GONE },
+	{ "no such folder", SERVER_REPLY_GONE },
+	{ "unknown mailbox", SERVER_REPLY_GONE },
+	{ "mailbox not found", SERVER_REPLY_GONE },
+	{ "folder not found", SERVER_REPLY_GONE },
 };
 
 /* Response codes, at the beginning or (Gmail) anywhere. */
@@ -189,6 +196,12 @@ bool server_reply_is_temporary(enum server_reply_meaning meaning)
 		return FALSE;
 	}
 	i_unreached();
+}
+
+bool server_reply_is_general(enum server_reply_meaning meaning)
+{
+	return server_reply_is_temporary(meaning) &&
+		meaning != SERVER_REPLY_TEMPORARY;
 }
 
 const char *server_reply_meaning_name(enum server_reply_meaning meaning)

@@ -41,6 +41,13 @@ static const struct {
 	{ "[NONEXISTENT] Unknown Mailbox: Rate limit (Failure)",
 	  SERVER_REPLY_GONE, 0 },
 
+	/* Cyrus, Dovecot, UW */
+	{ "Mailbox does not exist", SERVER_REPLY_GONE, 0 },
+	{ "Mailbox doesn't exist: Work", SERVER_REPLY_GONE, 0 },
+	{ "SELECT failed: No such mailbox", SERVER_REPLY_GONE, 0 },
+	/* Courier says this of damaged ones as well */
+	{ "Unable to open this mailbox.", SERVER_REPLY_UNKNOWN, 0 },
+
 	/* Microsoft */
 	{ "Request is throttled. Suggested Backoff Time: 92415 milliseconds",
 	  SERVER_REPLY_SLOW_DOWN, 92415 },

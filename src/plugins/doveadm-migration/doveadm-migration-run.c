@@ -8,8 +8,10 @@
 #include "second-user.h"
 #include "settings-loader.h"
 #include "exit-code.h"
+#include "secret-mask.h"
 #include "migration-lock.h"
 #include "migration-run.h"
+#include "source-mailbox.h"
 #include "source-pause.h"
 #include "migration-report.h"
 #include "migration-settings.h"
@@ -279,15 +281,20 @@ run_guarded(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 		       struct mail_user *user))
 {
 	struct retry_state source_failures = { .failures = 0 };
+	struct retry_state mailbox_failures = { .failures = 0 };
 	int ret;
 
 	deletion_guard_begin(user, limit);
 	do {
+		source_mailboxes_begin(record);
 		ret = run_once(ctx, user, run);
 	} while (deletion_guard_wants_another_run(ctx, user,
 						  command_location(ctx)) ||
-		 (ctx->exit_code != 0 && ctx->exit_code != 2 &&
-		  source_wants_another_run(record, &source_failures)));
+		 (ctx->exit_code != 0 && ctx->exit_code != 2 ?
+		  source_wants_another_run(record, &source_failures) :
+		  source_mailboxes_want_another_run(record,
+						    &mailbox_failures)));
+	source_mailboxes_report(record);
 	deletion_guard_end(record);
 	return ret;
 }
@@ -320,6 +327,7 @@ run_recorded(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 	int ret;
 
 	ctx->exit_code = 0;
+	migration_secrets_begin();
 	run_stop_begin(run_give_up);
 	if (migration_user_has_plugin(user) &&
 	    str_array_find(guarded_commands, ctx->cmd->name)) {
@@ -330,6 +338,7 @@ run_recorded(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 	}
 	ctx->exit_code = run_finish(ctx->exit_code);
 	run_stop_end();
+	migration_secrets_end();
 	return ret;
 }
 

@@ -230,6 +230,8 @@ ahead_command_answered(struct ahead_command *command,
 		if (reply->state == IMAPC_COMMAND_STATE_OK)
 			session->examined = TRUE;
 		else {
+			session->mailbox->refusal =
+				p_strdup(ahead->pool, reply->text_full);
 			ahead_refuse(ahead, session->mailbox, t_strdup_printf(
 				"EXAMINE answers: %s", reply->text_full));
 		}

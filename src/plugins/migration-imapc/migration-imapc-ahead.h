@@ -103,6 +103,8 @@ struct ahead_mailbox {
 	unsigned int texts_held;
 	/* commands that were not answered yet */
 	unsigned int pending;
+	/* what the server answered to EXAMINE if it refused it, or NULL */
+	const char *refusal;
 
 	/* it was opened in this run */
 	bool visited:1;

@@ -5,6 +5,7 @@
 #include "index-storage.h"
 #include "compat-imapc.h"
 #include "migration-run.h"
+#include "source-mailbox.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-names.h"
 #include "migration-imapc-placeholders.h"
@@ -62,12 +63,92 @@ static void migration_imapc_mailbox_list_first(struct mailbox *box)
 	(void)imapc_list_get_mailbox_flags(box->list, box->name, &flags);
 }
 
+/* ---- mailboxes that the server does not open ---- */
+
+/* dsync can go on without it. */
+static bool mailbox_may_be_left_out(struct migration_imapc_mailbox *mmbox)
+{
+	struct mailbox *box = &mmbox->mbox->box;
+
+	return mmbox->mlist != NULL && box->storage->user->dsyncing &&
+		!box->deleting && !mmbox->begun &&
+		(box->flags & MAILBOX_FLAG_SAVEONLY) == 0;
+}
+
+/* unopened-mailbox: Stock's failure to open the mailbox ends dsync's run. An open mailbox that
+   cannot be asked for its metadata is skipped, on both sides and whatever
+   dsync's options are. */
+static int mailbox_leave_out(struct migration_imapc_mailbox *mmbox)
+{
+	struct mailbox *box = &mmbox->mbox->box;
+
+	if (!box->opened && index_storage_mailbox_open(box, FALSE) < 0)
+		return -1;
+	mmbox->left_out = TRUE;
+	return 0;
+}
+
+static int
+migration_imapc_mailbox_get_metadata(struct mailbox *box,
+				     enum mailbox_metadata_items items,
+				     struct mailbox_metadata *metadata_r)
+{
+	struct migration_imapc_mailbox *mmbox = MIGRATION_IMAPC_CONTEXT_REQUIRE(box);
+
+	/* only dsync asks for the cache fields */
+	if ((items & MAILBOX_METADATA_CACHE_FIELDS) != 0) {
+		if (mmbox->left_out) {
+			mail_storage_set_error(box->storage,
+				MAIL_ERROR_NOTPOSSIBLE,
+				"The source does not open the mailbox");
+			return -1;
+		}
+		mmbox->begun = TRUE;
+	}
+	return mmbox->module_ctx.super.get_metadata(box, items, metadata_r);
+}
+
+/* STATUS has failed. What dsync does not find at the source it deletes, so it
+   is told of the mailbox as it is at the destination. If there is none, there
+   will be none. */
+static int
+mailbox_status_refused(struct migration_imapc_mailbox *mmbox,
+		       struct mailbox_status *status_r)
+{
+	struct mailbox *box = &mmbox->mbox->box;
+	struct sync_side dest;
+
+	if (!migration_imapc_was_refused(mmbox->mlist, box))
+		return -1;
+	if (migration_imapc_sides_get_dest(mmbox->muser, box->vname, &dest) &&
+	    dest.uidvalidity != 0) {
+		status_r->uidvalidity = dest.uidvalidity;
+		status_r->uidnext = dest.uidnext;
+		return 0;
+	}
+	mail_storage_set_error(box->storage, MAIL_ERROR_NOTPOSSIBLE,
+			       "The source does not tell its state");
+	return -1;
+}
+
+static bool mailbox_is_idle(struct migration_imapc_mailbox *mmbox)
+{
+	return mmbox->unchanged || mmbox->left_out;
+}
+
+/* ---- opening ---- */
+
 static int migration_imapc_mailbox_open(struct mailbox *box)
 {
 	struct migration_imapc_mailbox *mmbox = MIGRATION_IMAPC_CONTEXT_REQUIRE(box);
-	struct migration_run *run;
+	struct migration_run *run = migration_run_find(box->storage->user);
 	int ret;
 
+	if (mailbox_may_be_left_out(mmbox)) {
+		if (source_mailbox_is_left_out(run, box->vname))
+			return mailbox_leave_out(mmbox);
+		source_mailbox_set_present(run, box->vname);
+	}
 	migration_imapc_mailbox_list_first(box);
 	if ((ret = migration_imapc_virtual_open(mmbox)) == 0) {
 		/* stock wants the connection for itself */
@@ -77,16 +158,15 @@ static int migration_imapc_mailbox_open(struct mailbox *box)
 		ret = mmbox->module_ctx.super.open(box) < 0 ? -1 : 0;
 	}
 	if (ret < 0) {
-		if (mmbox->mlist != NULL)
-			migration_imapc_open_failed(mmbox->mlist, box);
-		return -1;
+		if (!mailbox_may_be_left_out(mmbox) ||
+		    !migration_imapc_was_refused(mmbox->mlist, box))
+			return -1;
+		return mailbox_leave_out(mmbox);
 	}
 
 	if (mmbox->unchanged) {
-		run = migration_run_find(box->storage->user);
-		migration_run_count(run, MIGRATION_COUNTER_MAILBOXES, 1);
-		migration_run_count(run, MIGRATION_COUNTER_MAILS_SEEN,
-				    mmbox->unchanged_dest.messages);
+		migration_run_source_opened(run, box->vname,
+					    mmbox->unchanged_dest.messages);
 		migration_progress_unchanged(run, box->vname,
 					     mmbox->unchanged_dest.messages);
 		e_debug(mmbox->muser->event, "mailbox %s: unchanged on both "
@@ -97,10 +177,8 @@ static int migration_imapc_mailbox_open(struct mailbox *box)
 		if (ret == 0)
 			migration_imapc_fetch_mailbox_opened(mmbox);
 		migration_imapc_budget_mailbox_opened(mmbox);
-		run = migration_run_find(box->storage->user);
-		migration_run_count(run, MIGRATION_COUNTER_MAILBOXES, 1);
-		migration_run_count(run, MIGRATION_COUNTER_MAILS_SEEN,
-				    mmbox->mbox->exists_count);
+		migration_run_source_opened(run, box->vname,
+					    mmbox->mbox->exists_count);
 		e_debug(mmbox->muser->event, "mailbox %s: opened, %u mails",
 			box->vname, mmbox->mbox->exists_count);
 	}
@@ -158,8 +236,12 @@ migration_imapc_mailbox_get_status(struct mailbox *box,
 		mailbox_get_unchanged_status(mmbox, status_r);
 		return 0;
 	}
-	if (mmbox->module_ctx.super.get_status(box, items, status_r) < 0)
-		return -1;
+	if (mmbox->module_ctx.super.get_status(box, items, status_r) < 0) {
+		if (!mailbox_may_be_left_out(mmbox) || box->opened ||
+		    items != STATUS_ITEMS_OF_TREE)
+			return -1;
+		return mailbox_status_refused(mmbox, status_r);
+	}
 	/* imapc-modseq: dsync takes a mailbox for unchanged if HIGHESTMODSEQ is the same on
 	   both sides. The two counters have nothing to do with each other:
 	   equal ones say nothing, and changes would be left out. Without them
@@ -177,6 +259,7 @@ static void migration_imapc_mailbox_close(struct mailbox *box)
 
 	mmbox->module_ctx.super.close(box);
 	migration_imapc_virtual_closed(mmbox);
+	mmbox->left_out = mmbox->begun = FALSE;
 }
 
 static struct mailbox_sync_context *
@@ -185,7 +268,7 @@ migration_imapc_mailbox_sync_init(struct mailbox *box,
 {
 	struct migration_imapc_mailbox *mmbox = MIGRATION_IMAPC_CONTEXT_REQUIRE(box);
 
-	if (mmbox->unchanged) {
+	if (mailbox_is_idle(mmbox)) {
 		struct mailbox_sync_context *ctx =
 			i_new(struct mailbox_sync_context, 1);
 
@@ -203,11 +286,18 @@ static int
 migration_imapc_mailbox_sync_deinit(struct mailbox_sync_context *ctx,
 				    struct mailbox_sync_status *status_r)
 {
+	struct mailbox *box = ctx->box;
 	struct migration_imapc_mailbox *mmbox =
-		MIGRATION_IMAPC_CONTEXT_REQUIRE(ctx->box);
+		MIGRATION_IMAPC_CONTEXT_REQUIRE(box);
 
-	if (!mmbox->unchanged)
-		return mmbox->module_ctx.super.sync_deinit(ctx, status_r);
+	if (!mailbox_is_idle(mmbox)) {
+		if (mmbox->module_ctx.super.sync_deinit(ctx, status_r) == 0)
+			return 0;
+		if (!mailbox_may_be_left_out(mmbox) ||
+		    !migration_imapc_was_refused(mmbox->mlist, box))
+			return -1;
+		return mailbox_leave_out(mmbox);
+	}
 	if (status_r != NULL)
 		i_zero(status_r);
 	i_free(ctx);
@@ -364,6 +454,7 @@ void migration_imapc_mailbox_allocated(struct mailbox *box)
 	v->get_status = migration_imapc_mailbox_get_status;
 	v->save_begin = migration_imapc_mailbox_save_begin;
 	v->copy = migration_imapc_mailbox_copy;
+	v->get_metadata = migration_imapc_mailbox_get_metadata;
 	v->free = migration_imapc_mailbox_free;
 	/* 2.4 crashes where it asks who owns a public namespace */
 	if (!muser->keeps_metadata || mailbox_get_namespace(box)->owner == NULL)

@@ -7,6 +7,7 @@
 #include "imap-util.h"
 #include "imapc-client-private.h"
 #include "imapc-connection.h"
+#include "source-mailbox.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-ahead.h"
@@ -74,38 +75,92 @@ const char *migration_imapc_lost_words(struct migration_imapc_list *mlist)
 	return mlist->bye != NULL ? mlist->bye : migration_imapc_log_words();
 }
 
-void migration_imapc_open_failed(struct migration_imapc_list *mlist,
-				 struct mailbox *box)
+static bool list_is_disconnected(struct migration_imapc_list *mlist)
+{
+	struct imapc_client_connection *conn;
+
+	array_foreach_elem(&mlist->list->client->client->conns, conn) {
+		if (imapc_connection_get_state(conn->conn) ==
+		    IMAPC_CONNECTION_STATE_DISCONNECTED)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/* Stock has cut the response code off, and takes what has none for a mailbox
+   that does not exist. What was answered to the EXAMINE that was sent ahead is
+   complete. */
+static enum source_refusal
+open_refusal(enum mail_error error, const char *words)
 {
 	struct server_reply reply;
+
+	server_reply_understand(words, &reply);
+	if (reply.meaning == SERVER_REPLY_GONE)
+		return SOURCE_REFUSAL_GONE;
+	if (server_reply_is_temporary(reply.meaning) ||
+	    error == MAIL_ERROR_TEMP || error == MAIL_ERROR_INUSE ||
+	    error == MAIL_ERROR_UNAVAILABLE || error == MAIL_ERROR_LIMIT)
+		return SOURCE_REFUSAL_TEMPORARY;
+	return SOURCE_REFUSAL_PERMANENT;
+}
+
+static const char *
+open_words(struct migration_imapc_list *mlist, struct mailbox *box,
+	   const char *words, enum mail_error error)
+{
+	const struct ahead_mailbox *mailbox = mlist->ahead == NULL ? NULL :
+		migration_imapc_ahead_find(mlist->ahead, box->vname);
+
+	if (mailbox != NULL && mailbox->refusal != NULL)
+		return mailbox->refusal;
+	switch (error) {
+	case MAIL_ERROR_INUSE:
+		return t_strconcat("[INUSE] ", words, NULL);
+	case MAIL_ERROR_UNAVAILABLE:
+		return t_strconcat("[UNAVAILABLE] ", words, NULL);
+	case MAIL_ERROR_LIMIT:
+		return t_strconcat("[LIMIT] ", words, NULL);
+	default:
+		return words;
+	}
+}
+
+void migration_imapc_mailbox_failed(struct migration_imapc_list *mlist,
+				    struct mailbox *box)
+{
 	enum mail_error error;
 	const char *words = mailbox_get_last_internal_error(box, &error);
 
+	source_failed(list_run(mlist), open_words(mlist, box, words, error));
+}
+
+bool migration_imapc_was_refused(struct migration_imapc_list *mlist,
+				 struct mailbox *box)
+{
+	enum mail_error error;
+	const char *words = mailbox_get_last_internal_error(box, &error);
+	struct server_reply reply;
+
+	words = open_words(mlist, box, words, error);
 	server_reply_understand(words, &reply);
-	/* stock has cut the response code off */
-	if (error == MAIL_ERROR_INUSE)
-		words = t_strconcat("[INUSE] ", words, NULL);
-	else if (error == MAIL_ERROR_UNAVAILABLE)
-		words = t_strconcat("[UNAVAILABLE] ", words, NULL);
-	else if (error == MAIL_ERROR_LIMIT)
-		words = t_strconcat("[LIMIT] ", words, NULL);
-	else if (!server_reply_is_temporary(reply.meaning))
-		return;
-	source_failed(list_run(mlist), words);
+	if (server_reply_is_general(reply.meaning)) {
+		source_failed(list_run(mlist), words);
+		return FALSE;
+	}
+	if (mlist->login_failed || mlist->connection_lost ||
+	    list_is_disconnected(mlist))
+		return FALSE;
+	source_mailbox_refused(list_run(mlist), box->vname,
+			       open_refusal(error, words), words);
+	return TRUE;
 }
 
 static void pause_check_list(struct migration_imapc_list *mlist)
 {
-	struct imapc_client *client = mlist->list->client->client;
-	struct imapc_client_connection *conn;
-
-	if (mlist->login_failed)
-		return;
-	array_foreach_elem(&client->conns, conn) {
-		if (imapc_connection_get_state(conn->conn) ==
-		    IMAPC_CONNECTION_STATE_DISCONNECTED)
-			source_failed(list_run(mlist),
-				      migration_imapc_lost_words(mlist));
+	if (!mlist->login_failed && list_is_disconnected(mlist)) {
+		source_failed(list_run(mlist),
+			      migration_imapc_lost_words(mlist));
 	}
 }
 

@@ -109,6 +109,14 @@ void migration_imapc_sides_set_source(struct migration_imapc_user *muser,
 	side->have_synced = FALSE;
 }
 
+void migration_imapc_sides_forget_source(struct migration_imapc_user *muser,
+					 const char *vname)
+{
+	struct migration_imapc_side *side = side_get(muser, vname);
+
+	side->have_source = side->have_synced = FALSE;
+}
+
 bool migration_imapc_sides_get_source(struct migration_imapc_user *muser,
 				      const char *vname,
 				      struct sync_side *source_r,

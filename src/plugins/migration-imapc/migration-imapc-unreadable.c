@@ -24,6 +24,7 @@
 #include "imapc-mail.h"
 #include "compat-imapc.h"
 #include "placeholder.h"
+#include "secret-mask.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-spare.h"
@@ -96,7 +97,7 @@ static void unreadable_note_words(struct unreadable *u, const char *words)
 	/* the first ones are about the mail, later ones may be about its
 	   pieces */
 	if (u->words == NULL && *words != '\0')
-		u->words = p_strdup(u->pool, words);
+		u->words = p_strdup(u->pool, migration_secrets_mask(words));
 }
 
 static enum unreadable_result
@@ -105,6 +106,26 @@ unreadable_stop(struct unreadable *u, const char *words)
 	u->stop = TRUE;
 	migration_imapc_stop(u->mlist, u->mail->box, words);
 	return UNREADABLE_STOP;
+}
+
+/* The mailbox is not any more what dsync takes it for. The command is called
+   again, and sees it as it is by then. */
+static void unreadable_mailbox_changed(struct unreadable *u, const char *words)
+{
+	const char *vname = u->mail->box->vname;
+
+	u->stop = TRUE;
+	mail_storage_set_error(u->mail->box->storage, MAIL_ERROR_TEMP, words);
+	source_failed(migration_run_find(u->mail->box->storage->user),
+		t_strdup_printf("mailbox %s changed during the run", vname));
+}
+
+static bool words_are_permanent(const char *words)
+{
+	struct server_reply reply;
+
+	server_reply_understand(words, &reply);
+	return !server_reply_is_temporary(reply.meaning);
 }
 
 /* Opens the mail's mailbox on the spare connection. TRUE if it is open. */
@@ -125,7 +146,10 @@ static bool unreadable_open(struct unreadable *u)
 		words = migration_imapc_spare_words(spare);
 		if (result == SPARE_OK)
 			break;
-		if (!migration_imapc_pause(u->mlist, &u->mlist->spare_failures,
+		if (result == SPARE_REFUSED && !login &&
+		    words_are_permanent(words))
+			unreadable_mailbox_changed(u, words);
+		else if (!migration_imapc_pause(u->mlist, &u->mlist->spare_failures,
 				result == SPARE_LOST ? RETRY_FAILURE_CONNECTION :
 				login ? RETRY_FAILURE_LOGIN :
 				RETRY_FAILURE_COMMAND, words))
@@ -136,7 +160,8 @@ static bool unreadable_open(struct unreadable *u)
 	retry_progress(&u->mlist->spare_failures);
 	if (uidvalidity !=
 	    mail_index_get_header(u->mail->box->view)->uid_validity) {
-		(void)unreadable_stop(u, "the mailbox's UIDVALIDITY has changed");
+		unreadable_mailbox_changed(u,
+			"The mailbox's UIDVALIDITY has changed");
 		return FALSE;
 	}
 	return TRUE;

@@ -250,6 +250,7 @@ int migration_imapc_virtual_open(struct migration_imapc_mailbox *mmbox)
 		return 0;
 	ahead = mmbox->mlist->ahead;
 	mailbox->visited = TRUE;
+	migration_imapc_sides_forget_source(mmbox->muser, mailbox->vname);
 	if (migration_imapc_record_is_unchanged(mmbox->mlist, mailbox,
 						&mmbox->unchanged_dest)) {
 		if (index_storage_mailbox_open(box, FALSE) < 0)
@@ -320,8 +321,10 @@ int migration_imapc_virtual_leave(struct migration_imapc_mailbox *mmbox,
 	mbox->exists_received = FALSE;
 	mbox->sync_uid_validity = 0;
 	mbox->min_append_uid = 0;
-	if (imapc_mailbox_select(mbox) < 0)
+	if (imapc_mailbox_select(mbox) < 0) {
+		migration_imapc_mailbox_failed(mmbox->mlist, &mbox->box);
 		return -1;
+	}
 	/* the mails are those of the index that is open already */
 	mbox->initial_sync_done = TRUE;
 	return 0;

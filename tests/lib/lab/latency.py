@@ -46,14 +46,15 @@ _READ_SIZE = 1 << 18
 class Fault:
     """Break connections.
 
-    action      "cut" (reset), "close" (in order) or "hang" (nothing passes)
+    action      "cut" (reset), "close" (in order) or "hang" (nothing passes); a
+                function is called, and then the wire goes on
     after_bytes when the server has sent so many bytes
     after_answers when so many tagged IMAP replies were passed on
     at_text     where the server's data contain these bytes (they are not
                 delivered); must not be split by TCP, so use short ones
     times       how many connections are broken; later ones are sound
     """
-    action: str = "cut"
+    action: object = "cut"
     after_bytes: int = None
     after_answers: int = None
     at_text: bytes = None
@@ -277,8 +278,12 @@ class _Connection:
                     end = answer.end()
         if end is None:
             return data
-        self.hanging = True
         self.link.broken += 1
+        if callable(fault.action):
+            self.fault = None
+            fault.action()
+            return data
+        self.hanging = True
         return data[:end]
 
     def break_if_due(self):

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "lib.h"
+#include "array.h"
+#include "migration-run.h"
+#include "source-pause.h"
+#include "source-mailbox.h"
+
+/* A connection can be lost anywhere by chance. One that is lost so often at the
+   same mailbox, each time after a login that was accepted and without getting
+   further, is lost because of the mailbox. */
+#define SOURCE_MAILBOX_MAX_LOSSES 3
+
+struct source_mailbox {
+	const char *vname;
+	/* the server's, or how the connection ended */
+	const char *words;
+	/* since the command was called the last time */
+	bool refused;
+	enum source_refusal refusal;
+	/* connections lost at it, since anything got further */
+	unsigned int losses;
+};
+
+static struct source_mailbox *
+source_mailbox_find(const struct migration_run *run, const char *vname)
+{
+	struct source_mailbox *mailbox;
+
+	array_foreach_elem(&run->source_mailboxes, mailbox) {
+		if (strcmp(mailbox->vname, vname) == 0)
+			return mailbox;
+	}
+	return NULL;
+}
+
+static struct source_mailbox *
+source_mailbox_get(struct migration_run *run, const char *vname)
+{
+	struct source_mailbox *mailbox = source_mailbox_find(run, vname);
+
+	if (mailbox == NULL) {
+		mailbox = p_new(run->pool, struct source_mailbox, 1);
+		mailbox->vname = p_strdup(run->pool, vname);
+		array_push_back(&run->source_mailboxes, &mailbox);
+	}
+	return mailbox;
+}
+
+static bool source_mailbox_is_lost(const struct source_mailbox *mailbox)
+{
+	return mailbox->losses >= SOURCE_MAILBOX_MAX_LOSSES;
+}
+
+void source_mailbox_refused(struct migration_run *run, const char *vname,
+			    enum source_refusal refusal, const char *words)
+{
+	struct source_mailbox *mailbox = source_mailbox_get(run, vname);
+
+	mailbox->words = p_strdup(run->pool, words);
+	mailbox->refused = TRUE;
+	mailbox->refusal = refusal;
+	e_debug(run->event, "mailbox %s is left out: %s", vname, words);
+}
+
+void source_mailbox_set_present(struct migration_run *run, const char *vname)
+{
+	run->source_mailbox = p_strdup(run->pool, vname);
+}
+
+bool source_mailbox_is_left_out(const struct migration_run *run,
+				const char *vname)
+{
+	const struct source_mailbox *mailbox = source_mailbox_find(run, vname);
+
+	return mailbox != NULL &&
+		(mailbox->refused || source_mailbox_is_lost(mailbox));
+}
+
+void source_mailbox_lost(struct migration_run *run, const char *words)
+{
+	struct source_mailbox *mailbox;
+	struct server_reply reply;
+
+	server_reply_understand(words, &reply);
+	if (run->source_mailbox == NULL ||
+	    server_reply_is_general(reply.meaning))
+		return;
+	mailbox = source_mailbox_get(run, run->source_mailbox);
+	mailbox->words = p_strdup(run->pool, words);
+	if (++mailbox->losses == SOURCE_MAILBOX_MAX_LOSSES) {
+		e_debug(run->event, "mailbox %s is left out: %u connections "
+			"were lost at it: %s", mailbox->vname, mailbox->losses,
+			words);
+	}
+}
+
+void source_mailboxes_begin(struct migration_run *run)
+{
+	struct source_mailbox *mailbox;
+
+	run->source_mailbox = NULL;
+	array_foreach_elem(&run->source_mailboxes, mailbox)
+		mailbox->refused = FALSE;
+}
+
+bool source_mailboxes_want_another_run(struct migration_run *run,
+				       struct retry_state *state)
+{
+	struct source_mailbox *mailbox;
+
+	if (run->continue_later || migration_run_is_stopping())
+		return FALSE;
+	array_foreach_elem(&run->source_mailboxes, mailbox) {
+		if (mailbox->refused &&
+		    mailbox->refusal == SOURCE_REFUSAL_TEMPORARY) {
+			return source_pause(run, state, RETRY_FAILURE_COMMAND,
+					    mailbox->words);
+		}
+	}
+	return FALSE;
+}
+
+static void
+source_mailbox_report(struct migration_run *run,
+		      const struct source_mailbox *mailbox)
+{
+	const char *why = "The source ends the connection at it";
+	const char *next = ", the next run tries again";
+
+	if (mailbox->refused && mailbox->refusal == SOURCE_REFUSAL_GONE) {
+		migration_run_finding(run, MIGRATION_SEVERITY_WARNING,
+			mailbox->vname, 0, "mailbox-gone",
+			"The source deleted or renamed it during the run: %s",
+			mailbox->words);
+		return;
+	}
+	if (mailbox->refused) {
+		why = "The source does not open it";
+	} else if (!source_mailbox_is_lost(mailbox))
+		return;
+	if (mailbox->refused &&
+	    mailbox->refusal == SOURCE_REFUSAL_PERMANENT) {
+		next = "";
+		migration_run_leave_out_mailbox(run);
+	} else {
+		run->continue_later = TRUE;
+	}
+	migration_run_finding(run, MIGRATION_SEVERITY_ERROR, mailbox->vname, 0,
+			      "mailbox-unavailable", "%s: %s. It was left "
+			      "out%s", why, mailbox->words, next);
+}
+
+void source_mailboxes_report(struct migration_run *run)
+{
+	struct source_mailbox *mailbox;
+
+	array_foreach_elem(&run->source_mailboxes, mailbox)
+		source_mailbox_report(run, mailbox);
+}
