@@ -189,6 +189,9 @@ struct migration_run {
 	ARRAY(struct source_mailbox *) source_mailboxes;
 	const char *source_mailbox;
 
+	/* the connection broke when all mailboxes were asked for their state at
+	   once: they are asked one by one, which shows where it breaks */
+	bool states_lost:1;
 	/* the source was logged in to */
 	bool source_reached:1;
 	bool begun:1;

@@ -3,11 +3,12 @@
 without the kill would have made, and one more changes nothing."""
 
 import os
+import signal
 
 import pytest
 
 from lab import Dovecot, interrupt, mailgen, snapshot
-from lab.latency import Link
+from lab.latency import Fault, Link
 
 # what the gate runs; --long runs all
 SAMPLE = (3, 8, 12, 15)
@@ -80,5 +81,43 @@ def test_again_and_again(here, theirs, wanted, driver):
         if not kill(here, theirs, ours, number):
             break
     assert number > 5
+    backup(here, theirs, ours)
+    assert snapshot.of(ours, pop3=False) == wanted
+
+
+def kill_imap_processes(server):
+    """kill -9 to all IMAP sessions of a server"""
+    master = server.pid
+    killed = 0
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/stat") as file:
+                title, _, rest = file.read().partition(") ")
+        except OSError:
+            continue
+        if title.endswith("(imap") and int(rest.split()[1]) == master:
+            os.kill(int(name), signal.SIGKILL)
+            killed += 1
+    return killed
+
+
+@pytest.mark.parametrize("number", numbers())
+def test_a_killed_source_server(here, theirs, wanted, number):
+    """It answers again at once, and the same run goes on."""
+    ours, killed = here.user(driver="sdbox"), []
+    with Link(0) as link:
+        port = link.to(theirs.server.ports["imap"], Fault(
+            lambda: killed.append(kill_imap_processes(theirs.server)),
+            after_answers=number))
+        result = here.doveadm(
+            "backup", "-R", "-u", ours.name, "imapc:",
+            o=here.imapc(theirs.server, user=theirs.name, port=port))
+    if not killed and number > 10:
+        pytest.skip(f"the server gives less than {number} answers")
+    assert killed == [1]
+    assert result.rc == 0 and "Panic" not in result.err, result
+    assert snapshot.of(ours, pop3=False) == wanted
     backup(here, theirs, ours)
     assert snapshot.of(ours, pop3=False) == wanted

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from lab import mailgen
+from lab import mailgen, snapshot
 from lab.latency import Fault, Link
 from lab.scripted import ImapServer, On
 from test_source_faults import (backup, findings, folders, report, seen,
@@ -119,6 +119,24 @@ def test_half_open_again_and_again(dest):
         server.ports["imap"] = real
         assert result.rc == 0, str(result)
         assert stored(ours) == seen(server)
+
+
+@pytest.mark.parametrize("ssl, after_bytes", [
+    ("imaps", 300), ("starttls", 900)])
+def test_tls_that_breaks_in_its_handshake(source, dest, ssl, after_bytes):
+    """Three times in a row."""
+    theirs, ours = source.user(), dest.user(driver="mdbox")
+    mailgen.deliver(theirs, {"INBOX": mailgen.mails(5)})
+    with Link(0) as link:
+        port = link.to(source.ports["imaps" if ssl == "imaps" else "imap"],
+                       Fault("cut", after_bytes=after_bytes, times=3))
+        result = dest.doveadm(
+            "backup", "-R", "-u", ours.name, "imapc:",
+            o={**dest.imapc(source, user=theirs.name, ssl=ssl, port=port),
+               **dest.plugin_options({"migration_imapc_patience": "20s"})})
+    assert result.rc == 0 and "Panic" not in result.err, str(result)
+    assert link.broken == 3
+    assert snapshot.of(ours) == snapshot.of(theirs)
 
 
 def test_wrong_password_is_not_tried_again(dest):

@@ -135,7 +135,8 @@ static bool listing_is_of_all(const char *const *patterns)
 static const char *
 listing_command(struct migration_imapc_list *mlist, const char *const *patterns)
 {
-	if (!mlist->have_list_status || !listing_is_of_all(patterns))
+	if (!mlist->have_list_status || !listing_is_of_all(patterns) ||
+	    migration_run_find(mlist->list->list.ns->user)->states_lost)
 		return "LIST \"\" \"*\"";
 	migration_imapc_status_expect(mlist);
 	return t_strdup_printf("LIST \"\" \"*\" RETURN (CHILDREN %sSTATUS (%s))",
@@ -179,8 +180,11 @@ static void listing_finish(struct migration_imapc_list *mlist)
 
 static void listing_drop(struct migration_imapc_list *mlist, bool lost)
 {
-	if (lost)
+	if (lost) {
 		mlist->connection_lost = TRUE;
+		migration_run_find(mlist->list->list.ns->user)->states_lost =
+			TRUE;
+	}
 	mlist->listing_needs_separator = FALSE;
 	mailbox_tree_deinit(&mlist->list->tmp_subscriptions);
 	migration_imapc_status_free(mlist);

@@ -108,18 +108,15 @@ migration_imapc_mailbox_get_metadata(struct mailbox *box,
 	return mmbox->module_ctx.super.get_metadata(box, items, metadata_r);
 }
 
-/* STATUS has failed. What dsync does not find at the source it deletes, so it
-   is told of the mailbox as it is at the destination. If there is none, there
-   will be none. */
+/* What dsync does not find at the source it deletes, so it is told of the
+   mailbox as it is at the destination. If there is none, there will be none. */
 static int
-mailbox_status_refused(struct migration_imapc_mailbox *mmbox,
-		       struct mailbox_status *status_r)
+mailbox_get_status_of_dest(struct migration_imapc_mailbox *mmbox,
+			   struct mailbox_status *status_r)
 {
 	struct mailbox *box = &mmbox->mbox->box;
 	struct sync_side dest;
 
-	if (!migration_imapc_was_refused(mmbox->mlist, box))
-		return -1;
 	if (migration_imapc_sides_get_dest(mmbox->muser, box->vname, &dest) &&
 	    dest.uidvalidity != 0) {
 		status_r->uidvalidity = dest.uidvalidity;
@@ -129,6 +126,31 @@ mailbox_status_refused(struct migration_imapc_mailbox *mmbox,
 	mail_storage_set_error(box->storage, MAIL_ERROR_NOTPOSSIBLE,
 			       "The source does not tell its state");
 	return -1;
+}
+
+static int
+mailbox_get_status_of_tree(struct migration_imapc_mailbox *mmbox,
+			   struct mailbox_status *status_r)
+{
+	struct mailbox *box = &mmbox->mbox->box;
+	struct migration_run *run = migration_run_find(box->storage->user);
+	int ret;
+
+	if (box->storage->user->dsyncing &&
+	    source_mailbox_is_left_out(run, box->vname))
+		return mailbox_get_status_of_dest(mmbox, status_r);
+	ret = migration_imapc_status_get(mmbox->mlist, box, status_r);
+	if (ret != 0)
+		return ret < 0 ? -1 : 0;
+	if (box->storage->user->dsyncing)
+		source_mailbox_set_present(run, box->vname);
+	if (mmbox->module_ctx.super.get_status(box, STATUS_ITEMS_OF_TREE,
+					       status_r) == 0)
+		return 0;
+	if (!mailbox_may_be_left_out(mmbox) ||
+	    !migration_imapc_was_refused(mmbox->mlist, box))
+		return -1;
+	return mailbox_get_status_of_dest(mmbox, status_r);
 }
 
 static bool mailbox_is_idle(struct migration_imapc_mailbox *mmbox)
@@ -224,24 +246,15 @@ migration_imapc_mailbox_get_status(struct mailbox *box,
 {
 	struct migration_imapc_mailbox *mmbox = MIGRATION_IMAPC_CONTEXT_REQUIRE(box);
 	struct migration_imapc_list *mlist = migration_imapc_mailbox_list(box);
-	int ret;
-
-	if (!box->opened && mlist != NULL && items == STATUS_ITEMS_OF_TREE) {
-		ret = migration_imapc_status_get(mlist, box, status_r);
-		if (ret != 0)
-			return ret < 0 ? -1 : 0;
-	}
+	if (!box->opened && mlist != NULL && items == STATUS_ITEMS_OF_TREE)
+		return mailbox_get_status_of_tree(mmbox, status_r);
 
 	if (mmbox->unchanged && box->opened) {
 		mailbox_get_unchanged_status(mmbox, status_r);
 		return 0;
 	}
-	if (mmbox->module_ctx.super.get_status(box, items, status_r) < 0) {
-		if (!mailbox_may_be_left_out(mmbox) || box->opened ||
-		    items != STATUS_ITEMS_OF_TREE)
-			return -1;
-		return mailbox_status_refused(mmbox, status_r);
-	}
+	if (mmbox->module_ctx.super.get_status(box, items, status_r) < 0)
+		return -1;
 	/* imapc-modseq: dsync takes a mailbox for unchanged if HIGHESTMODSEQ is the same on
 	   both sides. The two counters have nothing to do with each other:
 	   equal ones say nothing, and changes would be left out. Without them

@@ -99,8 +99,11 @@ migration_imapc_status_callback(const struct imapc_command_reply *reply,
 
 	/* If the server refuses there is no answer: imapc asks again when the
 	   mailbox's turn comes, and words the error. */
-	if (reply->state == IMAPC_COMMAND_STATE_DISCONNECTED)
+	if (reply->state == IMAPC_COMMAND_STATE_DISCONNECTED) {
 		mlist->connection_lost = TRUE;
+		migration_run_find(mlist->list->list.ns->user)->states_lost =
+			TRUE;
+	}
 	i_assert(mlist->status->pending > 0);
 	if (--mlist->status->pending == 0)
 		imapc_client_stop(mlist->list->client->client);
@@ -150,6 +153,7 @@ static unsigned int
 migration_imapc_status_ask_all(struct migration_imapc_list *mlist)
 {
 	struct mailbox_list *list = &mlist->list->list;
+	struct migration_run *run = migration_run_find(list->ns->user);
 	struct mailbox_tree_iterate_context *iter;
 	struct imap_match_glob *glob = NULL;
 	struct mailbox_node *node;
@@ -164,7 +168,8 @@ migration_imapc_status_ask_all(struct migration_imapc_list *mlist)
 	iter = mailbox_tree_iterate_init(mlist->list->mailboxes, NULL, 0);
 	while ((node = mailbox_tree_iterate_next(iter, &vname)) != NULL) {
 		if (!migration_imapc_status_wants(node, vname, glob) ||
-		    mlist->connection_lost)
+		    mlist->connection_lost || run->states_lost ||
+		    source_mailbox_is_left_out(run, vname))
 			continue;
 		T_BEGIN {
 			name = imapc_list_storage_to_remote_name(mlist->list,
