@@ -188,6 +188,8 @@ struct migration_run {
 	   NULL: source-mailbox.h */
 	ARRAY(struct source_mailbox *) source_mailboxes;
 	const char *source_mailbox;
+	/* ... and the one that it worked on at that failure */
+	const char *source_failure_mailbox;
 
 	/* the connection broke when all mailboxes were asked for their state at
 	   once: they are asked one by one, which shows where it breaks */

@@ -83,10 +83,10 @@ void source_mailbox_lost(struct migration_run *run, const char *words)
 	struct server_reply reply;
 
 	server_reply_understand(words, &reply);
-	if (run->source_mailbox == NULL ||
+	if (run->source_failure_mailbox == NULL ||
 	    server_reply_is_general(reply.meaning))
 		return;
-	mailbox = source_mailbox_get(run, run->source_mailbox);
+	mailbox = source_mailbox_get(run, run->source_failure_mailbox);
 	mailbox->words = p_strdup(run->pool, words);
 	if (++mailbox->losses == SOURCE_MAILBOX_MAX_LOSSES) {
 		e_debug(run->event, "mailbox %s is left out: %u connections "
@@ -99,7 +99,7 @@ void source_mailboxes_begin(struct migration_run *run)
 {
 	struct source_mailbox *mailbox;
 
-	run->source_mailbox = NULL;
+	run->source_mailbox = run->source_failure_mailbox = NULL;
 	array_foreach_elem(&run->source_mailboxes, mailbox)
 		mailbox->refused = FALSE;
 }

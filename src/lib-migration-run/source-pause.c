@@ -106,6 +106,7 @@ void source_failed(struct migration_run *run, const char *words)
 	if (run->source_failure == NULL) {
 		run->source_failure = p_strdup(run->pool,
 			words_or(words, "lost the connection"));
+		run->source_failure_mailbox = run->source_mailbox;
 	}
 }
 

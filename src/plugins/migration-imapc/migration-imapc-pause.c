@@ -148,9 +148,14 @@ bool migration_imapc_was_refused(struct migration_imapc_list *mlist,
 		source_failed(list_run(mlist), words);
 		return FALSE;
 	}
-	if (mlist->login_failed || mlist->connection_lost ||
-	    list_is_disconnected(mlist))
+	if (mlist->login_failed || mlist->connection_lost)
 		return FALSE;
+	if (list_is_disconnected(mlist)) {
+		/* by the end of the command there may be a connection again */
+		source_failed(list_run(mlist),
+			      migration_imapc_lost_words(mlist));
+		return FALSE;
+	}
 	source_mailbox_refused(list_run(mlist), box->vname,
 			       open_refusal(error, words), words);
 	return TRUE;
