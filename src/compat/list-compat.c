@@ -3,6 +3,7 @@
 #include "lib.h"
 #include "array.h"
 #include "mail-namespace.h"
+#include "mail-user.h"
 #include "mail-storage-settings.h"
 #include "mailbox-list-private.h"
 #include "list-compat.h"
@@ -17,6 +18,20 @@ mailbox_full_name(const struct mail_namespace *ns, const char *name)
 }
 
 #if DOVECOT_PREREQ(2, 4, 0)
+
+static const char *list_escape_char(struct mailbox_list *list)
+{
+	/* dsync's own copy of the settings, if it has changed them */
+	return list->mail_set->mailbox_list_visible_escape_char;
+}
+
+static void list_clear_escape_char(struct mailbox_list *list)
+{
+	struct mail_storage_settings *set =
+		(struct mail_storage_settings *)list->mail_set;
+
+	set->mailbox_list_visible_escape_char = "";
+}
 
 char compat_list_get_storage_escape_char(const struct mailbox_list *list)
 {
@@ -49,6 +64,16 @@ void compat_namespace_get_special_uses(const struct mail_namespace *ns,
 
 #else
 
+static const char *list_escape_char(struct mailbox_list *list)
+{
+	return &list->set.vname_escape_char;
+}
+
+static void list_clear_escape_char(struct mailbox_list *list)
+{
+	list->set.vname_escape_char = '\0';
+}
+
 char compat_list_get_storage_escape_char(const struct mailbox_list *list)
 {
 	return list->set.storage_name_escape_char;
@@ -78,3 +103,28 @@ void compat_namespace_get_special_uses(const struct mail_namespace *ns,
 }
 
 #endif
+
+char *compat_user_save_escape_chars(struct mail_user *user)
+{
+	struct mail_namespace *ns;
+	unsigned int count = 0;
+	char *saved;
+
+	for (ns = user->namespaces; ns != NULL; ns = ns->next)
+		count++;
+	saved = t_malloc0(count + 1);
+	count = 0;
+	for (ns = user->namespaces; ns != NULL; ns = ns->next)
+		saved[count++] = *list_escape_char(ns->list);
+	return saved;
+}
+
+void compat_user_restore_escape_chars(struct mail_user *user, const char *saved)
+{
+	struct mail_namespace *ns;
+
+	for (ns = user->namespaces; ns != NULL; ns = ns->next, saved++) {
+		if (*saved == '\0' && *list_escape_char(ns->list) != '\0')
+			list_clear_escape_char(ns->list);
+	}
+}

@@ -3,6 +3,7 @@
 #define LIST_COMPAT_H
 
 struct mailbox_list;
+struct mail_user;
 struct mail_namespace;
 
 /* What is configured about mailbox names. */
@@ -21,5 +22,11 @@ typedef void compat_special_use_callback_t(const char *special_use,
 void compat_namespace_get_special_uses(const struct mail_namespace *ns,
 				       compat_special_use_callback_t *callback,
 				       void *context);
+
+/* dsync-second-run: dsync gives a user's lists an escape character, and takes it for a configured one
+   if it runs again for the same user: on 2.3 "50%" then becomes "50%25". Saved
+   before a run (data stack) and restored after it, each run is a first one. */
+char *compat_user_save_escape_chars(struct mail_user *user);
+void compat_user_restore_escape_chars(struct mail_user *user, const char *saved);
 
 #endif

@@ -217,3 +217,7 @@ def test_special_use_goes_where_the_destination_has_it(dest):
     # Trash is another mailbox at the source
     assert mailboxes(ours) == ["Bin", "INBOX", "Junk", "Sent", "Trash"]
     assert ("special-use-not-mapped", "Bin") in findings(report)
+    # what the destination's configuration would have to say
+    with open(report, encoding="utf-8") as file:
+        assert json.load(file)["special_use_missing"] == [
+            'mailbox "Bin" { special_use = \\Trash }']

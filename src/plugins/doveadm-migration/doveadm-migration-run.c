@@ -5,6 +5,7 @@
 #include "mail-user.h"
 #include "doveadm-mail.h"
 #include "doveadm-cmd.h"
+#include "list-compat.h"
 #include "second-user.h"
 #include "settings-loader.h"
 #include "exit-code.h"
@@ -260,12 +261,14 @@ run_once(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 	 int (*run)(struct doveadm_mail_cmd_context *ctx,
 		    struct mail_user *user))
 {
+	const char *escape_chars = compat_user_save_escape_chars(user);
 	int ret;
 
 	ctx->exit_code = 0;
 	migration_progress_restart(present.record);
 	dsync_changes_begin(user, doveadm_debug);
 	ret = run(ctx, user);
+	compat_user_restore_escape_chars(user, escape_chars);
 	second_user_restore_context(ctx->cur_service_user);
 	if (dsync_changes_end(DELETION_GUARD_REFUSED) && ctx->exit_code == 2)
 		ctx->exit_code = 0;
