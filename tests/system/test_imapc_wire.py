@@ -53,8 +53,7 @@ def test_a_slow_line_is_not_flooded(source, dest):
 
 
 def test_a_fast_line_is_used(source, dest):
-    """Nothing to wait for: the window grows, and the socket is read between
-    mails, so that the server is never kept waiting."""
+    """Nothing to wait for: the window grows."""
     theirs = source.user()
     mails = mailgen.mails(360, size=50000)
     mailgen.deliver(theirs, {"INBOX": mails})
@@ -62,8 +61,6 @@ def test_a_fast_line_is_used(source, dest):
         result, count = backup(source, dest, theirs, link, debug=True,
                                migration_imapc_prefetch_size="24M")
         assert count == 360 and link.waits <= 9
-        # 18 MB come while mails are written
-        assert link.unread < 4000000
     windows = [int(kilobytes) for kilobytes in re.findall(
         r"asking for (\d+) kB of texts ahead", result.err)]
     # how far depends on what this machine can do

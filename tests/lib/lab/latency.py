@@ -79,8 +79,6 @@ class Link:
         self.read_size = (_READ_SIZE if rate is None else
                           max(1000, min(_READ_SIZE, rate // 50)))
         self._free_at = 0               # when the wire can take more
-        # most bytes that came for a client which did not read them yet
-        self.unread = 0
         self._in_flight = 0
         self._due = []          # a heap of (time, number, function, *args)
         self._number = itertools.count()
@@ -127,7 +125,7 @@ class Link:
         """Count from zero, e.g. for the second run through the same wire."""
         self.waits = self.connections = 0
         self.bytes_up = self.bytes_down = 0
-        self.broken = self.unread = 0
+        self.broken = 0
         self._sent.clear()
         if self._received is not None:
             self._received.clear()
@@ -364,9 +362,6 @@ class _Lane:
             try:
                 count = self.sink.send(data)
             except BlockingIOError:
-                if self is self.connection.down:
-                    self.link.unread = max(self.link.unread, sum(
-                        len(data) for data in self.pending if data))
                 break
             except OSError:
                 self.connection.close(reset=True)
