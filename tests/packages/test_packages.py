@@ -66,7 +66,9 @@ class Root:
         done = subprocess.run(
             ["chroot", self.path, "sh", "-c", f"cd /root && {command}"],
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C",
-                 "DEBIAN_FRONTEND": "noninteractive"},
+                 "DEBIAN_FRONTEND": "noninteractive",
+                 **{name: value for name, value in os.environ.items()
+                    if name.lower().endswith("_proxy")}},
             stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=600)
         assert not check or done.returncode == 0, done.stdout + done.stderr
