@@ -14,6 +14,14 @@ struct mail_user;
 #define MIGRATION_SETTING(type, name, field, struct_name) \
 	SETTING_DEFINE_STRUCT_##type(name, field, struct_name)
 
+/* A block of this name that may hold settings of Dovecot's own: 2.4 only. */
+#if DOVECOT_PREREQ(2, 4, 0)
+#  define MIGRATION_SETTING_BLOCK(name) \
+	{ .type = SET_FILTER_NAME, .key = (name) },
+#else
+#  define MIGRATION_SETTING_BLOCK(name)
+#endif
+
 #if DOVECOT_PREREQ(2, 4, 0)
 #  define MIGRATION_SETTINGS_INFO(_name, _struct, _defines, _defaults, _check) \
 	{ .name = (_name), .defines = (_defines), .defaults = (_defaults), \

@@ -11,6 +11,7 @@
 #include "exit-code.h"
 #include "secret-mask.h"
 #include "migration-lock.h"
+#include "migration-lock-dict.h"
 #include "migration-run.h"
 #include "source-mailbox.h"
 #include "source-pause.h"
@@ -201,11 +202,25 @@ static void show_summary(const struct migration_run *run, bool is_migration)
 		i_info("%s", *line);
 }
 
+/* Two runs that write into the same mailboxes would find each other's mails. On
+   this host, and on several if migration_lock_dict is set. */
+struct run_locks {
+	struct migration_lock *file;
+	struct migration_lock_dict *dict;
+};
+
+static void run_locks_release(struct run_locks *locks)
+{
+	migration_lock_dict_release(&locks->dict);
+	migration_lock_release(&locks->file);
+}
+
 /* one user at a time */
 static struct {
 	struct mail_user *user;
 	struct migration_run *record;
 	const char *report_path;
+	struct run_locks *locks;
 } present;
 
 static int get_exit_code(const struct migration_run *run, int stock_exit_code,
@@ -252,7 +267,10 @@ static int run_finish(int stock_exit_code)
 /* A signal came, and the run is stuck. */
 static int run_give_up(void)
 {
-	return run_finish(EX_TEMPFAIL);
+	int exit_code = run_finish(EX_TEMPFAIL);
+
+	run_locks_release(present.locks);
+	return exit_code;
 }
 
 /* One call of run(). What the guard refused is no change by somebody else. */
@@ -302,22 +320,25 @@ run_guarded(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 	return ret;
 }
 
-/* Two runs that write into the same mailboxes would find each other's mails. */
 static bool
 lock_user(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
-	  struct migration_lock **lock_r)
+	  const struct migration_settings *set, struct run_locks *locks_r)
 {
 	const char *command, *busy;
 
-	*lock_r = NULL;
+	i_zero(locks_r);
 	if (!migration_user_has_plugin(user) ||
 	    !str_array_find(wrapped_commands, ctx->cmd->name))
 		return TRUE;
 	command = t_strdup_printf("%s %s", ctx->cmd->name,
 				  t_strcut(command_location(ctx), ' '));
-	if (migration_lock_take(user, command, lock_r, &busy) > 0)
+	if (migration_lock_take(user, command, &locks_r->file, &busy) > 0 &&
+	    (set->lock_dict[0] == '\0' ||
+	     migration_lock_dict_take(user, set->lock_dict, set->lock_lease,
+				      command, &locks_r->dict, &busy) > 0))
 		return TRUE;
 	e_error(user->event, "%s", busy);
+	run_locks_release(locks_r);
 	return FALSE;
 }
 
@@ -352,9 +373,10 @@ int doveadm_migration_run_user(struct doveadm_mail_cmd_context *ctx,
 {
 	const struct migration_settings *set;
 	struct delete_limit limit;
-	struct migration_lock *lock;
+	struct run_locks locks;
 	const char *report_path, *status_path, *error;
 	enum run_progress_line line;
+	bool locked;
 	const void *_set;
 	/* stock never resets the exit code between the users of -A */
 	int ret, earlier_exit_code = ctx->exit_code;
@@ -373,14 +395,16 @@ int doveadm_migration_run_user(struct doveadm_mail_cmd_context *ctx,
 	line = get_progress_line(set, ctx->cmd->name, user);
 	if (delete_limit_parse(set->max_deletes, &limit, &error) < 0)
 		i_unreached(); /* was checked */
-	migration_settings_free(set);
-
 	if (refuse_state(ctx, user)) {
+		migration_settings_free(set);
 		ctx->exit_code = migration_exit_code_worse(earlier_exit_code,
 							   EX_USAGE);
 		return -1;
 	}
-	if (!lock_user(ctx, user, &lock)) {
+	locked = lock_user(ctx, user, set, &locks);
+	migration_settings_free(set);
+
+	if (!locked) {
 		ctx->exit_code = migration_exit_code_worse(earlier_exit_code,
 							   EX_TEMPFAIL);
 		return -1;
@@ -392,11 +416,12 @@ int doveadm_migration_run_user(struct doveadm_mail_cmd_context *ctx,
 	present.record->verbose = doveadm_verbose &&
 		migration_user_has_plugin(user);
 	present.report_path = report_path;
-	run_progress_begin(user, present.record, status_path, line);
+	present.locks = &locks;
+	run_progress_begin(user, present.record, status_path, line, locks.dict);
 	ret = run_recorded(ctx, user, &limit, run);
 	migration_run_forget();
 	i_zero(&present);
-	migration_lock_release(&lock);
+	run_locks_release(&locks);
 	ctx->exit_code = migration_exit_code_worse(earlier_exit_code,
 						   ctx->exit_code);
 	return ret;

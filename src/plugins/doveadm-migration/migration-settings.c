@@ -5,6 +5,10 @@
 #include "delete-guard.h"
 #include "migration-settings.h"
 
+/* a holder renews it five times in this time, between other things */
+#define LOCK_LEASE_MIN_SECS 5
+#define LOCK_LEASE_MAX_SECS (24*60*60)
+
 #undef DEF
 #define DEF(type, name) \
 	MIGRATION_SETTING(type, "migration_"#name, name, \
@@ -13,6 +17,10 @@ static const struct setting_define migration_setting_defines[] = {
 	DEF(STR, report_path),
 	DEF(STR, status_path),
 	DEF(ENUM, progress),
+	DEF(STR, lock_dict),
+	/* not "migration_lock": 2.4 takes "dict" in it for "migration_lock_dict" */
+	MIGRATION_SETTING_BLOCK("migration_locks")
+	DEF(TIME, lock_lease),
 	DEF(STR, max_deletes),
 
 	SETTING_DEFINE_LIST_END
@@ -22,6 +30,8 @@ static const struct migration_settings migration_default_settings = {
 	.report_path = MIGRATION_REPORT_PATH_DEFAULT,
 	.status_path = MIGRATION_STATUS_PATH_DEFAULT,
 	.progress = "auto:yes:no",
+	.lock_dict = "",
+	.lock_lease = 60,
 	.max_deletes = "auto",
 };
 
@@ -50,6 +60,13 @@ migration_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 	    delete_limit_parse(set->max_deletes, &limit, &error) < 0) {
 		*error_r = t_strdup_printf("migration_max_deletes %s: %s",
 					   error, set->max_deletes);
+		return FALSE;
+	}
+	if (set->lock_lease < LOCK_LEASE_MIN_SECS ||
+	    set->lock_lease > LOCK_LEASE_MAX_SECS) {
+		*error_r = t_strdup_printf("migration_lock_lease must be from "
+			"%u seconds to %u: %u", LOCK_LEASE_MIN_SECS,
+			LOCK_LEASE_MAX_SECS, set->lock_lease);
 		return FALSE;
 	}
 	return path_check("migration_report_path", set->report_path, error_r) &&

@@ -18,6 +18,11 @@ struct migration_settings {
 	const char *status_path;
 	/* "auto", "yes" or "no": a line on the terminal */
 	const char *progress;
+	/* where runs on several hosts lock a user, "" for nowhere (see
+	   dict-open.h); and how long one that is silent counts as alive, in
+	   seconds */
+	const char *lock_dict;
+	unsigned int lock_lease;
 	/* how many of a mailbox's mails a run may delete: see delete-guard.h */
 	const char *max_deletes;
 };

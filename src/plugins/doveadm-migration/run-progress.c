@@ -10,6 +10,7 @@
 #include "mail-user.h"
 #include "imapc-storage.h"
 #include "migration-file.h"
+#include "migration-lock-dict.h"
 #include "migration-run.h"
 #include "migration-user.h"
 #include "progress-line.h"
@@ -45,6 +46,7 @@ static struct {
 	const char *path;
 	struct progress_rate rate;
 	struct timeout *to;
+	struct migration_lock_dict *lock;
 	uint64_t logged_at;
 	bool draws, logs, file_failed;
 } watched;
@@ -120,6 +122,8 @@ static void run_progress_show(struct migration_run *run ATTR_UNUSED)
 	struct run_status status;
 	uint64_t now = migration_progress_clock();
 
+	if (watched.lock != NULL)
+		migration_lock_dict_refresh(watched.lock);
 	get_status(&status);
 	write_file(&status);
 	if (watched.draws)
@@ -242,7 +246,8 @@ static struct mail_storage_hooks run_progress_mail_storage_hooks = {
  */
 
 void run_progress_begin(struct mail_user *user, struct migration_run *run,
-			const char *path, enum run_progress_line line)
+			const char *path, enum run_progress_line line,
+			struct migration_lock_dict *lock)
 {
 	bool terminal = progress_terminal_is_possible();
 
@@ -253,7 +258,8 @@ void run_progress_begin(struct mail_user *user, struct migration_run *run,
 	watched.path = path;
 	watched.draws = line != RUN_PROGRESS_LINE_NO && terminal;
 	watched.logs = line == RUN_PROGRESS_LINE_YES && !terminal;
-	if (path[0] == '\0' && !watched.draws && !watched.logs)
+	watched.lock = lock;
+	if (path[0] == '\0' && !watched.draws && !watched.logs && lock == NULL)
 		return;
 
 	if (watched.draws)

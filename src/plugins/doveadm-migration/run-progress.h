@@ -4,6 +4,7 @@
 
 struct mail_user;
 struct migration_run;
+struct migration_lock_dict;
 
 /* Shows how far a user's run is: in the status file, and in a line on a
    terminal that is updated in place. Both about once a second, also while the
@@ -20,9 +21,10 @@ enum run_progress_line {
 /* When the module is loaded. */
 void run_progress_init(void);
 
-/* path: the status file, "" for none. */
+/* path: the status file, "" for none. lock: is renewed, or NULL. */
 void run_progress_begin(struct mail_user *user, struct migration_run *run,
-			const char *path, enum run_progress_line line);
+			const char *path, enum run_progress_line line,
+			struct migration_lock_dict *lock);
 /* The run is finished, its exit code is known. The status file says so. */
 void run_progress_end(struct migration_run *run);
 
