@@ -443,12 +443,15 @@ migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 
 	if (!compat_imapc_can_read_ahead(mlist->list->set, reason_r))
 		return NULL;
+	/* texts are counted when they are used: what is on its way ahead of that
+	   could be more than the limit leaves */
 	if (set->max_rate > 0 || set->max_mail_rate > 0 ||
 	    (strcmp(set->daily_limit, "auto") != 0 &&
 	     strcmp(set->daily_limit, "unlimited") != 0)) {
 		*reason_r = "there is a limit of what may be downloaded";
 		return NULL;
 	}
+	/* migration-imapc-virtual.c fills empty indexes only */
 	if (mailbox_list_get_root_path(&mlist->list->list,
 				       MAILBOX_LIST_PATH_TYPE_INDEX, &path) &&
 	    path[0] != '\0') {
