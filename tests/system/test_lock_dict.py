@@ -12,7 +12,11 @@ import pytest
 
 from lab import Dovecot, mailgen, places
 
-REDIS = "10.99.7.1"
+# several processes run tests in one network
+NUMBER = os.getpid() % 250
+NET = f"10.99.{NUMBER}"
+REDIS = f"{NET}.1"
+BRIDGE = f"lockbr{NUMBER}"
 LEASE = 5
 
 
@@ -23,9 +27,9 @@ def ip(*words):
 @pytest.fixture(scope="module")
 def network():
     """A bridge with Redis' address, and a way of each host to it."""
-    ip("link", "add", "lockbr", "type", "bridge")
-    ip("addr", "add", f"{REDIS}/24", "dev", "lockbr")
-    ip("link", "set", "lockbr", "up")
+    ip("link", "add", BRIDGE, "type", "bridge")
+    ip("addr", "add", f"{REDIS}/24", "dev", BRIDGE)
+    ip("link", "set", BRIDGE, "up")
     hosts = []
     for number in (2, 3):
         # held by its process: it ends with it
@@ -33,19 +37,19 @@ def network():
         places.wait_for(lambda: os.readlink(
             f"/proc/{holder.pid}/ns/net") != os.readlink("/proc/self/ns/net"),
             "the namespace")
-        ip("link", "add", f"lockv{number}", "type", "veth", "peer", "name",
-           f"lockp{number}", "netns", str(holder.pid))
-        ip("link", "set", f"lockv{number}", "master", "lockbr", "up")
+        ip("link", "add", f"lockv{NUMBER}-{number}", "type", "veth", "peer", "name",
+           f"lockp{NUMBER}-{number}", "netns", str(holder.pid))
+        ip("link", "set", f"lockv{NUMBER}-{number}", "master", BRIDGE, "up")
         inside = ["nsenter", "-t", str(holder.pid), "-n"]
-        for words in (f"addr add 10.99.7.{number}/24 dev lockp{number}",
-                      f"link set lockp{number} up", "link set lo up"):
+        for words in (f"addr add {NET}.{number}/24 dev lockp{NUMBER}-{number}",
+                      f"link set lockp{NUMBER}-{number} up", "link set lo up"):
             subprocess.run([*inside, "ip", *words.split()], check=True)
         hosts.append((holder, inside))
     yield [inside for _, inside in hosts]
     for holder, _ in hosts:
         holder.kill()
         holder.wait()
-    ip("link", "del", "lockbr")
+    ip("link", "del", BRIDGE)
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +194,7 @@ def test_a_run_that_slept_too_long_ends(hosts, redis, silent):
 def test_dict_that_is_away(hosts, version):
     """Refused with the setting's name: no lock, no run."""
     server, _ = hosts[0]
-    name = ("redis:host=10.99.7.9:timeout_msecs=500" if version == "2.3" else
+    name = (f"redis:host={NET}.9:timeout_msecs=500" if version == "2.3" else
             "nosuch")
     words = [word for key, value in server.plugin_options(
         {"migration_lock_dict": name}).items()
