@@ -212,8 +212,10 @@ def test_upgrade_to_another_abi_waits_for_us(root):
         with open(f"{fake}/DEBIAN/control", "w", encoding="utf-8") as file:
             file.write(f"Package: {name}\nVersion: 9:9.9\nArchitecture: all\n"
                        "Maintainer: nobody <nobody@localhost>\n"
-                       "Provides: dovecot-abi-9.9.abiv1\n"
-                       "Description: newer\n")
+                       "Description: newer\n" +
+                       ("Provides: dovecot-abi-9.9.abiv1\n"
+                        if name == "dovecot-core" else
+                        "Depends: dovecot-core (= 9:9.9)\n"))
         subprocess.run(["dpkg-deb", "-b", fake, f"{fake}.deb"], check=True,
                        capture_output=True)
     subprocess.run("dpkg-scanpackages -m . > Packages", shell=True, check=True,
