@@ -3,6 +3,7 @@
 #include "lib.h"
 #include "buffer.h"
 #include "istream.h"
+#include "istream-sized.h"
 #include "ostream.h"
 #include "mbox-quote.h"
 
