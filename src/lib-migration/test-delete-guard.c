@@ -2,8 +2,8 @@
 
 #include "lib.h"
 #include "delete-guard.h"
+#include "check-suite.h"
 
-#include <check.h>
 #include <limits.h>
 #include <stdlib.h>
 
@@ -101,19 +101,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("delete-guard");
-	TCase *tc = tcase_create("delete-guard");
-	SRunner *runner;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "delete-guard");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_parse, 0, N_ELEMENTS(parse_tests));
 	tcase_add_loop_test(tc, test_decide, 0, N_ELEMENTS(decide_tests));
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	lib_deinit();
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return check_suite_run(s);
 }

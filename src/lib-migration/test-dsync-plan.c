@@ -3,9 +3,9 @@
 #include "lib.h"
 #include "array.h"
 #include "str.h"
-#include <check.h>
 #include <ctype.h>
 #include "dsync-plan.h"
+#include "check-suite.h"
 
 #define BACKUP DSYNC_PLAN_BACKUP
 #define SYNC DSYNC_PLAN_SYNC_ONCE
@@ -308,22 +308,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("dsync-plan");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "dsync-plan");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_mailbox, 0, N_ELEMENTS(tests));
 	tcase_add_loop_test(tc, test_guids, 0, N_ELEMENTS(guid_tests));
 	tcase_add_loop_test(tc, test_flags, 0, N_ELEMENTS(flag_tests));
 	tcase_add_loop_test(tc, test_guard, 0, N_ELEMENTS(guard_tests));
 	tcase_add_test(tc, test_names);
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

@@ -2,8 +2,7 @@
 
 #include "lib.h"
 #include "exit-code.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 static const struct {
 	int stock;
@@ -95,20 +94,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("exit-code");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "exit-code");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_run, 0, N_ELEMENTS(runs));
 	tcase_add_loop_test(tc, test_worse, 0, N_ELEMENTS(pairs));
 	tcase_add_loop_test(tc, test_words, 0, N_ELEMENTS(words));
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

@@ -4,7 +4,7 @@
 #include "fetch-ahead.h"
 #include "fetch-window.h"
 #include "sync-record.h"
-#include <check.h>
+#include "check-suite.h"
 
 static const struct {
 	struct sync_side source, dest;
@@ -90,22 +90,14 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("fetch-ahead");
-	TCase *tcase = tcase_create("fetch-ahead");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "fetch-ahead");
 
-	lib_init();
-	tcase_add_loop_test(tcase, test_fetch_ahead_sides,
+	tcase_add_loop_test(tc, test_fetch_ahead_sides,
 			    0, N_ELEMENTS(side_tests));
-	tcase_add_loop_test(tcase, test_fetch_ahead_should_fill,
+	tcase_add_loop_test(tc, test_fetch_ahead_should_fill,
 			    0, N_ELEMENTS(fill_tests));
-	tcase_add_loop_test(tcase, test_fetch_ahead_name_cmp,
+	tcase_add_loop_test(tc, test_fetch_ahead_name_cmp,
 			    0, N_ELEMENTS(names_in_order));
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

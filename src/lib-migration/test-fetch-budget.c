@@ -3,8 +3,7 @@
 #include "lib.h"
 #include "str.h"
 #include "fetch-budget.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 #define MB (1024ULL * 1024)
 #define HOUR 3600
@@ -225,12 +224,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("fetch-budget");
-	TCase *tc = tcase_create("all");
-	SRunner *runner;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "fetch-budget");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_daily, 0, N_ELEMENTS(daily_tests));
 	tcase_add_test(tc, test_every_mail_goes);
 	tcase_add_test(tc, test_no_limit);
@@ -239,11 +235,5 @@ int main(void)
 			    N_ELEMENTS(mail_rate_tests));
 	tcase_add_test(tc, test_text);
 	tcase_add_loop_test(tc, test_bad_text, 0, N_ELEMENTS(bad_texts));
-	suite_add_tcase(s, tc);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

@@ -3,7 +3,7 @@
 #include "lib.h"
 #include "str.h"
 #include "fetch-chunk.h"
-#include <check.h>
+#include "check-suite.h"
 
 static const struct {
 	struct fetch_chunk_limits limits;
@@ -68,18 +68,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("fetch-chunk");
-	TCase *tcase = tcase_create("fetch-chunk");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "fetch-chunk");
 
-	lib_init();
-	tcase_add_loop_test(tcase, test_fetch_chunk, 0, N_ELEMENTS(tests));
-	tcase_add_test(tcase, test_fetch_chunk_halve);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	tcase_add_loop_test(tc, test_fetch_chunk, 0, N_ELEMENTS(tests));
+	tcase_add_test(tc, test_fetch_chunk_halve);
+	return check_suite_run(s);
 }

@@ -2,7 +2,7 @@
 
 #include "lib.h"
 #include "fetch-pace.h"
-#include <check.h>
+#include "check-suite.h"
 
 #define KB 1000ULL
 #define MB (1000*KB)
@@ -172,22 +172,14 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("fetch-pace");
-	TCase *tc = tcase_create("fetch-pace");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "fetch-pace");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_fetch_pace_lines, 0, N_ELEMENTS(lines));
 	tcase_add_test(tc, test_fetch_pace_reads_what_lay_there);
 	tcase_add_test(tc, test_fetch_pace_idle);
 	tcase_add_test(tc, test_fetch_pace_dry);
 	tcase_add_loop_test(tc, test_fetch_pace_limits, 0,
 			    N_ELEMENTS(odd_limits));
-	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

@@ -2,7 +2,7 @@
 
 #include "lib.h"
 #include "fetch-plan.h"
-#include <check.h>
+#include "check-suite.h"
 
 #define BODY FETCH_PLAN_ITEM_BODY
 #define HEADER FETCH_PLAN_ITEM_HEADER
@@ -73,19 +73,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("fetch-plan");
-	TCase *tcase = tcase_create("fetch-plan");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "fetch-plan");
 
-	lib_init();
-	tcase_add_loop_test(tcase, test_fetch_plan_extend,
+	tcase_add_loop_test(tc, test_fetch_plan_extend,
 			    0, N_ELEMENTS(tests));
-	tcase_add_test(tcase, test_fetch_plan_items_to_str);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	tcase_add_test(tc, test_fetch_plan_items_to_str);
+	return check_suite_run(s);
 }

@@ -2,7 +2,7 @@
 
 #include "lib.h"
 #include "fetch-window.h"
-#include <check.h>
+#include "check-suite.h"
 
 static const struct fetch_window_limits limits = {
 	.mails = 4,
@@ -82,19 +82,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("fetch-window");
-	TCase *tcase = tcase_create("fetch-window");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "fetch-window");
 
-	lib_init();
-	tcase_add_loop_test(tcase, test_fetch_window_room,
+	tcase_add_loop_test(tc, test_fetch_window_room,
 			    0, N_ELEMENTS(tests));
-	tcase_add_test(tcase, test_fetch_window_drains);
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	tcase_add_test(tc, test_fetch_window_drains);
+	return check_suite_run(s);
 }

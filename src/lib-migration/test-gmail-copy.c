@@ -2,8 +2,7 @@
 
 #include "lib.h"
 #include "gmail-copy.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 #define DBOX TRUE
 #define MAILDIR FALSE
@@ -57,18 +56,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("gmail-copy");
-	TCase *tc = tcase_create("gmail-copy");
-	SRunner *runner;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "gmail-copy");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_decide, 0, N_ELEMENTS(tests));
-	suite_add_tcase(s, tc);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

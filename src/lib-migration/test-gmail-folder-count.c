@@ -2,8 +2,7 @@
 
 #include "lib.h"
 #include "gmail-folder-count.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 #define LABEL GMAIL_PLACE_LABEL
 #define INBOX GMAIL_PLACE_INBOX
@@ -93,18 +92,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("gmail-folder-count");
-	TCase *tc = tcase_create("gmail-folder-count");
-	SRunner *runner;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "gmail-folder-count");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_judge, 0, N_ELEMENTS(tests));
-	suite_add_tcase(s, tc);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

@@ -5,8 +5,7 @@
 #include "imap-arg.h"
 #include "str.h"
 #include "gmail-label-keyword.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 #define LONG_NAME "Projects/Customers/Germany/Meeting minutes/Archive 2024"
 
@@ -258,12 +257,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("gmail-label-keyword");
-	TCase *tc = tcase_create("gmail-label-keyword");
-	SRunner *runner;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "gmail-label-keyword");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_name, 0, N_ELEMENTS(names));
 	tcase_add_loop_test(tc, test_pair, 0, N_ELEMENTS(pairs));
 	tcase_add_test(tc, test_late_label);
@@ -271,11 +267,5 @@ int main(void)
 	tcase_add_loop_test(tc, test_known, 0, N_ELEMENTS(known_tests));
 	tcase_add_test(tc, test_odd_label_survives);
 	tcase_add_test(tc, test_room);
-	suite_add_tcase(s, tc);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

@@ -8,8 +8,7 @@
 #include "str.h"
 #include "gmail-label.h"
 #include "gmail-label-keyword.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 /* The labels of a message as Gmail's IMAP sends them. */
 static void
@@ -334,23 +333,14 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("gmail-label");
-	TCase *tc = tcase_create("gmail-label");
-	SRunner *runner;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "gmail-label");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_parse, 0, N_ELEMENTS(values));
 	tcase_add_test(tc, test_parse_no_list);
 	tcase_add_loop_test(tc, test_place, 0, N_ELEMENTS(mailboxes));
 	tcase_add_loop_test(tc, test_message, 0, N_ELEMENTS(messages));
 	tcase_add_test(tc, test_no_room);
 	tcase_add_test(tc, test_policy);
-	suite_add_tcase(s, tc);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

@@ -5,8 +5,7 @@
 #include "str.h"
 #include "gmail-label-keyword.h"
 #include "gmail-takeout.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 #define SEEN MAIL_SEEN
 #define LONG_NAME "A label with a comma, \"quotes\" and Größe"
@@ -145,20 +144,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("gmail-takeout");
-	TCase *tcase = tcase_create("gmail-takeout");
-	SRunner *runner;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "gmail-takeout");
 
-	lib_init();
-	tcase_add_loop_test(tcase, test_parse, 0, N_ELEMENTS(tests));
-	tcase_add_loop_test(tcase, test_map, 0, N_ELEMENTS(mapped));
-	tcase_add_test(tcase, test_folder);
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	tcase_add_loop_test(tc, test_parse, 0, N_ELEMENTS(tests));
+	tcase_add_loop_test(tc, test_map, 0, N_ELEMENTS(mapped));
+	tcase_add_test(tc, test_folder);
+	return check_suite_run(s);
 }

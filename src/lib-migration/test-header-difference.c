@@ -2,8 +2,7 @@
 
 #include "lib.h"
 #include "header-difference.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 #define H "From: a@b\r\nSubject: hello\r\n"
 
@@ -66,19 +65,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("header-difference");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "header-difference");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_difference, 0, N_ELEMENTS(headers));
 	tcase_add_loop_test(tc, test_value, 0, N_ELEMENTS(values));
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

@@ -2,8 +2,7 @@
 
 #include "lib.h"
 #include "header-digest.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 #define H "From: a@example.org\r\nDate: Mon, 1 Jan 2024 10:00:00 +0000\r\n" \
 	"Message-ID: <1@example.org>\r\nSubject: hello world\r\n"
@@ -151,20 +150,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("header-digest");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "header-digest");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_headers, 0, N_ELEMENTS(headers));
 	tcase_add_loop_test(tc, test_raw_size, 0, N_ELEMENTS(sizes));
 	tcase_add_loop_test(tc, test_bodies, 0, N_ELEMENTS(bodies));
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "lib.h"
-#include <check.h>
 #include "import-decide.h"
+#include "check-suite.h"
 
 #define GUID IMPORT_EVIDENCE_GUID
 #define KEY IMPORT_EVIDENCE_KEY
@@ -182,20 +182,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("import-decide");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "import-decide");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_compare, 0, N_ELEMENTS(compares));
 	tcase_add_loop_test(tc, test_decide, 0, N_ELEMENTS(decisions));
 	tcase_add_test(tc, test_decide_without_keywords);
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

@@ -3,10 +3,10 @@
 #include "lib.h"
 #include "str.h"
 #include "array.h"
-#include <check.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include "import-index.h"
+#include "check-suite.h"
 
 /* A mail is four letters: GUID, key, header, body; '-' is an empty GUID,
    '?' for the body: it cannot be read. */
@@ -363,12 +363,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("import-index");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "import-index");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_pair, 0, N_ELEMENTS(tests));
 	tcase_add_loop_test(tc, test_twins, 0, N_ELEMENTS(twins));
 	tcase_add_test(tc, test_keywords);
@@ -379,11 +376,5 @@ int main(void)
 		tcase_add_test(tc, test_memory);
 	tcase_add_test(tc, test_reusable);
 	tcase_set_timeout(tc, 300);
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

@@ -3,8 +3,8 @@
 #include "lib.h"
 #include "array.h"
 #include "str.h"
-#include <check.h>
 #include "import-plan.h"
+#include "check-suite.h"
 
 /* A side is "UIDVALIDITY/UIDNEXT" and its mails, each as a UID and a letter:
    equal letters are the same mail. "" is no such mailbox. Costs are given as
@@ -152,19 +152,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("import-plan");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "import-plan");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_plan, 0, N_ELEMENTS(tests));
 	tcase_add_test(tc, test_sum);
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

@@ -2,8 +2,7 @@
 
 #include "lib.h"
 #include "lock-lease.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 #define LEASE 10000
 #define SETTLE 1000
@@ -183,20 +182,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("lock-lease");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "lock-lease");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_steps, 0, N_ELEMENTS(tests));
 	tcase_add_test(tc, test_late);
 	tcase_add_loop_test(tc, test_never_two, 0, 200);
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

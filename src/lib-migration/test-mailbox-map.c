@@ -3,8 +3,8 @@
 #include "lib.h"
 #include "array.h"
 #include "str.h"
-#include <check.h>
 #include "mailbox-map.h"
+#include "check-suite.h"
 
 /* ---- rules that are no rules ---- */
 
@@ -254,20 +254,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("mailbox-map");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "mailbox-map");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_map_wrong, 0, N_ELEMENTS(wrong));
 	tcase_add_loop_test(tc, test_map_tree, 0, N_ELEMENTS(trees));
 	tcase_add_test(tc, test_map_separator);
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

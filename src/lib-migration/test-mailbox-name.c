@@ -2,8 +2,8 @@
 
 #include "lib.h"
 #include "str.h"
-#include <check.h>
 #include "mailbox-name.h"
+#include "check-suite.h"
 
 enum dest {
 	/* sdbox, mdbox */
@@ -541,23 +541,14 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("mailbox-name");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "mailbox-name");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_name, 0, N_ELEMENTS(names));
 	tcase_add_loop_test(tc, test_name_unique, 0, N_ELEMENTS(dests));
 	tcase_add_loop_test(tc, test_name_special, 0, N_ELEMENTS(special));
 	tcase_add_test(tc, test_name_no_separator);
 	tcase_add_loop_test(tc, test_name_length, 0, N_ELEMENTS(lengths));
 	tcase_add_loop_test(tc, test_name_deep, 0, N_ELEMENTS(dests));
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

@@ -2,8 +2,8 @@
 
 #include "lib.h"
 #include "array.h"
-#include <check.h>
 #include "mailbox-prefix.h"
+#include "check-suite.h"
 
 /* "A|B" becomes an array of two */
 static void read_list(const char *text, ARRAY_TYPE(const_string) *list)
@@ -163,20 +163,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("mailbox-prefix");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "mailbox-prefix");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_prefix_decide, 0, N_ELEMENTS(prefixes));
 	tcase_add_loop_test(tc, test_prefix_remove, 0, N_ELEMENTS(removals));
 	tcase_add_loop_test(tc, test_prefix_owner, 0, N_ELEMENTS(owners));
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

@@ -6,8 +6,7 @@
 #include "istream-sized.h"
 #include "ostream.h"
 #include "mbox-quote.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 #define HDR "X-Gmail-Labels: Inbox\n>From the header\n"
 
@@ -75,18 +74,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("mbox-quote");
-	TCase *tcase = tcase_create("mbox-quote");
-	SRunner *runner;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "mbox-quote");
 
-	lib_init();
-	tcase_add_loop_test(tcase, test_quote, 0, N_ELEMENTS(tests));
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	tcase_add_loop_test(tc, test_quote, 0, N_ELEMENTS(tests));
+	return check_suite_run(s);
 }

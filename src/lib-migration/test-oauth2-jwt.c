@@ -3,8 +3,7 @@
 #include "lib.h"
 #include "str.h"
 #include "oauth2-jwt.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 /* of RFC 4648 section 10, RFC 7515 appendices A.1 and C */
 static const struct {
@@ -116,21 +115,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("oauth2-jwt");
-	TCase *tc = tcase_create("table");
-	SRunner *runner;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "oauth2-jwt");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_base64url, 0,
 			    N_ELEMENTS(base64url_tests));
 	tcase_add_loop_test(tc, test_jwt, 0, N_ELEMENTS(jwt_tests));
 	tcase_add_loop_test(tc, test_account, 0, N_ELEMENTS(account_tests));
-	suite_add_tcase(s, tc);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

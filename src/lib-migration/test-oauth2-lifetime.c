@@ -3,8 +3,7 @@
 #include "lib.h"
 #include "str.h"
 #include "oauth2-lifetime.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 #define SECS(n) ((n) * 1000ULL)
 #define START SECS(1700000000)
@@ -183,23 +182,14 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("oauth2-lifetime");
-	TCase *tc = tcase_create("table");
-	SRunner *runner;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "oauth2-lifetime");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_margin, 0, N_ELEMENTS(margins));
 	tcase_add_loop_test(tc, test_use, 0, N_ELEMENTS(uses));
 	tcase_add_loop_test(tc, test_suspect, 0, N_ELEMENTS(suspects));
 	tcase_add_loop_test(tc, test_backoff, 0, N_ELEMENTS(backoffs));
 	tcase_add_loop_test(tc, test_cache, 0, N_ELEMENTS(entries));
 	tcase_add_loop_test(tc, test_cache_damaged, 0, N_ELEMENTS(damaged));
-	suite_add_tcase(s, tc);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

@@ -3,8 +3,7 @@
 #include "lib.h"
 #include "str.h"
 #include "oauth2-request.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 #define G(name) MIGRATION_OAUTH2_GRANT_##name
 
@@ -166,20 +165,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("oauth2-request");
-	TCase *tc = tcase_create("table");
-	SRunner *runner;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "oauth2-request");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_choose, 0, N_ELEMENTS(tests));
 	tcase_add_test(tc, test_key_file_address);
 	tcase_add_loop_test(tc, test_form, 0, N_ELEMENTS(forms));
-	suite_add_tcase(s, tc);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

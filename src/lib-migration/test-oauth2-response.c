@@ -2,8 +2,7 @@
 
 #include "lib.h"
 #include "oauth2-response.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 #define NOW 1700000000
 #define G(name) MIGRATION_OAUTH2_GRANT_##name
@@ -246,22 +245,13 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("oauth2-response");
-	TCase *tc = tcase_create("table");
-	SRunner *runner;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "oauth2-response");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_judge, 0, N_ELEMENTS(tests));
 	tcase_add_test(tc, test_clock_unknown);
 	tcase_add_loop_test(tc, test_problem, 0, N_ELEMENTS(problems));
 	tcase_add_loop_test(tc, test_lifetime, 0, N_ELEMENTS(lifetimes));
 	tcase_add_loop_test(tc, test_text, 0, N_ELEMENTS(texts));
-	suite_add_tcase(s, tc);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

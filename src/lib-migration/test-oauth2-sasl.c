@@ -4,8 +4,7 @@
 #include "net.h"
 #include "str.h"
 #include "oauth2-sasl.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 #define X MIGRATION_OAUTH2_XOAUTH2
 #define O MIGRATION_OAUTH2_OAUTHBEARER
@@ -139,23 +138,14 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("oauth2-sasl");
-	TCase *tc = tcase_create("table");
-	SRunner *runner;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "oauth2-sasl");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_message, 0, N_ELEMENTS(messages));
 	tcase_add_test(tc, test_answer);
 	tcase_add_loop_test(tc, test_choose, 0, N_ELEMENTS(choices));
 	tcase_add_loop_test(tc, test_challenge, 0, N_ELEMENTS(challenges));
 	tcase_add_loop_test(tc, test_mask, 0, N_ELEMENTS(masks));
 	tcase_add_loop_test(tc, test_mask_command, 0, N_ELEMENTS(commands));
-	suite_add_tcase(s, tc);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

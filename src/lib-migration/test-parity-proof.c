@@ -3,9 +3,9 @@
 #include "lib.h"
 #include "array.h"
 #include "str.h"
-#include <check.h>
 #include "json-walk.h"
 #include "parity-proof.h"
+#include "check-suite.h"
 
 static pool_t pool;
 
@@ -354,12 +354,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("parity-proof");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "parity-proof");
 
-	lib_init();
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, test_json_walk, 0, N_ELEMENTS(documents));
 	tcase_add_test(tc, test_write_and_read);
@@ -368,11 +365,5 @@ int main(void)
 	tcase_add_test(tc, test_mailboxes_that_come_and_go);
 	tcase_add_test(tc, test_what_does_not_hold);
 	tcase_add_loop_test(tc, test_samples, 0, N_ELEMENTS(samples));
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

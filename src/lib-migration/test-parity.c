@@ -4,8 +4,8 @@
 #include "array.h"
 #include "str.h"
 #include "parity.h"
+#include "check-suite.h"
 
-#include <check.h>
 #include <ctype.h>
 
 static pool_t pool;
@@ -722,12 +722,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("parity");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "parity");
 
-	lib_init();
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, test_digest, 0, N_ELEMENTS(digests));
 	tcase_add_test(tc, test_digest_pieces);
@@ -751,11 +748,5 @@ int main(void)
 	tcase_add_loop_test(tc, test_pop3_header_sample, 0,
 			    N_ELEMENTS(header_samples));
 	tcase_add_loop_test(tc, test_pop3_other_mail, 0, N_ELEMENTS(headers));
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

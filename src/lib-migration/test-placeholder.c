@@ -5,8 +5,7 @@
 #include "istream.h"
 #include "message-parser.h"
 #include "placeholder.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 static const char header_text[] =
 	"Received: from a by b;\r\n\tThu, 1 Jan 2026 00:00:00 +0000\r\n"
@@ -211,23 +210,14 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("placeholder");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "placeholder");
 
-	lib_init();
 	setenv("TZ", "UTC", 1);
 	tcase_add_test(tc, test_with_header);
 	tcase_add_test(tc, test_without_header);
 	tcase_add_test(tc, test_parts);
 	tcase_add_loop_test(tc, test_headers, 0, N_ELEMENTS(headers));
 	tcase_add_loop_test(tc, test_is_multipart, 0, N_ELEMENTS(multiparts));
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

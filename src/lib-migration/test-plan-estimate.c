@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "lib.h"
-#include <check.h>
 #include "plan-estimate.h"
+#include "check-suite.h"
 
 #define MB 1000000ULL
 
@@ -52,18 +52,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("plan-estimate");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "plan-estimate");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_estimate, 0, N_ELEMENTS(tests));
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

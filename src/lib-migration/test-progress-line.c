@@ -4,8 +4,7 @@
 #include "str.h"
 #include "run-status.h"
 #include "progress-line.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 static const struct {
 	unsigned int width;
@@ -119,20 +118,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("progress-line");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "progress-line");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_progress_line, 0, N_ELEMENTS(tests));
 	tcase_add_loop_test(tc, test_progress_line_fits_every_width, 0,
 			    N_ELEMENTS(tests));
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

@@ -2,8 +2,7 @@
 
 #include "lib.h"
 #include "progress-rate.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 /* a run in pieces: so many seconds with so many mails each, of 1000 bytes */
 struct piece {
@@ -81,19 +80,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("progress-rate");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "progress-rate");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_progress_rate, 0, N_ELEMENTS(tests));
 	tcase_add_test(tc, test_progress_rate_ignores_what_comes_too_soon);
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

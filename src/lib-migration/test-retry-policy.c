@@ -2,8 +2,7 @@
 
 #include "lib.h"
 #include "retry-policy.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 #define PATIENCE (10*60*1000)
 #define MIDDLE 512
@@ -159,20 +158,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("retry-policy");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "retry-policy");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_first, 0, N_ELEMENTS(firsts));
 	tcase_add_loop_test(tc, test_row, 0, N_ELEMENTS(rows));
 	tcase_add_test(tc, test_waits_double);
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

@@ -3,8 +3,7 @@
 #include "lib.h"
 #include "str.h"
 #include "run-status.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 #define NOW 1000000
 
@@ -235,23 +234,14 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("run-status");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "run-status");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_judge, 0, N_ELEMENTS(judgements));
 	tcase_add_loop_test(tc, test_next, 0, N_ELEMENTS(nexts));
 	tcase_add_test(tc, test_file);
 	tcase_add_loop_test(tc, test_garbage, 0, N_ELEMENTS(garbage));
 	tcase_add_test(tc, test_report);
 	tcase_add_loop_test(tc, test_add_report, 0, N_ELEMENTS(additions));
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

@@ -2,8 +2,7 @@
 
 #include "lib.h"
 #include "server-reply.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 #define MINUTES (60*1000ULL)
 
@@ -112,18 +111,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("server-reply");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "server-reply");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_understand, 0, N_ELEMENTS(replies));
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

@@ -3,7 +3,7 @@
 #include "lib.h"
 #include "str.h"
 #include "sync-record.h"
-#include <check.h>
+#include "check-suite.h"
 
 static const struct sync_side source = { 7, 101, 100, 55, 0 };
 static const struct sync_side dest = { 7, 101, 100, 3, 90 };
@@ -109,20 +109,12 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("sync-record");
-	TCase *tcase = tcase_create("sync-record");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "sync-record");
 
-	lib_init();
-	tcase_add_loop_test(tcase, test_sync_record_same, 0, N_ELEMENTS(tests));
-	tcase_add_test(tcase, test_sync_record_text);
-	tcase_add_loop_test(tcase, test_sync_record_damaged,
+	tcase_add_loop_test(tc, test_sync_record_same, 0, N_ELEMENTS(tests));
+	tcase_add_test(tc, test_sync_record_text);
+	tcase_add_loop_test(tc, test_sync_record_damaged,
 			    0, N_ELEMENTS(damaged_tests));
-	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

@@ -2,8 +2,8 @@
 
 #include "lib.h"
 #include "text-size.h"
+#include "check-suite.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 static const struct {
@@ -53,18 +53,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("text-size");
-	TCase *tc = tcase_create("text-size");
-	SRunner *runner;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "text-size");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_sizes, 0, N_ELEMENTS(tests));
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	lib_deinit();
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return check_suite_run(s);
 }

@@ -2,8 +2,7 @@
 
 #include "lib.h"
 #include "uidl-format.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 static const struct {
 	const char *format, *uidl;
@@ -84,19 +83,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("uidl-format");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "uidl-format");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_uidls, 0, N_ELEMENTS(uidls));
 	tcase_add_loop_test(tc, test_garbage, 0, N_ELEMENTS(garbage));
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

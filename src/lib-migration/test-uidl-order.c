@@ -4,8 +4,7 @@
 #include "array.h"
 #include "sort.h"
 #include "uidl-order.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 #define NEW(_uid) { .uid = (_uid), .known = FALSE, .order = 0 }
 #define STORED(_uid) { .uid = (_uid), .known = TRUE, .order = 0 }
@@ -129,19 +128,10 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("uidl-order");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "uidl-order");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_orders, 0, N_ELEMENTS(orders));
 	tcase_add_loop_test(tc, test_runs, 0, 20);
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

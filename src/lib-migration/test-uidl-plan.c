@@ -2,8 +2,8 @@
 
 #include "lib.h"
 #include "uidl-plan.h"
+#include "check-suite.h"
 
-#include <check.h>
 #include <stdlib.h>
 
 #define MAX_MAILS 4
@@ -292,19 +292,11 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("uidl-plan");
-	TCase *tc = tcase_create("plan");
-	SRunner *sr = srunner_create(s);
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "uidl-plan");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_plan, 0, N_ELEMENTS(rows));
 	tcase_add_test(tc, test_writes);
 	tcase_add_loop_test(tc, test_any_damage, 0, 500);
-	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }

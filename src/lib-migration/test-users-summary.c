@@ -3,8 +3,7 @@
 #include "lib.h"
 #include "str.h"
 #include "users-summary.h"
-
-#include <check.h>
+#include "check-suite.h"
 
 static const struct {
 	/* of users a, b, c, ...; ends with -1 */
@@ -39,18 +38,9 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("users-summary");
-	TCase *tc = tcase_create("all");
-	SRunner *sr;
-	int failed;
+	Suite *s;
+	TCase *tc = check_suite_begin(&s, "users-summary");
 
-	lib_init();
 	tcase_add_loop_test(tc, test_users_summary, 0, N_ELEMENTS(tests));
-	suite_add_tcase(s, tc);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	lib_deinit();
-	return failed == 0 ? 0 : 1;
+	return check_suite_run(s);
 }
