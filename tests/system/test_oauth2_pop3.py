@@ -215,7 +215,7 @@ def auth_test(dest, conf, *args, user, **options):
     return result, {(row["part"], row["item"]): row["value"] for row in rows}
 
 
-def test_auth_test(dest, ca, keys, folder):
+def test_auth_test(dest, ca, keys, folder, schema):
     provider = Provider()
     with TokenServer(provider, ca, public_key=keys.public) as tokens, \
             BearerImapServer({"INBOX": []}, provider) as imap, \
@@ -225,6 +225,7 @@ def test_auth_test(dest, ca, keys, folder):
         for args in ((), ("imapc:",)):
             result, rows = auth_test(dest, conf, *args, user=dest.user())
             result.ok()
+            schema("auth-test.schema.json", json.loads(result.out))
             assert rows["token", "source"] == "google, service account"
             assert rows["token", "user"] == "jane"
             assert rows["token", "scopes"] == "https://mail.google.com/"

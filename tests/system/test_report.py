@@ -50,7 +50,7 @@ def read(path):
 @pytest.mark.parametrize("command", [("backup", "-R"), ("sync", "-1R"),
                                      ("import",), ("migration", "verify")],
                          ids=lambda words: words[0])
-def test_fields(source, dest, theirs, command):
+def test_fields(source, dest, theirs, command, schema):
     ours = dest.user()
     path = f"{ours.home}/report.json"
     if command[0] == "migration":
@@ -59,6 +59,7 @@ def test_fields(source, dest, theirs, command):
     run(dest, source, theirs, ours, path, *command).ok()
 
     text, report = read(path)
+    schema("report.schema.json", report)
     fields = documented("report.md", "## The report")
     # each command of ours has its own section, and some come when needed
     for section in ("verify", "uidl", "plan", "continue_after"):
@@ -86,7 +87,7 @@ def test_fields(source, dest, theirs, command):
     assert [name for name in os.listdir(ours.home) if ".tmp." in name] == []
 
 
-def test_verify_section(source, dest, theirs):
+def test_verify_section(source, dest, theirs, schema):
     ours = dest.user()
     run(dest, source, theirs, ours, "", "backup", "-R").ok()
     dest.doveadm("expunge", "-u", ours.name, "mailbox", "INBOX", "uid",
@@ -96,6 +97,7 @@ def test_verify_section(source, dest, theirs):
     assert result.rc == 3, result
 
     report = read(f"{ours.home}/report.json")[1]
+    schema("report.schema.json", report)
     assert report["exit_code"] == 3
     assert report["finding_counts"]["error"] == 1
     [finding] = report["findings"]
@@ -106,8 +108,8 @@ def test_verify_section(source, dest, theirs):
     assert report["counters"]["mails_compared"] == 6
 
     section = report["verify"]
-    assert list(section) == ["equal", "sample_percent", "allow_extra", "hints",
-                             "mailboxes"]
+    assert list(section) == ["equal", "sample_percent", "allow_extra", "texts",
+                             "hints", "mailboxes"]
     assert section["equal"] is False
     assert list(section["hints"]) == ["mail-missing"]
     assert section["hints"]["mail-missing"] in result.err

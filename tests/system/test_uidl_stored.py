@@ -2,6 +2,7 @@
 """doveadm migration uidl: UIDLs and POP3 order of the old server come onto mail
 that is already migrated, on each format that can hold them."""
 
+import json
 import glob
 import os
 import re
@@ -78,7 +79,8 @@ def rows(run):
 
 
 @pytest.mark.parametrize("driver", FORMATS)
-def test_uidls_come_onto_migrated_mail(source, dest, plain, conf, driver):
+def test_uidls_come_onto_migrated_mail(source, dest, plain, conf, driver,
+                                       schema):
     ours = dest.user(driver=driver)
     theirs = source.user(ours.name)
     mailgen.deliver(theirs, {
@@ -96,8 +98,11 @@ def test_uidls_come_onto_migrated_mail(source, dest, plain, conf, driver):
         ["INBOX", str(uid), "set"]
         for uid in sorted(wanted.mailboxes["INBOX"].mails)]
     assert snapshot.of(ours) == bare
-
-    uidl(dest, conf, ours).ok()
+    for words in (("--dry-run",), ()):
+        done = dest.doveadm("-f", "json", "migration", "uidl", "-u", ours.name,
+                            *words, conf=conf).ok()
+        schema("uidl.schema.json", json.loads(done.out))
+        assert len(json.loads(done.out)) == (len(rows(shown)) if words else 1)
     assert snapshot.of(ours) == wanted
 
     # for good: again, rebuilt, without a cache

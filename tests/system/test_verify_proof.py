@@ -85,6 +85,7 @@ def test_a_record_and_what_has_changed_since(compared, schema):
     assert later["complete"] and not later["equal"]
     result = compared.compare("full", "later")
     assert result.rc == DIFFERENT, result
+    schema("compare-proof.schema.json", json.loads(result.out))
     assert {(row["mailbox"], row["side"], row["what"])
             for row in json.loads(result.out)} == {
         ("INBOX", "destination", "mails"), ("INBOX", "destination", "uids"),
