@@ -4,10 +4,12 @@ compared with another one, and is gone on from."""
 
 import json
 import os
+import signal
+import subprocess
 
 import pytest
 
-from lab import mailgen
+from lab import mailgen, places
 from lab.latency import Fault, Link
 
 EQUAL, DIFFERENT, USAGE, DATA = 0, 3, 64, 65
@@ -133,10 +135,16 @@ def test_going_on(compared, source):
 def test_a_run_that_ends_before_its_time(compared, source):
     """The file is whole, says that it is not complete, and is gone on from."""
     with Link() as link:
-        port = link.to(source.ports["imap"],
-                       Fault("cut", after_bytes=9000, times=1000))
-        result = compared.verify("--full", port=port)
-    assert result.rc == 75, result
+        port = link.to(source.ports["imap"], Fault("hang", after_bytes=9000))
+        process = compared.dest.start_doveadm(
+            "migration", "verify", "--full", "-u", compared.ours.name,
+            "--proof", "~/proof.json", "imapc:",
+            o={**compared.settings, "imapc_port": port},
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        places.wait_for(lambda: link.broken, "the source is silent")
+        process.send_signal(signal.SIGTERM)
+        err = process.communicate(timeout=30)[1]
+    assert process.returncode == 75, err
     assert not compared.proof()["equal"]
     assert compared.verify("--full", "--resume").rc == EQUAL
     assert compared.proof()["complete"] and compared.proof()["equal"]
