@@ -191,6 +191,7 @@ serve_headers(struct mail *mail, struct mailbox_header_lookup_ctx *headers)
 	struct migration_imapc_mailbox *mmbox = serve_mailbox(mail);
 	struct migration_imapc_ahead *ahead = mmbox->mlist->ahead;
 	struct ahead_mailbox *mailbox = mmbox->served;
+	struct index_mail_data *data = serve_data(mail);
 	struct ahead_mail *known;
 
 	if (imapc_mail_has_headers_in_cache(INDEX_MAIL(mail), headers))
@@ -202,6 +203,9 @@ serve_headers(struct mail *mail, struct mailbox_header_lookup_ctx *headers)
 	known = migration_imapc_ahead_mail(mailbox, mail->uid);
 	if (known == NULL || known->header == NULL)
 		return FALSE;
+	/* a mail that nobody said to want a header of before is not cached
+	   otherwise */
+	data->no_caching = data->forced_no_caching = FALSE;
 	T_BEGIN {
 		serve_put_header(mail, mailbox->header_names, known->header);
 	} T_END;
