@@ -108,6 +108,13 @@ void compat_imapc_client_set_timeouts(struct imapc_client *client,
 	set->imapc_cmd_timeout_secs = (command_msecs + 999) / 1000;
 }
 
+void compat_imapc_client_send_id(struct imapc_client *client,
+				 const char *session_id_prefix)
+{
+	if (client->params.session_id_prefix == NULL)
+		client->params.session_id_prefix = session_id_prefix;
+}
+
 struct imapc_client *
 compat_imapc_client_clone(const struct imapc_client *client)
 {
@@ -252,6 +259,13 @@ void compat_imapc_client_set_timeouts(struct imapc_client *client,
 {
 	client->set.connect_timeout_msecs = connect_msecs;
 	client->set.cmd_timeout_msecs = command_msecs;
+}
+
+void compat_imapc_client_send_id(struct imapc_client *client,
+				 const char *session_id_prefix)
+{
+	if (client->set.session_id_prefix == NULL)
+		client->set.session_id_prefix = session_id_prefix;
 }
 
 struct imapc_client *

@@ -65,6 +65,13 @@ void compat_imapc_client_set_timeouts(struct imapc_client *client,
 				      unsigned int connect_msecs,
 				      unsigned int command_msecs);
 
+/* Makes the client tell the server who it is, and so ask who the server is: an
+   ID (RFC 2971) together with the login, to a server that has it. Stock does it
+   only for sessions that have an id. To be called before there is a
+   connection. */
+void compat_imapc_client_send_id(struct imapc_client *client,
+				 const char *session_id_prefix);
+
 /* Another client of the same server with the same settings and login: it has
    connections of its own. Nothing is sent yet. To be freed with
    imapc_client_deinit(). */

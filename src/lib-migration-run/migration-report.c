@@ -9,6 +9,7 @@
 #include "json-text.h"
 #include "migration-file.h"
 #include "exit-code.h"
+#include "provider.h"
 #include "migration-run.h"
 #include "migration-report.h"
 
@@ -151,6 +152,26 @@ static void append_waits(string_t *dest, const struct migration_run *run)
 	str_append(dest, array_count(&run->waits) == 0 ? "]" : "\n  ]");
 }
 
+static void append_provider(string_t *dest, const struct migration_run *run)
+{
+	ARRAY_TYPE(provider_value) values;
+	const struct provider_value *value;
+
+	if (run->provider == NULL)
+		return;
+	t_array_init(&values, 8);
+	provider_describe(run->provider, &values);
+	str_append(dest, ",\n  \"provider\": {");
+	array_foreach(&values, value) {
+		str_printfa(dest, "\"%s\": ", value->name);
+		migration_report_append_string(dest, value->value);
+		str_append(dest, ", ");
+	}
+	str_append(dest, "\"because\": ");
+	migration_report_append_string(dest, run->provider_reason);
+	str_append_c(dest, '}');
+}
+
 static void append_sections(string_t *dest, const struct migration_run *run)
 {
 	const struct migration_run_section *section;
@@ -190,6 +211,7 @@ void migration_report_append_json(string_t *dest,
 	append_findings(dest, run);
 	append_mailboxes(dest, run);
 	append_waits(dest, run);
+	append_provider(dest, run);
 	append_sections(dest, run);
 	str_append(dest, "\n}\n");
 }

@@ -7,6 +7,7 @@
 #include "time-util.h"
 #include "mail-user.h"
 #include "secret-mask.h"
+#include "provider.h"
 #include "migration-run.h"
 
 static const char *const counter_names[] = {
@@ -275,6 +276,16 @@ void migration_run_add_section(struct migration_run *run, const char *name,
 	section = array_append_space(&run->sections);
 	section->name = p_strdup(run->pool, name);
 	section->json = p_strdup(run->pool, json);
+}
+
+void migration_run_set_provider(struct migration_run *run,
+				const struct provider_profile *profile,
+				const char *reason)
+{
+	if (run->provider == NULL)
+		run->provider = p_new(run->pool, struct provider_profile, 1);
+	*run->provider = *profile;
+	run->provider_reason = p_strdup(run->pool, reason);
 }
 
 struct migration_run *

@@ -2,9 +2,11 @@
 #ifndef MIGRATION_RUN_H
 #define MIGRATION_RUN_H
 
+#include "mailbox-filter.h"
 #include "migration-progress.h"
 
 struct mail_user;
+struct provider_profile;
 
 /* The record of one user's run of one doveadm command: what was done, counted,
    and what was not carried over exactly, listed. The source and the destination
@@ -179,6 +181,13 @@ struct migration_run {
 	uint64_t source_daily_bytes, source_used_bytes;
 	/* how long one row of its failures may be waited for */
 	uint64_t patience_msecs;
+	/* what the source was taken for, and why: provider.h; NULL if there was
+	   none yet */
+	struct provider_profile *provider;
+	const char *provider_reason;
+	/* which mailboxes are left alone: source-filter.h; NULLs if that is not
+	   known yet */
+	struct mailbox_filter filter, dest_filter;
 	/* its words at the failure that ended, or will end, the command; or
 	   NULL */
 	const char *source_failure;
@@ -247,6 +256,11 @@ void migration_run_leave_out_mailbox(struct migration_run *run);
 /* Adds a member to the report's top level. json is written as it is. */
 void migration_run_add_section(struct migration_run *run, const char *name,
 			       const char *json);
+
+/* The source is this one: for the report, and for `doveadm migration plan`. */
+void migration_run_set_provider(struct migration_run *run,
+				const struct provider_profile *profile,
+				const char *reason);
 
 /* TRUE once the run was told to end (SIGINT, SIGTERM): whoever waits, retries or
    reconnects stops that. */

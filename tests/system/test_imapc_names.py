@@ -62,7 +62,7 @@ def test_odd_names(dest, driver):
         del server.received[:]
         assert backup(dest, ours, server).rc == 0
         assert {c.split()[0] for c in server.received} == {
-            "LOGIN", "NAMESPACE", "LIST", "STATUS", "LSUB", "LOGOUT"}
+            "ID", "LOGIN", "NAMESPACE", "LIST", "STATUS", "LSUB", "LOGOUT"}
     assert snapshot.of(ours, pop3=False) == after
     held = [name for name, box in after.mailboxes.items() if box.mails]
     assert len(held) == len(tree) == len(after.subscriptions)

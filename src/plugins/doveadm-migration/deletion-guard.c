@@ -21,6 +21,7 @@
 #include "migration-run.h"
 #include "migration-user.h"
 #include "second-user.h"
+#include "source-filter.h"
 #include "deletion-compare.h"
 #include "deletion-guard.h"
 
@@ -418,6 +419,7 @@ static int guard_delete_box(struct mailbox *box)
 	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
 	struct guard_record *record;
 	unsigned int mails;
+	const char *reason;
 
 	/* a run that was killed left its own mailbox behind */
 	if (!guard_is_on(box->storage->user) || !box->opened ||
@@ -425,6 +427,13 @@ static int guard_delete_box(struct mailbox *box)
 		return gbox->module_ctx.super.delete_box(box);
 	if (mailbox_sync(box, MAILBOX_SYNC_FLAG_FULL_READ) < 0)
 		return -1;
+	if (source_filter_hides(box->storage->user, box->list, box->vname,
+				&reason)) {
+		/* dsync does not look whether it is gone */
+		e_debug(box->event, "migration: the mailbox is kept: %s",
+			reason);
+		return 0;
+	}
 	mails = mail_index_view_get_messages_count(box->view);
 	record = guard_get(box->vname);
 	if (guard_may_delete(box, record)) {
@@ -448,10 +457,12 @@ static int guard_list_delete_dir(struct mailbox_list *list, const char *name)
 {
 	struct guard_list *glist = GUARD_LIST_CONTEXT_REQUIRE(list);
 	struct guard_record *record;
-	const char *vname;
+	const char *vname, *reason;
 
 	if (guard_is_on(list->ns->user)) {
 		vname = mailbox_list_get_vname(list, name);
+		if (source_filter_hides(list->ns->user, list, vname, &reason))
+			return 0;
 		record = guard_find(vname);
 		if (record != NULL && record->box_refused) {
 			mailbox_list_set_error(list, MAIL_ERROR_EXISTS,

@@ -438,6 +438,7 @@ migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 	struct imapc_client *client = mlist->list->client->client;
 	struct migration_imapc_ahead *ahead;
 	enum imapc_capability capabilities;
+	unsigned int message_limit;
 	const char *path;
 	pool_t pool;
 
@@ -486,10 +487,11 @@ migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 	ahead->header_names = ahead_default_headers;
 	ahead->command_uids = AHEAD_COMMAND_UIDS;
 	ahead->chunk.mails = AHEAD_COMMAND_MAILS;
-	if (mlist->message_limit > 0) {
-		ahead->command_uids = mlist->message_limit;
-		ahead->chunk.mails = I_MIN(ahead->chunk.mails,
-					   mlist->message_limit);
+	message_limit = mlist->message_limit > 0 ? mlist->message_limit :
+		mlist->profile.message_limit;
+	if (message_limit > 0) {
+		ahead->command_uids = message_limit;
+		ahead->chunk.mails = I_MIN(ahead->chunk.mails, message_limit);
 	}
 	ahead->chunk.bytes = AHEAD_COMMAND_BYTES;
 	ahead->chunk.line = AHEAD_COMMAND_LINE;

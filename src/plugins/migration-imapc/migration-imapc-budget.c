@@ -13,34 +13,28 @@
 #include "migration-budget.h"
 #include "migration-imapc-private.h"
 
-/* What Google allows: "IMAP download 2500 MB a day" */
-#define GMAIL_DAILY_LIMIT (2500ULL * 1000 * 1000)
-
 static void
-migration_imapc_budget_init(struct migration_imapc_list *mlist,
-			    enum imapc_capability capabilities)
+migration_imapc_budget_init(struct migration_imapc_list *mlist)
 {
 	struct migration_imapc_user *muser = mlist->muser;
 	struct fetch_budget_limits limits = {
 		.rate = muser->set->max_rate,
 		.mail_rate = muser->set->max_mail_rate,
 	};
-	const char *source, *error;
-	uoff_t daily;
+	const char *source;
 
-	if (!migration_imapc_daily_limit_parse(muser->set->daily_limit, &daily,
-					       &error))
-		i_unreached(); /* the settings were checked */
-	limits.daily = daily;
 	source = t_strdup_printf("%s/%s", migration_imapc_list_source(mlist),
 				 mlist->list->set->imapc_user);
+	if (strcmp(muser->set->daily_limit, "auto") != 0)
+		limits.daily = mlist->profile.daily_limit;
 	mlist->budget = migration_budget_init(mlist->list->list.ns->user,
 					      source, &limits);
 	if (strcmp(muser->set->daily_limit, "auto") == 0 &&
-	    (capabilities & IMAPC_CAPABILITY_X_GM_EXT_1) != 0) {
+	    mlist->profile.daily_limit != 0) {
 		migration_budget_set_daily_limit(mlist->budget,
-			GMAIL_DAILY_LIMIT, "Gmail's, see "
-			"migration_imapc_daily_limit");
+			mlist->profile.daily_limit, t_strdup_printf(
+			"%s's, see migration_imapc_daily_limit",
+			mlist->profile.title));
 	}
 }
 
@@ -55,7 +49,7 @@ void migration_imapc_budget_mailbox_opened(struct migration_imapc_mailbox *mmbox
 	if (mlist == NULL)
 		return;
 	if (mlist->budget == NULL) T_BEGIN {
-		migration_imapc_budget_init(mlist, mmbox->mbox->capabilities);
+		migration_imapc_budget_init(mlist);
 	} T_END;
 	mmbox->budget = mlist->budget;
 }

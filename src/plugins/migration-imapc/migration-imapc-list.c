@@ -10,6 +10,7 @@
 #include "migration-budget.h"
 #include "secret-mask.h"
 #include "migration-run.h"
+#include "source-filter.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-names.h"
 #include "migration-imapc-spare.h"
@@ -272,6 +273,7 @@ static void migration_imapc_list_login(struct migration_imapc_list *mlist)
 		}
 	}
 	migration_run_find(mlist->list->list.ns->user)->source_reached = TRUE;
+	migration_imapc_provider_detect(mlist);
 	migration_imapc_oauth2_login_end(mlist);
 	e_debug(mlist->muser->event, "a lost connection is made again as long "
 		"as each one gets further than the one before");
@@ -324,18 +326,54 @@ migration_imapc_list_iter_init(struct mailbox_list *_list,
 
 /* dsync asks each mailbox for its state while it lists them. If there is no
    server any more, one error says as much as one for each mailbox. */
+/* Returns TRUE if the mailbox is left alone, and says so once. */
+static bool
+migration_imapc_list_is_hidden(struct migration_imapc_list *mlist,
+			       const char *vname)
+{
+	struct mailbox_list *list = &mlist->list->list;
+	const char *reason, *name;
+
+	if (!source_filter_hides(list->ns->user, list, vname, &reason))
+		return FALSE;
+	if (!array_is_created(&mlist->hidden))
+		p_array_init(&mlist->hidden, list->pool, 4);
+	array_foreach_elem(&mlist->hidden, name) {
+		if (strcmp(name, vname) == 0)
+			return TRUE;
+	}
+	name = p_strdup(list->pool, vname);
+	array_push_back(&mlist->hidden, &name);
+	migration_run_finding(migration_run_find(list->ns->user),
+			      MIGRATION_SEVERITY_INFO, vname, 0,
+			      "mailbox-excluded", "it is left alone on both "
+			      "sides: %s", reason);
+	return TRUE;
+}
+
 static const struct mailbox_info *
 migration_imapc_list_iter_next(struct mailbox_list_iterate_context *ctx)
 {
 	struct migration_imapc_list *mlist =
 		MIGRATION_IMAPC_LIST_CONTEXT(ctx->list);
+	const struct mailbox_info *info;
+	bool hidden;
 
 	if (mlist->connection_lost &&
 	    (ctx->flags & MAILBOX_LIST_ITER_SELECT_SUBSCRIBED) == 0) {
 		ctx->failed = TRUE;
 		return NULL;
 	}
-	return mlist->module_ctx.super.iter_next(ctx);
+	do {
+		info = mlist->module_ctx.super.iter_next(ctx);
+		if (info == NULL)
+			return NULL;
+		T_BEGIN {
+			hidden = migration_imapc_list_is_hidden(mlist,
+								info->vname);
+		} T_END;
+	} while (hidden);
+	return info;
 }
 
 /* Stock says "Internal error occurred. Refer to server log" when it could not
@@ -418,6 +456,8 @@ static void migration_imapc_list_deinit(struct mailbox_list *_list)
 	i_free(mlist->bye);
 	migration_imapc_log_unwatch();
 	migration_imapc_status_free(mlist);
+	migration_imapc_renames_deinit(mlist);
+	migration_imapc_sides_forget(mlist->muser);
 	migration_budget_deinit(&mlist->budget);
 	if (mlist->spare != NULL)
 		migration_imapc_spare_deinit(&mlist->spare);
@@ -435,8 +475,12 @@ void migration_imapc_list_created(struct mailbox_list *_list)
 	struct mailbox_list_vfuncs *v = _list->vlast;
 	struct migration_imapc_list *mlist;
 
-	if (muser == NULL || strcmp(_list->name, MAILBOX_LIST_NAME_IMAPC) != 0)
+	if (muser == NULL)
 		return;
+	if (strcmp(_list->name, MAILBOX_LIST_NAME_IMAPC) != 0) {
+		migration_imapc_filter_dest_list(_list);
+		return;
+	}
 
 	mlist = p_new(_list->pool, struct migration_imapc_list, 1);
 	mlist->muser = muser;
@@ -462,6 +506,7 @@ void migration_imapc_list_created(struct mailbox_list *_list)
 			migration_imapc_list_state_changed, mlist);
 	}
 	migration_imapc_listing_init(mlist);
+	migration_imapc_provider_init(mlist);
 	migration_imapc_pause_init(mlist);
 	migration_imapc_list_set_limits(mlist);
 	migration_imapc_oauth2_list_init(mlist);

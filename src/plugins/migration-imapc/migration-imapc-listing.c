@@ -220,6 +220,12 @@ void migration_imapc_listing_ask(struct migration_imapc_list *mlist,
 		listing_send_namespace(&listing);
 		listing_send(&listing, listing_callback,
 			     listing_command(mlist, patterns));
+		if (mlist->status != NULL && mlist->have_objectid &&
+		    list->list.ns->user->dsyncing) {
+			listing_send(&listing, listing_callback,
+				     "LIST \"\" \"*\" RETURN (STATUS ("
+				     MIGRATION_IMAPC_STATUS_ID_ITEMS"))");
+		}
 		/* an import leaves subscriptions alone */
 		if (!migration_imapc_user_is_imported(list->list.ns->user)) {
 			listing_send(&listing, listing_callback,
@@ -283,9 +289,12 @@ listing_read_capabilities(struct migration_imapc_list *mlist, const char *text)
 	run->source_capabilities = p_strdup(run->pool, text);
 	mlist->message_limit = 0;
 	mlist->have_list_status = mlist->have_special_use = FALSE;
+	mlist->have_objectid = FALSE;
 	for (words = t_strsplit_spaces(text, " "); *words != NULL; words++) {
 		if (strcasecmp(*words, "LIST-STATUS") == 0)
 			mlist->have_list_status = TRUE;
+		else if (strcasecmp(*words, "OBJECTID") == 0)
+			mlist->have_objectid = TRUE;
 		else if (strcasecmp(*words, "SPECIAL-USE") == 0)
 			mlist->have_special_use = TRUE;
 		else if (strncasecmp(*words, "MESSAGELIMIT=", 13) == 0) {
@@ -299,6 +308,7 @@ listing_read_capabilities(struct migration_imapc_list *mlist, const char *text)
 void migration_imapc_listing_login(struct migration_imapc_list *mlist,
 				   const struct imapc_command_reply *reply)
 {
+	mlist->login_words = p_strdup(mlist->list->list.pool, reply->text_full);
 	if (reply->resp_text_key != NULL && reply->resp_text_value != NULL &&
 	    strcasecmp(reply->resp_text_key, "CAPABILITY") == 0)
 		listing_read_capabilities(mlist, reply->resp_text_value);

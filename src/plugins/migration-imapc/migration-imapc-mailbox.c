@@ -105,7 +105,17 @@ migration_imapc_mailbox_get_metadata(struct mailbox *box,
 		}
 		mmbox->begun = TRUE;
 	}
-	return mmbox->module_ctx.super.get_metadata(box, items, metadata_r);
+	if (mmbox->module_ctx.super.get_metadata(box, items, metadata_r) < 0)
+		return -1;
+	/* what dsync knows the mailbox by */
+	if ((items & MAILBOX_METADATA_GUID) != 0 && mmbox->mlist != NULL &&
+	    box->storage->user->dsyncing) {
+		if (mmbox->mlist->renames == NULL && !box->opened)
+			(void)migration_imapc_status_prepare(mmbox->mlist);
+		(void)migration_imapc_renames_get_guid(mmbox->mlist, box->vname,
+						       metadata_r->guid);
+	}
+	return 0;
 }
 
 /* What dsync does not find at the source it deletes, so it is told of the
@@ -399,6 +409,23 @@ dest_mailbox_get_status(struct mailbox *box, enum mailbox_status_items items,
 	return 0;
 }
 
+static int
+dest_mailbox_get_metadata(struct mailbox *box,
+			  enum mailbox_metadata_items items,
+			  struct mailbox_metadata *metadata_r)
+{
+	struct dest_mailbox *dbox = DEST_MAILBOX_CONTEXT_REQUIRE(box);
+
+	if (dbox->module_ctx.super.get_metadata(box, items, metadata_r) < 0)
+		return -1;
+	if ((items & MAILBOX_METADATA_GUID) != 0 &&
+	    box->storage->user->dsyncing) {
+		migration_imapc_sides_set_guid(dbox->muser, box->vname,
+					       metadata_r->guid);
+	}
+	return 0;
+}
+
 /* The last thing that dsync does to a mailbox that it synced. */
 static int
 dest_mailbox_update(struct mailbox *box, const struct mailbox_update *update)
@@ -410,6 +437,20 @@ dest_mailbox_update(struct mailbox *box, const struct mailbox_update *update)
 	if (update->min_next_uid != 0)
 		dbox->updated = TRUE;
 	return 0;
+}
+
+static int dest_mailbox_rename(struct mailbox *src, struct mailbox *dest)
+{
+	struct dest_mailbox *dbox = DEST_MAILBOX_CONTEXT_REQUIRE(src);
+	int ret;
+
+	if (!src->storage->user->dsyncing)
+		return dbox->module_ctx.super.rename_box(src, dest);
+	T_BEGIN {
+		ret = migration_imapc_renames_rename_box(
+			&dbox->module_ctx.super, src, dest);
+	} T_END;
+	return ret;
 }
 
 static void dest_mailbox_close(struct mailbox *box)
@@ -434,7 +475,9 @@ dest_mailbox_allocated(struct migration_imapc_user *muser, struct mailbox *box)
 	dbox->module_ctx.super = *v;
 	box->vlast = &dbox->module_ctx.super;
 	v->get_status = dest_mailbox_get_status;
+	v->get_metadata = dest_mailbox_get_metadata;
 	v->update_box = dest_mailbox_update;
+	v->rename_box = dest_mailbox_rename;
 	v->close = dest_mailbox_close;
 	MODULE_CONTEXT_SET(box, dest_mailbox_module, dbox);
 }

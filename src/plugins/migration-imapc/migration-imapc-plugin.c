@@ -113,6 +113,7 @@ static void migration_imapc_mail_user_created(struct mail_user *user)
 	if (migration_imapc_first_user == NULL)
 		migration_imapc_first_user = user;
 
+	migration_imapc_filter_init(muser);
 	migration_oauth2_user_prepare(user);
 	features = compat_imapc_user_enable_features(user);
 	if (features[0] != '\0') {

@@ -8,6 +8,7 @@
 #include "imapc-storage.h"
 #include "imapc-list.h"
 #include "fetch-plan.h"
+#include "provider.h"
 #include "sync-record.h"
 #include "source-pause.h"
 #include "migration-imapc-settings.h"
@@ -17,6 +18,7 @@ struct fetch_window;
 struct migration_imapc_ahead;
 struct migration_imapc_names;
 struct migration_imapc_record;
+struct migration_imapc_renames;
 struct migration_imapc_search;
 struct migration_imapc_sides;
 struct migration_imapc_status;
@@ -68,12 +70,20 @@ struct migration_imapc_list {
 	struct migration_imapc_ahead *ahead;
 	/* what both sides were at an earlier run, or NULL */
 	struct migration_imapc_record *record;
+	/* mailboxes that are left alone, and were told of */
+	ARRAY_TYPE(const_string) hidden;
+	/* which mailbox is which one of the destination, or NULL */
+	struct migration_imapc_renames *renames;
 	/* logins that were accepted */
 	unsigned int login_count;
 	/* mailboxes that LIST has shown */
 	unsigned int listed_count;
 	/* the server's MESSAGELIMIT, or 0 */
 	unsigned int message_limit;
+	/* what it is known by, or NULL: migration-imapc-provider.c */
+	const char *login_words, *server_id;
+	/* ... and what follows from that, with what settings replace */
+	struct provider_profile profile;
 
 	/* the connection for mails that the server does not give, or NULL */
 	struct migration_imapc_spare *spare;
@@ -100,8 +110,9 @@ struct migration_imapc_list {
 	bool listing_needs_separator:1;
 	/* subscriptions were listed, and nobody took them yet */
 	bool have_subscriptions:1;
-	/* the server's LIST-STATUS and SPECIAL-USE */
+	/* the server's LIST-STATUS, OBJECTID and SPECIAL-USE */
 	bool have_list_status:1;
+	bool have_objectid:1;
 	bool have_special_use:1;
 };
 
@@ -219,6 +230,11 @@ bool migration_imapc_listing_take_subscriptions(struct migration_imapc_list *mli
 int migration_imapc_status_get(struct migration_imapc_list *mlist,
 			       struct mailbox *box,
 			       struct mailbox_status *status_r);
+/* Asks, unless that was done. FALSE if nothing can be asked, or no more. */
+bool migration_imapc_status_prepare(struct migration_imapc_list *mlist);
+/* cyrus-mailboxid: together with numbers of mails Cyrus 3.6 tells bytes of its
+   memory instead of the id, so the id is asked for alone. */
+#define MIGRATION_IMAPC_STATUS_ID_ITEMS "UIDVALIDITY MAILBOXID"
 /* What to ask STATUS for */
 const char *migration_imapc_status_items(struct migration_imapc_list *mlist);
 /* Answers to STATUS will come with the listing: they are the ones that
@@ -231,6 +247,16 @@ void migration_imapc_status_free(struct migration_imapc_list *mlist);
 
 /* migration-imapc-mailbox.c: opening, existence, status */
 void migration_imapc_mailbox_allocated(struct mailbox *box);
+
+/* migration-imapc-filter.c: what is left alone on both sides: source-filter.h */
+void migration_imapc_filter_init(struct migration_imapc_user *muser);
+/* The destination's list does not show such mailboxes. */
+void migration_imapc_filter_dest_list(struct mailbox_list *list);
+
+/* migration-imapc-provider.c: who the source is */
+void migration_imapc_provider_init(struct migration_imapc_list *mlist);
+/* Fills mlist->profile from what the server has said so far. */
+void migration_imapc_provider_detect(struct migration_imapc_list *mlist);
 
 /* migration-imapc-budget.c: migration_imapc_daily_limit, _max_rate and
    _max_mail_rate */
@@ -261,6 +287,18 @@ void migration_imapc_sides_set_dest(struct migration_imapc_user *muser,
 bool migration_imapc_sides_get_dest(struct migration_imapc_user *muser,
 				    const char *vname,
 				    struct sync_side *side_r);
+/* The GUID by which dsync knows the destination's mailbox. */
+void migration_imapc_sides_set_guid(struct migration_imapc_user *muser,
+				    const char *vname, const guid_128_t guid);
+/* All mailboxes of the destination whose GUID and state it said. */
+typedef void migration_imapc_sides_dest_t(void *context, const char *vname,
+					  const guid_128_t guid,
+					  const struct sync_side *side);
+void migration_imapc_sides_foreach_dest(struct migration_imapc_user *muser,
+					migration_imapc_sides_dest_t *callback,
+					void *context);
+/* The run is over: another one of this user begins with nothing. */
+void migration_imapc_sides_forget(struct migration_imapc_user *muser);
 /* What the source's mailbox was when it was opened, with the digest of its
    mails: migration-imapc-record.c. Forgets that it was synced. */
 void migration_imapc_sides_set_source(struct migration_imapc_user *muser,
@@ -290,6 +328,10 @@ bool migration_imapc_sides_get_synced(struct migration_imapc_user *muser,
 	 STATUS_FIRST_RECENT_UID | STATUS_HIGHESTMODSEQ)
 void migration_imapc_record_init(struct migration_imapc_list *mlist);
 void migration_imapc_record_deinit(struct migration_imapc_list *mlist);
+/* Appends a small file's content. Returns -1 and reason_r (data stack) if it
+   cannot be read, also if there is none. */
+int migration_imapc_record_read_file(const char *path, string_t *text,
+				     const char **reason_r);
 void migration_imapc_record_fill_side(const struct mailbox_status *status,
 				      struct sync_side *side_r);
 /* The digest of UIDs, flags and keywords */
@@ -305,6 +347,23 @@ bool migration_imapc_record_source_is_same(struct migration_imapc_list *mlist,
 bool migration_imapc_record_is_unchanged(struct migration_imapc_list *mlist,
 					 const struct ahead_mailbox *mailbox,
 					 struct sync_side *dest_r);
+
+/* migration-imapc-rename.c: mailboxes that are called otherwise at the
+   destination. A mailbox that the source has; id is what the server knows it by,
+   "" if it says nothing. */
+void migration_imapc_renames_add_source(struct migration_imapc_list *mlist,
+					const char *vname, const char *id,
+					const struct sync_side *side);
+/* All were added. */
+void migration_imapc_renames_find(struct migration_imapc_list *mlist);
+/* By which GUID dsync has to know the source's mailbox. FALSE if by imapc's. */
+bool migration_imapc_renames_get_guid(struct migration_imapc_list *mlist,
+				      const char *vname, guid_128_t guid_r);
+/* rename_box of the destination's mailboxes while dsync runs */
+int migration_imapc_renames_rename_box(const struct mailbox_vfuncs *super,
+				       struct mailbox *src,
+				       struct mailbox *dest);
+void migration_imapc_renames_deinit(struct migration_imapc_list *mlist);
 
 /* migration-imapc-virtual.c: mailboxes that are open without being selected.
    Returns 1 if the mailbox is open, 0 if stock has to open it, -1 and the

@@ -184,8 +184,8 @@ void migration_imapc_record_dest_synced(struct migration_imapc_user *muser,
 
 /* ---- the file ---- */
 
-static int
-record_read_file(const char *path, string_t *text, const char **reason_r)
+int migration_imapc_record_read_file(const char *path, string_t *text,
+				     const char **reason_r)
 {
 	struct istream *input;
 	const unsigned char *data;
@@ -219,7 +219,8 @@ static void record_load(struct migration_imapc_record *mrecord)
 	string_t *text = str_new(default_pool, 4096);
 	const char *reason;
 
-	if (record_read_file(mrecord->path, text, &reason) == 0 &&
+	if (migration_imapc_record_read_file(mrecord->path, text,
+					     &reason) == 0 &&
 	    sync_record_read(mrecord->record, str_c(text), &reason)) {
 		e_debug(mrecord->mlist->muser->event, "%s: %u mailboxes were "
 			"the same on both sides when they were seen last",

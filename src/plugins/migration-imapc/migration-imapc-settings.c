@@ -4,6 +4,7 @@
 #include "settings-loader.h"
 #include "size-parse.h"
 #include "mailbox-map.h"
+#include "provider.h"
 #include "migration-imapc-settings.h"
 
 /* A mail that is ahead costs its text and some 100 bytes. */
@@ -18,11 +19,16 @@
 static const struct setting_define migration_imapc_setting_defines[] = {
 	DEF(STR, daily_limit),
 	DEF(STR, map),
+	DEF(STR, filter_exclude),
+	DEF(STR, filter_include),
 	DEF(SIZE, max_rate),
 	DEF(UINT, max_mail_rate),
+	DEF(UINT, message_limit),
 	DEF(UINT, prefetch),
 	DEF(SIZE, prefetch_size),
+	DEF(ENUM, provider),
 	DEF(STR, record),
+	DEF(ENUM, sizes),
 	DEF(TIME, timeout),
 	DEF(TIME, patience),
 	DEF(ENUM, unreadable),
@@ -33,11 +39,16 @@ static const struct setting_define migration_imapc_setting_defines[] = {
 static const struct migration_imapc_settings migration_imapc_default_settings = {
 	.daily_limit = "auto",
 	.map = "",
+	.filter_exclude = "auto",
+	.filter_include = "",
 	.max_rate = 0,
 	.max_mail_rate = 0,
+	.message_limit = 0,
 	.prefetch = 20000,
 	.prefetch_size = 32*1024*1024,
+	.provider = PROVIDER_SETTING_WORDS,
 	.record = "~/.dovecot-migration-record",
+	.sizes = "auto:exact:estimated",
 	.timeout = 0,
 	.patience = 10*60,
 	.unreadable = "placeholder:fail",

@@ -8,19 +8,30 @@ struct migration_imapc_settings {
 	/* bytes in 24 hours: a size, "unlimited", or "auto" for what the
 	   source's operator is known to allow */
 	const char *daily_limit;
+	/* mailboxes that are left alone: patterns, or "auto" for those that
+	   hold no mail at the source's provider; the only ones that are not, ""
+	   for all */
+	const char *filter_exclude, *filter_include;
 	/* bytes a second; 0 = no limit */
 	uoff_t max_rate;
 	/* which mailboxes are migrated, and under which names: mailbox-map.h */
 	const char *map;
 	/* mails a second; 0 = no limit */
 	unsigned int max_mail_rate;
+	/* how many mails one command may ask for; 0 = what the source is known
+	   to take */
+	unsigned int message_limit;
 	/* how many mails are asked for ahead of their use */
 	unsigned int prefetch;
 	/* how many bytes of mails are asked for ahead of their use; a larger
 	   mail goes alone */
 	uoff_t prefetch_size;
+	/* who the source is */
+	const char *provider;
 	/* the file that says what did not change; "" for none */
 	const char *record;
+	/* whether RFC822.SIZE is to be believed */
+	const char *sizes;
 	/* how long the server may be silent before the connection counts as
 	   dead; 0 leaves the limits that imapc has: 30 s for connecting and
 	   logging in, imapc_cmd_timeout for a command */

@@ -13,6 +13,7 @@
 /* What is known of one mailbox */
 struct migration_imapc_side {
 	struct sync_side dest, source, synced;
+	guid_128_t dest_guid;
 	unsigned char source_digest[SHA1_RESULTLEN];
 	bool have_dest, have_source, have_synced;
 };
@@ -84,6 +85,33 @@ void migration_imapc_sides_set_dest(struct migration_imapc_user *muser,
 
 	side->dest = *dest;
 	side->have_dest = TRUE;
+}
+
+void migration_imapc_sides_set_guid(struct migration_imapc_user *muser,
+				    const char *vname, const guid_128_t guid)
+{
+	guid_128_copy(side_get(muser, vname)->dest_guid, guid);
+}
+
+void migration_imapc_sides_foreach_dest(struct migration_imapc_user *muser,
+					migration_imapc_sides_dest_t *callback,
+					void *context)
+{
+	struct hash_iterate_context *iter;
+	struct migration_imapc_side *side;
+	char *vname;
+
+	iter = hash_table_iterate_init(muser->sides->mailboxes);
+	while (hash_table_iterate(iter, muser->sides->mailboxes, &vname, &side)) {
+		if (side->have_dest && !guid_128_is_empty(side->dest_guid))
+			callback(context, vname, side->dest_guid, &side->dest);
+	}
+	hash_table_iterate_deinit(&iter);
+}
+
+void migration_imapc_sides_forget(struct migration_imapc_user *muser)
+{
+	hash_table_clear(muser->sides->mailboxes, TRUE);
 }
 
 bool migration_imapc_sides_get_dest(struct migration_imapc_user *muser,

@@ -10,8 +10,10 @@
 #include "imap-arg.h"
 #include "imap-match.h"
 #include "mailbox-tree.h"
+#include "mailbox-rename.h"
 #include "imapc-client-private.h"
 #include "migration-run.h"
+#include "source-filter.h"
 #include "source-mailbox.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-ahead.h"
@@ -24,6 +26,8 @@ struct migration_imapc_status {
 	pool_t pool;
 	/* remote name -> answer; only what was received in full */
 	HASH_TABLE(char *, struct sync_side *) answers;
+	/* remote name -> the mailbox's id, with the item that told it */
+	HASH_TABLE(char *, char *) ids;
 	unsigned int pending;
 	bool collecting;
 };
@@ -36,30 +40,45 @@ static const char *migration_imapc_status_key(const char *remote_name)
 
 static bool
 migration_imapc_status_parse(const struct imap_arg *items,
-			     struct sync_side *answer_r)
+			     struct sync_side *side, const char **id_r)
 {
+	const struct imap_arg *list;
 	const char *key, *value;
 	uint64_t num;
 
-	i_zero(answer_r);
+	i_zero(side);
+	*id_r = NULL;
 	for (; items[0].type != IMAP_ARG_EOL &&
 	       items[1].type != IMAP_ARG_EOL; items += 2) {
-		if (!imap_arg_get_atom(&items[0], &key) ||
-		    !imap_arg_get_atom(&items[1], &value) ||
-		    str_to_uint64(value, &num) < 0)
+		if (!imap_arg_get_atom(&items[0], &key))
+			continue;
+		/* RFC 8474: MAILBOXID (F2212ea87) */
+		if (!imap_arg_get_list(&items[1], &list))
+			list = &items[1];
+		if (!imap_arg_get_astring(list, &value))
+			continue;
+		if (strcasecmp(key, "MAILBOXID") == 0 ||
+		    strcasecmp(key, "X-GUID") == 0) {
+			if (mailbox_rename_id_is_valid(value)) {
+				*id_r = t_strdup_printf("%s %s",
+							t_str_ucase(key), value);
+			}
+			continue;
+		}
+		if (str_to_uint64(value, &num) < 0)
 			continue;
 		if (strcasecmp(key, "HIGHESTMODSEQ") == 0)
-			answer_r->highestmodseq = num;
+			side->highestmodseq = num;
 		else if (num > UINT32_MAX)
 			continue;
 		else if (strcasecmp(key, "UIDVALIDITY") == 0)
-			answer_r->uidvalidity = num;
+			side->uidvalidity = num;
 		else if (strcasecmp(key, "UIDNEXT") == 0)
-			answer_r->uidnext = num;
+			side->uidnext = num;
 		else if (strcasecmp(key, "MESSAGES") == 0)
-			answer_r->messages = num;
+			side->messages = num;
 	}
-	return answer_r->uidvalidity != 0 && answer_r->uidnext != 0;
+	return side->uidvalidity != 0 && side->uidnext != 0;
 }
 
 static void
@@ -70,7 +89,8 @@ migration_imapc_status_untagged(const struct imapc_untagged_reply *reply,
 	struct migration_imapc_status *status;
 	struct sync_side answer, *copy;
 	const struct imap_arg *items;
-	const char *name;
+	const char *name, *id;
+	bool complete;
 
 	if (client->_list == NULL)
 		return;
@@ -79,12 +99,16 @@ migration_imapc_status_untagged(const struct imapc_untagged_reply *reply,
 	if (status == NULL || !status->collecting)
 		return;
 	if (!imap_arg_get_astring(&reply->args[0], &name) ||
-	    !imap_arg_get_list(&reply->args[1], &items) ||
-	    !migration_imapc_status_parse(items, &answer))
+	    !imap_arg_get_list(&reply->args[1], &items))
 		return;
+	complete = migration_imapc_status_parse(items, &answer, &id);
 
 	name = migration_imapc_status_key(name);
-	if (hash_table_lookup(status->answers, name) != NULL)
+	if (id != NULL && hash_table_lookup(status->ids, name) == NULL) {
+		hash_table_insert(status->ids, p_strdup(status->pool, name),
+				  p_strdup(status->pool, id));
+	}
+	if (!complete || hash_table_lookup(status->answers, name) != NULL)
 		return;
 	copy = p_new(status->pool, struct sync_side, 1);
 	*copy = answer;
@@ -112,18 +136,21 @@ migration_imapc_status_callback(const struct imapc_command_reply *reply,
 const char *migration_imapc_status_items(struct migration_imapc_list *mlist)
 {
 	enum imapc_capability capabilities;
+	const char *modseq = "";
 
 	if (imapc_client_get_capabilities(mlist->list->client->client,
 					  &capabilities) == 0 &&
 	    (capabilities & (IMAPC_CAPABILITY_CONDSTORE |
 			     IMAPC_CAPABILITY_QRESYNC)) != 0)
-		return "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ";
-	return "MESSAGES UIDNEXT UIDVALIDITY";
+		modseq = " HIGHESTMODSEQ";
+	return t_strdup_printf("MESSAGES UIDNEXT UIDVALIDITY%s%s", modseq,
+			       !mlist->have_objectid &&
+			       mlist->profile.mailbox_guids ? " X-GUID" : "");
 }
 
 static void
 migration_imapc_status_send(struct migration_imapc_list *mlist,
-			    const char *remote_name)
+			    const char *remote_name, const char *items)
 {
 	struct imapc_command *cmd;
 
@@ -131,8 +158,7 @@ migration_imapc_status_send(struct migration_imapc_list *mlist,
 	cmd = imapc_client_cmd(mlist->list->client->client,
 			       migration_imapc_status_callback, mlist);
 	imapc_command_set_flags(cmd, IMAPC_COMMAND_FLAG_RETRIABLE);
-	imapc_command_sendf(cmd, "STATUS %s (%1s)", remote_name,
-			    migration_imapc_status_items(mlist));
+	imapc_command_sendf(cmd, "STATUS %s (%1s)", remote_name, items);
 }
 
 static void migration_imapc_status_wait(struct migration_imapc_list *mlist)
@@ -142,9 +168,15 @@ static void migration_imapc_status_wait(struct migration_imapc_list *mlist)
 }
 
 static bool
-migration_imapc_status_wants(const struct mailbox_node *node, const char *vname,
+migration_imapc_status_wants(struct migration_imapc_list *mlist,
+			     const struct mailbox_node *node, const char *vname,
 			     struct imap_match_glob *glob)
 {
+	const char *reason;
+
+	if (source_filter_hides(mlist->muser->user, &mlist->list->list, vname,
+				&reason))
+		return FALSE;
 	return (node->flags & (MAILBOX_NOSELECT | MAILBOX_NONEXISTENT)) == 0 &&
 		(glob == NULL || imap_match(glob, vname) == IMAP_MATCH_YES);
 }
@@ -167,7 +199,7 @@ migration_imapc_status_ask_all(struct migration_imapc_list *mlist)
 	}
 	iter = mailbox_tree_iterate_init(mlist->list->mailboxes, NULL, 0);
 	while ((node = mailbox_tree_iterate_next(iter, &vname)) != NULL) {
-		if (!migration_imapc_status_wants(node, vname, glob) ||
+		if (!migration_imapc_status_wants(mlist, node, vname, glob) ||
 		    mlist->connection_lost || run->states_lost ||
 		    source_mailbox_is_left_out(run, vname))
 			continue;
@@ -176,7 +208,15 @@ migration_imapc_status_ask_all(struct migration_imapc_list *mlist)
 				mailbox_list_get_storage_name(list, vname));
 			if (hash_table_lookup(mlist->status->answers,
 				migration_imapc_status_key(name)) == NULL) {
-				migration_imapc_status_send(mlist, name);
+				migration_imapc_status_send(mlist, name,
+					migration_imapc_status_items(mlist));
+				count++;
+			}
+			if (mlist->have_objectid && list->ns->user->dsyncing &&
+			    hash_table_lookup(mlist->status->ids,
+				migration_imapc_status_key(name)) == NULL) {
+				migration_imapc_status_send(mlist, name,
+						MIGRATION_IMAPC_STATUS_ID_ITEMS);
 				count++;
 			}
 		} T_END;
@@ -186,6 +226,37 @@ migration_imapc_status_ask_all(struct migration_imapc_list *mlist)
 	mailbox_tree_iterate_deinit(&iter);
 	migration_imapc_status_wait(mlist);
 	return count;
+}
+
+static void
+migration_imapc_status_find_renames(struct migration_imapc_list *mlist)
+{
+	/* A mailbox whose state the server does not tell is still there: what it
+	   is at the destination is no other one. */
+	static const struct sync_side unknown = { .uidvalidity = 0 };
+	struct mailbox_list *list = &mlist->list->list;
+	struct mailbox_tree_iterate_context *iter;
+	const struct mailbox_node *node;
+	const struct sync_side *answer;
+	const char *vname, *name, *id;
+
+	iter = mailbox_tree_iterate_init(mlist->list->mailboxes, NULL, 0);
+	while ((node = mailbox_tree_iterate_next(iter, &vname)) != NULL) T_BEGIN {
+		if (migration_imapc_status_wants(mlist, node, vname, NULL)) {
+			name = migration_imapc_status_key(
+				imapc_list_storage_to_remote_name(mlist->list,
+				mailbox_list_get_storage_name(list, vname)));
+			answer = hash_table_lookup(mlist->status->answers, name);
+			id = hash_table_lookup(mlist->status->ids, name);
+			migration_imapc_renames_add_source(mlist, vname,
+				id == NULL ? "" : id,
+				answer == NULL ? &unknown : answer);
+		}
+	} T_END;
+	mailbox_tree_iterate_deinit(&iter);
+	T_BEGIN {
+		migration_imapc_renames_find(mlist);
+	} T_END;
 }
 
 /* What is known of the mailboxes now is what they are fetched ahead by. */
@@ -212,6 +283,8 @@ static void migration_imapc_status_init_ahead(struct migration_imapc_list *mlist
 		answer = hash_table_lookup(mlist->status->answers,
 					   migration_imapc_status_key(name));
 		if (answer != NULL &&
+		    !source_filter_hides(list->ns->user, list, vname,
+					 &reason) &&
 		    !source_mailbox_is_left_out(
 				migration_run_find(list->ns->user), vname)) {
 			migration_imapc_ahead_add(mlist->ahead, vname, name,
@@ -230,6 +303,7 @@ void migration_imapc_status_expect(struct migration_imapc_list *mlist)
 	status = p_new(pool, struct migration_imapc_status, 1);
 	status->pool = pool;
 	hash_table_create(&status->answers, pool, 0, str_hash, strcmp);
+	hash_table_create(&status->ids, pool, 0, str_hash, strcmp);
 	mlist->status = status;
 
 	/* Cannot be unregistered: imapc finds the handler by name, and would
@@ -258,9 +332,23 @@ void migration_imapc_status_collect(struct migration_imapc_list *mlist)
 	answers = hash_table_count(mlist->status->answers);
 	e_debug(mlist->muser->event, "asked STATUS of %u mailboxes in one burst, "
 		"state of %u mailboxes is known", count, answers);
+	if (mlist->list->list.ns->user->dsyncing && !mlist->connection_lost &&
+	    mlist->renames == NULL)
+		migration_imapc_status_find_renames(mlist);
 	if (migration_imapc_user_is_source(mlist->list->list.ns->user) &&
 	    !mlist->connection_lost)
 		migration_imapc_status_init_ahead(mlist);
+}
+
+bool migration_imapc_status_prepare(struct migration_imapc_list *mlist)
+{
+	/* nothing is known of the mailboxes before they were listed */
+	if (mlist->list->last_refreshed_mailboxes == 0 ||
+	    imapc_storage_client_handle_auth_failure(mlist->list->client))
+		return FALSE;
+	if (mlist->status == NULL || mlist->status->collecting)
+		migration_imapc_status_collect(mlist);
+	return TRUE;
 }
 
 int migration_imapc_status_get(struct migration_imapc_list *mlist,
@@ -270,12 +358,8 @@ int migration_imapc_status_get(struct migration_imapc_list *mlist,
 	struct sync_side *answer;
 	const char *name;
 
-	/* nothing is known of the mailboxes before they were listed */
-	if (mlist->list->last_refreshed_mailboxes == 0 ||
-	    imapc_storage_client_handle_auth_failure(mlist->list->client))
+	if (!migration_imapc_status_prepare(mlist))
 		return 0;
-	if (mlist->status == NULL || mlist->status->collecting)
-		migration_imapc_status_collect(mlist);
 	if (mlist->connection_lost) {
 		mail_storage_set_error(box->storage, MAIL_ERROR_TEMP,
 			t_strdup_printf("Lost the connection to %s",
@@ -307,6 +391,7 @@ void migration_imapc_status_free(struct migration_imapc_list *mlist)
 	i_assert(mlist->status->pending == 0);
 	pool = mlist->status->pool;
 	hash_table_destroy(&mlist->status->answers);
+	hash_table_destroy(&mlist->status->ids);
 	mlist->status = NULL;
 	pool_unref(&pool);
 }

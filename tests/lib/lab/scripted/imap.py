@@ -21,7 +21,9 @@ class ImapServer(Server):
                     authentication id may authorize as another
     capabilities    what CAPABILITY says, before and after login
     greeting        the whole line
+    identity        the fields of its answer to ID
     uidvalidity     a number, or {name: number}
+    mailbox_ids     {name: "id"}, told as MAILBOXID (RFC 8474)
     special_use     {name: "\\Sent"}, shown in LIST
     raw_names       names that are on the wire as they are here, not in
                     modified UTF-7
@@ -48,7 +50,8 @@ class ImapServer(Server):
     protocol = "imap"
 
     def __init__(self, folders, *, users=None, faults=(), ca=None, tls=False,
-                 capabilities=CAPABILITIES, greeting=None, prefix="",
+                 capabilities=CAPABILITIES, greeting=None,
+                 identity='"name" "scripted"', mailbox_ids=None, prefix="",
                  separator="/", uidvalidity=1000, special_use=None,
                  raw_names=(), noselect=(), subscriptions=None, extra=None, size=None,
                  text=None, header=None, bad=None,
@@ -60,6 +63,8 @@ class ImapServer(Server):
         if ca is not None and not tls:
             self.capabilities += " STARTTLS"
         self.greeting = greeting or f"* OK [CAPABILITY {self.capabilities}] hi"
+        self.identity = identity
+        self.mailbox_ids = mailbox_ids or {}
         self.prefix = prefix
         self.separator = separator
         self.uidvalidity = uidvalidity
@@ -198,7 +203,7 @@ class _Session:
     cmd_check = cmd_enable = cmd_noop
 
     def cmd_id(self, _):
-        self.send('* ID ("name" "scripted")')
+        self.send(f"* ID ({self.server.identity})")
 
     def cmd_starttls(self, _):
         if self.server.ca is None:
@@ -278,6 +283,8 @@ class _Session:
                   "UNSEEN": sum("\\Seen" not in mail.flags
                                 for mail in self.server.folders[name]),
                   "RECENT": 0, "HIGHESTMODSEQ": 1}
+        if name in self.server.mailbox_ids:
+            values["MAILBOXID"] = f"({self.server.mailbox_ids[name]})"
         items = " ".join(f"{item} {values[item]}"
                          for item in match[2].upper().split()
                          if item in values)

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Who the source is: migration_imapc_provider. Nothing is asked for its sake
+   that imapc does not ask anyway: capabilities, the answer to the login, and the
+   answer to the ID that imapc sends together with its login. imapc gives no
+   plugin the greeting; the answer to the login stands for it. */
+
+#include "lib.h"
+#include "str.h"
+#include "imap-arg.h"
+#include "compat-imapc.h"
+#include "migration-run.h"
+#include "source-filter.h"
+#include "migration-imapc-private.h"
+
+static void
+provider_append_arg(string_t *text, const struct imap_arg *args)
+{
+	const struct imap_arg *list;
+	const char *value;
+
+	for (; args->type != IMAP_ARG_EOL; args++) {
+		if (imap_arg_get_list(args, &list))
+			provider_append_arg(text, list);
+		else if (imap_arg_get_astring(args, &value))
+			str_printfa(text, "%s ", value);
+	}
+}
+
+static void
+provider_untagged_id(const struct imapc_untagged_reply *reply,
+		     struct imapc_storage_client *client)
+{
+	struct migration_imapc_list *mlist;
+	string_t *text;
+
+	if (client->_list == NULL)
+		return;
+	mlist = MIGRATION_IMAPC_LIST_CONTEXT(&client->_list->list);
+	if (mlist == NULL || mlist->server_id != NULL)
+		return;
+	text = t_str_new(128);
+	provider_append_arg(text, reply->args);
+	mlist->server_id = p_strdup(mlist->list->list.pool, str_c(text));
+}
+
+void migration_imapc_provider_init(struct migration_imapc_list *mlist)
+{
+	mlist->profile = *provider_profile(PROVIDER_GENERIC);
+	imapc_storage_client_register_untagged(mlist->list->client, "ID",
+					       provider_untagged_id);
+	if (strcmp(mlist->muser->set->provider, "auto") == 0) {
+		compat_imapc_client_send_id(mlist->list->client->client,
+					    "dovecot-migration");
+	}
+}
+
+/* The administrator's settings replace single values. */
+static void
+provider_override(const struct migration_imapc_settings *set,
+		  struct provider_profile *profile)
+{
+	uoff_t daily;
+	const char *error;
+
+	if (!migration_imapc_daily_limit_parse(set->daily_limit, &daily, &error))
+		i_unreached(); /* the settings were checked */
+	if (strcmp(set->daily_limit, "auto") != 0)
+		profile->daily_limit = daily;
+	if (set->message_limit != 0)
+		profile->message_limit = set->message_limit;
+	if (strcmp(set->filter_exclude, "auto") != 0)
+		profile->exclude = set->filter_exclude;
+	if (strcmp(set->sizes, "auto") != 0)
+		profile->sizes_estimated = strcmp(set->sizes, "estimated") == 0;
+}
+
+void migration_imapc_provider_detect(struct migration_imapc_list *mlist)
+{
+	const struct migration_imapc_settings *set = mlist->muser->set;
+	const struct migration_run *run =
+		migration_run_find(mlist->list->list.ns->user);
+	const struct provider_evidence evidence = {
+		.host = mlist->list->set->imapc_host,
+		.greeting = mlist->login_words,
+		.capabilities = run->source_capabilities,
+		.id = mlist->server_id,
+	};
+	enum provider_type type;
+	const char *reason;
+
+	if (provider_parse(set->provider, &type))
+		reason = "migration_imapc_provider says so";
+	else
+		type = provider_detect(&evidence, &reason);
+	mlist->profile = *provider_profile(type);
+	provider_override(set, &mlist->profile);
+	migration_run_set_provider(migration_run_find(mlist->list->list.ns->user),
+				   &mlist->profile, reason);
+	source_filter_set(mlist->muser->user, set->filter_include,
+			  mlist->profile.exclude);
+	e_debug(mlist->muser->event, "the source is taken for %s: %s",
+		mlist->profile.title, reason);
+}

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Mailboxes that were renamed at the source: mailbox-rename.h decides which
+   mailbox is which, before dsync asks the first one for its GUID. What the
+   server's ids are is remembered in a file beside the record of what did not
+   change. It is written before dsync does anything: what it says of mailboxes
+   that a killed run did not get to is not believed by the next one, because the
+   destination has no such GUID. */
+
+#include "lib.h"
+#include "array.h"
+#include "hash.h"
+#include "istream.h"
+#include "str.h"
+#include "mail-namespace.h"
+#include "compat-imapc.h"
+#include "header-digest.h"
+#include "mailbox-rename.h"
+#include "migration-file.h"
+#include "migration-run.h"
+#include "migration-imapc-private.h"
+#include "migration-imapc-ahead.h"
+#include "migration-imapc-spare.h"
+
+/* beside migration_imapc_record */
+#define RENAMES_SUFFIX ".mailboxes"
+/* mails of a mailbox that are compared to tell mailboxes apart that have the
+   same UIDVALIDITY: the first, the last, one between */
+#define SAME_MAILS_COUNT 3
+
+struct migration_imapc_renames {
+	struct migration_imapc_list *mlist;
+	pool_t pool;
+	ARRAY_TYPE(rename_source) sources;
+	ARRAY_TYPE(rename_dest) dests;
+	ARRAY_TYPE(rename_known) known;
+	/* Names are those of both sides, comparable. What each side's list calls
+	   its mailboxes: */
+	ARRAY_TYPE(const_string) source_vnames, dest_vnames;
+	HASH_TABLE(const char *, const struct rename_source *) by_vname;
+	const char *path, *key;
+};
+
+/* Lists have separators and escapes of their own. */
+static const char *comparable_name(struct mailbox_list *list, const char *vname)
+{
+	char sep = mail_namespace_get_sep(list->ns);
+	char escape = compat_imapc_list_get_escape_char(list);
+	char *copy = t_strdup_noconst(vname), *p;
+	const char *name = copy;
+
+	for (p = copy; *p != '\0'; p++) {
+		if (*p == sep)
+			*p = '\001';
+	}
+	if (escape != '\0')
+		mailbox_list_name_unescape(&name, escape);
+	return name;
+}
+
+static const char *
+source_vname(const struct migration_imapc_renames *renames,
+	     const struct rename_source *source)
+{
+	return array_idx_elem(&renames->source_vnames,
+			      array_ptr_to_idx(&renames->sources, source));
+}
+
+static const char *
+dest_vname(const struct migration_imapc_renames *renames,
+	   const struct rename_dest *dest)
+{
+	return array_idx_elem(&renames->dest_vnames,
+			      array_ptr_to_idx(&renames->dests, dest));
+}
+
+/* ---- the file ---- */
+
+static const char *renames_path(struct migration_imapc_list *mlist)
+{
+	const char *path = mlist->muser->set->record;
+
+	if (path[0] == '\0')
+		return NULL;
+	path = mail_user_home_expand(mlist->list->list.ns->user, path);
+	return path[0] != '/' ? NULL : t_strconcat(path, RENAMES_SUFFIX, NULL);
+}
+
+static const char *renames_key(struct migration_imapc_list *mlist)
+{
+	const struct imapc_settings *set = mlist->list->set;
+
+	return t_strdup_printf("%s:%u %s %s", set->imapc_host, set->imapc_port,
+			       set->imapc_user, set->imapc_list_prefix);
+}
+
+static void renames_load(struct migration_imapc_renames *renames)
+{
+	string_t *text = str_new(default_pool, 4096);
+	const char *reason;
+
+	if (migration_imapc_record_read_file(renames->path, text,
+					     &reason) < 0 ||
+	    !mailbox_renames_read(str_c(text), renames->key, renames->pool,
+				  &renames->known, &reason)) {
+		e_debug(renames->mlist->muser->event, "%s is not used: %s",
+			renames->path, reason);
+	}
+	str_free(&text);
+}
+
+static void renames_save(struct migration_imapc_renames *renames)
+{
+	string_t *text = str_new(default_pool, 4096);
+	const char *error;
+
+	mailbox_renames_write(&renames->sources, &renames->known, renames->key,
+			      text);
+	if (migration_file_replace(renames->path, text, &error) < 0) {
+		e_warning(renames->mlist->muser->event, "Can't write the ids "
+			  "of the source's mailboxes, so the next run does not "
+			  "know by them what was renamed: %s", error);
+	}
+	str_free(&text);
+}
+
+/* ---- the same mails? ---- */
+
+static bool
+mail_is_same(struct migration_imapc_spare *spare, struct mail *mail,
+	     bool *compared_r)
+{
+	struct header_digest here, there;
+	struct mail_digest *digest;
+	struct spare_reply reply;
+	struct istream *input;
+	const unsigned char *data;
+	size_t size;
+	enum spare_result result;
+	bool same;
+
+	*compared_r = FALSE;
+	result = migration_imapc_spare_fetch(spare, mail->uid,
+					     "BODY.PEEK[HEADER]", &reply);
+	if (result == SPARE_NO_DATA)
+		return TRUE; /* it may be gone meanwhile */
+	if (result != SPARE_OK)
+		return FALSE;
+	digest = mail_digest_init();
+	while (i_stream_read_more(reply.text, &data, &size) > 0) {
+		mail_digest_more(digest, data, size);
+		i_stream_skip(reply.text, size);
+	}
+	mail_digest_deinit(&digest, &there, NULL);
+	i_stream_unref(&reply.text);
+	if (mail_get_hdr_stream(mail, NULL, &input) < 0)
+		return FALSE;
+	digest = mail_digest_init();
+	while (i_stream_read_more(input, &data, &size) > 0) {
+		mail_digest_more(digest, data, size);
+		i_stream_skip(input, size);
+	}
+	mail_digest_deinit(&digest, &here, NULL);
+	same = header_digest_compare(&here, &there) != HEADER_LIKENESS_OTHER;
+	*compared_r = same && header_digest_is_telling(&here);
+	return same;
+}
+
+static bool
+box_is_same(struct migration_imapc_spare *spare, struct mailbox *box)
+{
+	struct mailbox_transaction_context *t;
+	struct mailbox_status status;
+	struct mail *mail;
+	unsigned int i, compared_count = 0;
+	bool compared, same = TRUE;
+
+	if (mailbox_open(box) < 0 || mailbox_sync(box, 0) < 0)
+		return FALSE;
+	mailbox_get_open_status(box, STATUS_MESSAGES, &status);
+	if (status.messages == 0)
+		return FALSE;
+	t = mailbox_transaction_begin(box, 0, __func__);
+	mail = mail_alloc(t, 0, NULL);
+	for (i = 0; i < SAME_MAILS_COUNT && same; i++) {
+		if (i > 0 && status.messages <= i)
+			break;
+		mail_set_seq(mail, 1 + (uint64_t)(status.messages - 1) * i /
+			     (SAME_MAILS_COUNT - 1));
+		same = mail_is_same(spare, mail, &compared);
+		if (compared)
+			compared_count++;
+	}
+	mail_free(&mail);
+	mailbox_transaction_rollback(&t);
+	return same && compared_count > 0;
+}
+
+static bool
+renames_same_mails(void *context, const struct rename_source *source,
+		   const struct rename_dest *dest)
+{
+	struct migration_imapc_renames *renames = context;
+	struct migration_imapc_list *mlist = renames->mlist;
+	struct mailbox_list *list = &mlist->list->list;
+	struct mail_user *dest_user =
+		migration_imapc_user_find_dest(list->ns->user);
+	struct mail_namespace *ns;
+	struct mailbox *box;
+	const char *remote_name, *vname;
+	uint32_t uidvalidity;
+	bool login, same = FALSE;
+
+	if (dest_user == NULL)
+		return FALSE;
+	remote_name = imapc_list_storage_to_remote_name(mlist->list,
+		mailbox_list_get_storage_name(list,
+			source_vname(renames, source)));
+	if (mlist->spare == NULL) {
+		mlist->spare = migration_imapc_spare_init(
+			mlist->list->client->client,
+			mlist->muser->set->timeout * 1000);
+	}
+	if (migration_imapc_spare_open(mlist->spare, remote_name, TRUE,
+				       &uidvalidity, &login) != SPARE_OK ||
+	    uidvalidity != source->uidvalidity)
+		return FALSE;
+	vname = dest_vname(renames, dest);
+	ns = mail_namespace_find(dest_user->namespaces, vname);
+	box = mailbox_alloc(ns->list, vname,
+			    MAILBOX_FLAG_READONLY | MAILBOX_FLAG_IGNORE_ACLS);
+	same = box_is_same(mlist->spare, box);
+	mailbox_free(&box);
+	e_debug(mlist->muser->event, "mailbox %s at the source and %s here have "
+		"%s mails", source_vname(renames, source), vname, same ? "the same" : "other");
+	return same;
+}
+
+/* ---- all mailboxes ---- */
+
+void migration_imapc_renames_add_source(struct migration_imapc_list *mlist,
+					const char *vname, const char *id,
+					const struct sync_side *side)
+{
+	struct migration_imapc_renames *renames = mlist->renames;
+	struct rename_source *source;
+	pool_t pool;
+
+	if (renames == NULL) {
+		pool = pool_alloconly_create("migration imapc renames", 4096);
+		renames = p_new(pool, struct migration_imapc_renames, 1);
+		renames->pool = pool;
+		renames->mlist = mlist;
+		p_array_init(&renames->sources, pool, 64);
+		p_array_init(&renames->dests, pool, 64);
+		p_array_init(&renames->known, pool, 64);
+		p_array_init(&renames->source_vnames, pool, 64);
+		p_array_init(&renames->dest_vnames, pool, 64);
+		hash_table_create(&renames->by_vname, pool, 0, str_hash, strcmp);
+		mlist->renames = renames;
+	}
+	source = array_append_space(&renames->sources);
+	source->name = p_strdup(renames->pool,
+		comparable_name(&mlist->list->list, vname));
+	source->id = p_strdup(renames->pool, id);
+	source->uidvalidity = side->uidvalidity;
+	source->uidnext = side->uidnext;
+	mail_generate_guid_128_hash(mailbox_list_get_storage_name(
+		&mlist->list->list, vname), source->stock_guid);
+	vname = p_strdup(renames->pool, vname);
+	array_push_back(&renames->source_vnames, &vname);
+}
+
+static void
+renames_add_dest(void *context, const char *vname, const guid_128_t guid,
+		 const struct sync_side *side)
+{
+	struct migration_imapc_renames *renames = context;
+	struct mail_user *dest_user = migration_imapc_user_find_dest(
+		renames->mlist->list->list.ns->user);
+	struct mail_namespace *ns;
+	struct rename_dest *dest;
+
+	if (dest_user == NULL)
+		return;
+	ns = mail_namespace_find(dest_user->namespaces, vname);
+	dest = array_append_space(&renames->dests);
+	dest->name = p_strdup(renames->pool, comparable_name(ns->list, vname));
+	vname = p_strdup(renames->pool, vname);
+	array_push_back(&renames->dest_vnames, &vname);
+	dest->uidvalidity = side->uidvalidity;
+	dest->uidnext = side->uidnext;
+	guid_128_copy(dest->guid, guid);
+}
+
+/* What the destination will have under the new names when dsync has renamed:
+   nothing of it is to be fetched again. */
+static void renames_move_sides(struct migration_imapc_renames *renames)
+{
+	struct migration_imapc_user *muser = renames->mlist->muser;
+	const struct rename_source *source;
+	const struct rename_dest *dest;
+	struct sync_side *sides, side;
+	const char *vname;
+	unsigned int i, count = array_count(&renames->sources);
+
+	sides = t_new(struct sync_side, count + 1);
+	for (i = 0; i < count; i++) {
+		source = array_idx(&renames->sources, i);
+		if (source->dest_idx == UINT_MAX)
+			continue;
+		dest = array_idx(&renames->dests, source->dest_idx);
+		(void)migration_imapc_sides_get_dest(muser,
+			dest_vname(renames, dest), &sides[i]);
+	}
+	for (i = 0; i < count; i++) {
+		source = array_idx(&renames->sources, i);
+		vname = source_vname(renames, source);
+		dest = source->dest_idx == UINT_MAX ? NULL :
+			array_idx(&renames->dests, source->dest_idx);
+		if (dest != NULL && strcmp(dest->name, source->name) != 0) {
+			migration_imapc_sides_set_dest(muser, vname, &sides[i]);
+			continue;
+		}
+		/* what it is called there now goes to another name */
+		if (dest == NULL &&
+		    migration_imapc_sides_get_dest(muser, vname, &side) &&
+		    side.uidvalidity != source->uidvalidity) {
+			i_zero(&side);
+			migration_imapc_sides_set_dest(muser, vname, &side);
+		}
+	}
+}
+
+static void renames_tell(struct migration_imapc_renames *renames)
+{
+	struct mail_user *user = renames->mlist->list->list.ns->user;
+	const struct rename_source *source;
+	const struct rename_dest *dest;
+
+	array_foreach(&renames->sources, source) {
+		if (source->dest_idx == UINT_MAX)
+			continue;
+		dest = array_idx(&renames->dests, source->dest_idx);
+		if (strcmp(dest->name, source->name) == 0)
+			continue;
+		migration_run_finding(migration_run_find(user),
+			MIGRATION_SEVERITY_INFO,
+			source_vname(renames, source), 0,
+			"mailbox-moved", "it was called %s at the last run, "
+			"and is renamed here, too",
+			dest_vname(renames, dest));
+	}
+}
+
+void migration_imapc_renames_find(struct migration_imapc_list *mlist)
+{
+	struct migration_imapc_renames *renames = mlist->renames;
+	const struct migration_run *run =
+		migration_run_find(mlist->list->list.ns->user);
+	const struct rename_source *source;
+
+	if (renames == NULL)
+		return;
+	renames->path = p_strdup(renames->pool, renames_path(mlist));
+	renames->key = p_strdup(renames->pool, renames_key(mlist));
+	migration_imapc_sides_foreach_dest(mlist->muser, renames_add_dest,
+					   renames);
+	if (renames->path != NULL)
+		renames_load(renames);
+	mailbox_renames_find(&renames->sources, &renames->dests,
+			     &renames->known,
+			     strcmp(run->command, "backup") == 0,
+			     renames_same_mails, renames);
+	array_foreach(&renames->sources, source)
+		hash_table_insert(renames->by_vname,
+				  source_vname(renames, source), source);
+	if (renames->path != NULL)
+		renames_save(renames);
+	renames_move_sides(renames);
+	renames_tell(renames);
+}
+
+bool migration_imapc_renames_get_guid(struct migration_imapc_list *mlist,
+				      const char *vname, guid_128_t guid_r)
+{
+	const struct rename_source *source;
+
+	if (mlist->renames == NULL)
+		return FALSE;
+	source = hash_table_lookup(mlist->renames->by_vname, vname);
+	if (source == NULL)
+		return FALSE;
+	guid_128_copy(guid_r, source->guid);
+	return TRUE;
+}
+
+/* ---- at the destination ---- */
+
+/* The visible names of the mailbox and of those below it that are subscribed. */
+static void
+subscribed_names(struct mailbox *box, ARRAY_TYPE(const_string) *names)
+{
+	char sep = mail_namespace_get_sep(mailbox_get_namespace(box));
+	const char *const patterns[] = {
+		box->vname, t_strdup_printf("%s%c*", box->vname, sep), NULL
+	};
+	struct mailbox_list_iterate_context *iter;
+	const struct mailbox_info *info;
+	const char *name;
+
+	iter = mailbox_list_iter_init_multiple(box->list, patterns,
+		MAILBOX_LIST_ITER_SELECT_SUBSCRIBED |
+		MAILBOX_LIST_ITER_NO_AUTO_BOXES |
+		MAILBOX_LIST_ITER_RETURN_NO_FLAGS);
+	while ((info = mailbox_list_iter_next(iter)) != NULL) {
+		name = t_strdup(info->vname);
+		array_push_back(names, &name);
+	}
+	/* a subscription that is not moved is put right by the next run */
+	(void)mailbox_list_iter_deinit(&iter);
+}
+
+/* dsync-rename-subscription: dsync takes it for granted that a mailbox's
+   subscription goes with it, and then changes what is still different. */
+int migration_imapc_renames_rename_box(const struct mailbox_vfuncs *super,
+				       struct mailbox *src, struct mailbox *dest)
+{
+	ARRAY_TYPE(const_string) names;
+	struct mailbox_list *list = src->list;
+	const char *name, *new_name;
+
+	t_array_init(&names, 8);
+	if (list == dest->list)
+		subscribed_names(src, &names);
+	if (super->rename_box(src, dest) < 0)
+		return -1;
+	array_foreach_elem(&names, name) {
+		new_name = t_strconcat(dest->vname, name + strlen(src->vname),
+				       NULL);
+		(void)mailbox_list_set_subscribed(list,
+			mailbox_list_get_storage_name(list, new_name), TRUE);
+		(void)mailbox_list_set_subscribed(list,
+			mailbox_list_get_storage_name(list, name), FALSE);
+	}
+	return 0;
+}
+
+void migration_imapc_renames_deinit(struct migration_imapc_list *mlist)
+{
+	struct migration_imapc_renames *renames = mlist->renames;
+
+	if (renames == NULL)
+		return;
+	mlist->renames = NULL;
+	hash_table_destroy(&renames->by_vname);
+	pool_unref(&renames->pool);
+}

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""migration_imapc_provider and migration_imapc_filter_include, _exclude: who the
+source is, what follows from it, and mailboxes that are left alone."""
+
+import json
+
+import pytest
+
+from lab.mailgen import Mail
+from lab.scripted import ImapServer
+
+MAIL = b"Subject: x\r\nMessage-ID: <%d@x>\r\n\r\ntext %d\r\n"
+EXCHANGE = '"name" "Microsoft.Exchange.Imap4.Imap4Server" "version" "15.2"'
+PLAIN = "IMAP4rev1 LITERAL+ SASL-IR AUTH=PLAIN UIDPLUS NAMESPACE"
+
+
+def mails(count, first=1):
+    return [Mail(MAIL % (n, n), uid=n) for n in range(first, first + count)]
+
+
+def run(dest, user, server, command=("backup", "-R"), **ours):
+    report = f"{user.home}/report.json"
+    result = dest.doveadm(
+        *command, "-u", user.name, "imapc:",
+        o={**dest.imapc(server, user="user", password="secret"),
+           **dest.plugin_options({"migration_report_path": report, **ours})})
+    assert "Panic" not in result.err
+    with open(report, encoding="utf-8") as file:
+        return result, json.load(file)
+
+
+def mailboxes(dest, user):
+    return set(dest.doveadm("mailbox", "list", "-u", user.name)
+               .ok().out.splitlines())
+
+
+def account(**more):
+    """What Exchange shows: mail, and things that are none."""
+    return {"INBOX": mails(3), "Calendar": mails(2), "Calendar/Birthdays": mails(1),
+            "Files": mails(1), "Sent Items": mails(2), **more}
+
+
+KNOWN = {
+    "exchange by id": (dict(identity=EXCHANGE), "exchange",
+                       "its ID says Microsoft.Exchange"),
+    "zimbra by id": (dict(identity='"NAME" "Zimbra" "VERSION" "8.8.15_GA_3869"'),
+                     "zimbra", "its ID says Zimbra"),
+    "yahoo by capability": (dict(capabilities=PLAIN + " XYMHIGHESTMODSEQ"),
+                            "yahoo", "it has the capability"),
+    "nobody known": ({}, "generic", "says nothing"),
+}
+
+
+def test_provider_costs_no_wait_and_is_reported(dest):
+    sent = set()
+    for options, name, because in KNOWN.values():
+        ours = dest.user(driver="sdbox")
+        with ImapServer({"INBOX": mails(2)}, **options) as server:
+            result, report = run(dest, ours, server)
+            assert result.rc == 0, str(result)
+            sent.add(tuple(line.split(" ")[0] for line in server.received
+                           if not line.startswith("UID")))
+        assert report["provider"]["provider"] == name
+        assert because in report["provider"]["because"]
+    # the servers without ID, and those with it
+    assert len(sent) <= 2, sent
+
+
+def test_values_are_replaced_one_by_one(dest):
+    ours = dest.user(driver="sdbox")
+    with ImapServer({"INBOX": mails(5)}) as server:
+        _, report = run(dest, ours, server, migration_imapc_provider="yahoo",
+                        migration_imapc_sizes="estimated",
+                        migration_imapc_message_limit="2")
+        asked = [line for line in server.received
+                 if "BODY.PEEK[]" in line]
+    assert report["provider"] == {
+        "provider": "yahoo", "daily_limit": "unlimited", "connections": "5",
+        "message_limit": "2", "exclude": "", "sizes": "estimated",
+        "headers": "changed", "because": "migration_imapc_provider says so"}
+    assert len(asked) >= 3, asked
+
+
+def test_what_is_no_mail_is_left_alone(dest):
+    """On both sides: what the destination has of that name stays."""
+    ours = dest.user(driver="sdbox")
+    dest.doveadm("mailbox", "create", "-u", ours.name, "Files", "Own",
+                 "Calendar/Mine").ok()
+    with ImapServer(account(), identity=EXCHANGE,
+                    subscriptions=["INBOX", "Calendar"]) as server:
+        result, report = run(dest, ours, server)
+        assert result.rc == 0, str(result)
+        assert [line for line in server.received
+                if "Calendar" in line or "Files" in line] == []
+    assert mailboxes(dest, ours) == {"INBOX", "Sent Items", "Files", "Calendar",
+                                     "Calendar/Mine"}
+    assert {finding["mailbox"] for finding in report["findings"]
+            if finding["what"] == "mailbox-excluded"} == {
+                "Calendar", "Calendar/Birthdays", "Files"}
+    assert "Files" in report["provider"]["exclude"]
+
+
+def test_mailbox_filters(dest):
+    ours = dest.user(driver="mdbox")
+    with ImapServer(account(Work=mails(1), **{"Work/2019": mails(1)})) as server:
+        filters = {"migration_imapc_filter_include": "INBOX,Work*",
+                   "migration_imapc_filter_exclude": "Work/2019"}
+        assert run(dest, ours, server, **filters)[0].rc == 0
+        assert mailboxes(dest, ours) == {"INBOX", "Work"}
+        # the next run with other filters brings the rest, and without the
+        # mailbox at the source nothing goes that is left alone
+        assert run(dest, ours, server)[0].rc == 0
+        assert "Calendar/Birthdays" in mailboxes(dest, ours)
+        del server.folders["Work/2019"]
+        result, _ = run(dest, ours, server, **filters)
+        assert result.rc == 0, str(result)
+        assert "Work/2019" in mailboxes(dest, ours)
+
+
+@pytest.mark.parametrize("setting", ["migration_imapc_provider",
+                                     "migration_imapc_sizes"])
+def test_unknown_words_are_refused(dest, setting):
+    ours = dest.user(driver="sdbox")
+    result = dest.doveadm("backup", "-R", "-u", ours.name, "imapc:",
+                          o=dest.plugin_options({setting: "sendmail"}))
+    assert result.rc not in (0, 2) and setting in result.err
