@@ -122,6 +122,17 @@ struct migration_run_ahead {
 	ARRAY_TYPE(const_string) without_texts;
 };
 
+/* What the matching of the source's POP3 list with its mailboxes came to. */
+struct migration_run_pop3 {
+	/* FALSE: the POP3 server was not asked, and the rest is 0 */
+	bool asked;
+	/* mails that it lists; those that have an IMAP mail, and those that have
+	   none although they were there when the run began */
+	unsigned int mails, matched, unmatched;
+	/* IMAP mails that it does not list */
+	unsigned int imap_unmatched;
+};
+
 /* Time spent waiting on purpose: a server asked for it, or we did not want to
    hammer it. */
 struct migration_run_wait {
@@ -166,11 +177,18 @@ struct migration_run {
 	/* set by the command, before the source is listed */
 	struct migration_run_ahead ahead;
 
+	/* once migration_pop3 has matched */
+	struct migration_run_pop3 pop3;
+
 	/* while it is running */
 	struct migration_progress progress;
 
 	/* doveadm -v: mailboxes are logged */
 	bool verbose:1;
+	/* The command says what another one would do: plugins find out as much
+	   as for that one, and write nothing. Set by the command, before the
+	   source is made. */
+	bool planning:1;
 	bool mailbox_left_out:1;
 	/* the source's server as log lines name it; "" if there is none */
 	const char *source;
@@ -179,6 +197,9 @@ struct migration_run {
 	   known, or not limited */
 	const char *source_capabilities;
 	uint64_t source_daily_bytes, source_used_bytes;
+	/* the SASL mechanisms that it has named, with blanks between them, or
+	   NULL */
+	const char *source_auth;
 	/* how long one row of its failures may be waited for */
 	uint64_t patience_msecs;
 	/* what the source was taken for, and why: provider.h; NULL if there was

@@ -557,6 +557,16 @@ bool dsync_plan_question(const struct dsync_plan *plan,
 	return TRUE;
 }
 
+void dsync_plan_leave_out(struct dsync_plan *plan, const char *reason)
+{
+	plan->fate = DSYNC_PLAN_REFUSE;
+	plan->reason = reason;
+	plan->refused = 0;
+	array_clear(&plan->changes);
+	i_zero(&plan->counts);
+	plan->copied_bytes = 0;
+}
+
 void dsync_plan_refuse(struct dsync_plan *plan, const char *reason)
 {
 	const struct dsync_plan_change *change;

@@ -131,6 +131,10 @@ bool dsync_plan_question(const struct dsync_plan *plan,
 			 unsigned int elsewhere,
 			 struct delete_question *question_r);
 
+/* The run leaves the mailbox as it is: the plan without any change. reason (kept)
+   says why. */
+void dsync_plan_leave_out(struct dsync_plan *plan, const char *reason);
+
 /* The guard refuses the deletions: the plan without them. reason (kept) says
    why. */
 void dsync_plan_refuse(struct dsync_plan *plan, const char *reason);

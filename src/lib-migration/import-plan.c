@@ -143,6 +143,7 @@ import_plan_import(const struct import_plan_side *source,
 			continue;
 		}
 		plan->saved++;
+		plan->saved_bytes += mail->size;
 		if (keeps_uid(source, dest, mail->uid))
 			plan->uids_kept++;
 		else

@@ -25,6 +25,8 @@ struct import_plan_mail {
 	uint32_t uid;
 	/* UID of the same mail on the other side, 0: it is on this side only */
 	uint32_t partner_uid;
+	/* of a source's mail without partner: RFC822.SIZE */
+	uoff_t size;
 };
 ARRAY_DEFINE_TYPE(import_plan_mail, struct import_plan_mail);
 
@@ -53,6 +55,8 @@ struct import_plan_cost {
 struct import_plan_mailbox {
 	/* mails of the source that are there already, and that are not */
 	unsigned int present, saved;
+	/* the sizes of the latter */
+	uoff_t saved_bytes;
 	/* of the latter: those that keep their UIDs, and those that do not */
 	unsigned int uids_kept, uids_changed;
 	bool takes_uid_validity;

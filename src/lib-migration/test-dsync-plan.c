@@ -298,6 +298,28 @@ START_TEST(test_guard)
 }
 END_TEST
 
+/* Whatever was planned: nothing of it is done, and nothing is refused to
+   dsync. */
+START_TEST(test_left_out)
+{
+	struct dsync_plan_side source = side_parse(guard_tests[_i].source);
+	struct dsync_plan_side dest = side_parse(guard_tests[_i].dest);
+	struct delete_question question;
+	struct dsync_plan plan;
+
+	dsync_plan_mailbox(guard_tests[_i].mode, FALSE, &source, &dest,
+			   pool_datastack_create(), &plan);
+	dsync_plan_leave_out(&plan, "pop3");
+	ck_assert_int_eq(plan.fate, DSYNC_PLAN_REFUSE);
+	ck_assert_str_eq(plan.reason, "pop3");
+	ck_assert_uint_eq(plan.refused, 0);
+	ck_assert_uint_eq(plan.copied_bytes, 0);
+	ck_assert_uint_eq(plan.counts[DSYNC_PLAN_MAIL_COPY], 0);
+	ck_assert_str_eq(changes_text(&plan), "");
+	ck_assert(!dsync_plan_question(&plan, &dest, TRUE, 0, &question));
+}
+END_TEST
+
 START_TEST(test_names)
 {
 	ck_assert_str_eq(dsync_plan_fate_name(DSYNC_PLAN_SKIP), "skip");
@@ -315,6 +337,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_guids, 0, N_ELEMENTS(guid_tests));
 	tcase_add_loop_test(tc, test_flags, 0, N_ELEMENTS(flag_tests));
 	tcase_add_loop_test(tc, test_guard, 0, N_ELEMENTS(guard_tests));
+	tcase_add_loop_test(tc, test_left_out, 0, N_ELEMENTS(guard_tests));
 	tcase_add_test(tc, test_names);
 	return check_suite_run(s);
 }

@@ -85,6 +85,7 @@ parse_side(const char *text, const char *other, struct import_plan_side *side_r)
 	unsigned int i;
 
 	i_zero(side_r);
+	i_zero(&mail);
 	t_array_init(&side_r->mails, 8);
 	if (words[0] == NULL)
 		return;
@@ -93,6 +94,7 @@ parse_side(const char *text, const char *other, struct import_plan_side *side_r)
 	side_r->next_uid = atoi(strchr(words[0], '/') + 1);
 	for (i = 1; words[i] != NULL; i++) {
 		mail.uid = atoi(words[i]);
+		mail.size = 1 << mail.uid;
 		mail.partner_uid = find_letter(other_words,
 			words[i][strlen(words[i]) - 1]);
 		array_push_back(&side_r->mails, &mail);
@@ -126,6 +128,19 @@ START_TEST(test_plan)
 }
 END_TEST
 
+/* Only what is saved has to be brought. */
+START_TEST(test_bytes)
+{
+	struct import_plan_side source, dest;
+	struct import_plan_mailbox plan;
+
+	parse_side("5/6 1a 2b 3c 5d", "9/3 2b", &source);
+	parse_side("9/3 2b", "5/6 1a 2b 3c 5d", &dest);
+	import_plan_mailbox(&source, &dest, FALSE, &plan);
+	ck_assert_uint_eq(plan.saved_bytes, 2 + 8 + 32);
+}
+END_TEST
+
 START_TEST(test_sum)
 {
 	const struct import_plan_cost cost = { 1, 2, 3, 4 };
@@ -156,6 +171,7 @@ int main(void)
 	TCase *tc = check_suite_begin(&s, "import-plan");
 
 	tcase_add_loop_test(tc, test_plan, 0, N_ELEMENTS(tests));
+	tcase_add_test(tc, test_bytes);
 	tcase_add_test(tc, test_sum);
 	return check_suite_run(s);
 }

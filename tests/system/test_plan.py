@@ -12,6 +12,8 @@ import random
 import pytest
 
 from lab import Dovecot, mailgen
+from lab.scripted import Pop3Server
+from test_pop3_uidl import backup, pop3_conf, with_uidls
 
 SAFE, CANNOT, WOULD_DELETE = 0, 3, 4
 # seeds for each version and mode
@@ -258,6 +260,8 @@ def test_an_import_does_what_the_plan_says(source, here, seed, schema):
         new = [key for key in now if key not in was]
         assert len(new) == int(row["new"]) == ran.get(name, {}).get(
             "saved", 0), (pair.log, row)
+        assert sum(size for _, _, size in new) == int(row["bytes"]), (
+            pair.log, row)
         assert len(was) == int(row["destination"]), (pair.log, row)
         assert all(key in now for key in was), (pair.log, row)
     verified = pair.verify("--mode", "import")
@@ -384,6 +388,119 @@ def test_what_the_quota_does_not_hold(version, source):
     assert "room for 2 mails and any number of bytes" in result.err
     assert "mail-too-large: 1" in result.err
     assert "INBOX UID 3 It has 6" in result.err
+
+
+# -- POP3
+
+def read_report(user):
+    with open(f"{user.home}/report.json", encoding="utf-8") as file:
+        return json.load(file)
+
+
+def uidl_findings(report):
+    return [found for found in report["findings"]
+            if found["what"].startswith("uidl-")]
+
+
+def test_pop3_mails_without_partner(source, dest, schema):
+    """Number, UIDL and reason are the run's own, and so is what becomes of the
+    INBOX."""
+    ours = dest.user()
+    theirs = source.user(ours.name)
+    mails = with_uidls(mailgen.mails(4, size=100))
+    strange = mailgen.mails(1, seed="strange")[0]
+    strange.uidl = "strange-uidl"
+    mailgen.deliver(theirs, {"INBOX": mails, "Sent": mailgen.mails(2)})
+    reporting = {"migration_report_path": "~/report.json"}
+    plugins = ["migration_imapc", "migration_import", "migration_pop3"]
+    strict = pop3_conf(dest, source, "plan-strict", words=plugins,
+                       plugin_settings=reporting,
+                       settings=dest.imapc(source, ssl="starttls"))
+    lenient = pop3_conf(
+        dest, source, "plan-lenient", words=plugins, plugin_settings={
+            **reporting, "migration_pop3_ignore_missing_uidls": "yes"})
+
+    def planned(conf, *args):
+        result = dest.doveadm("-f", "json", "migration", "plan", "-u",
+                              ours.name, *args, "imapc:", conf=conf, o=port)
+        rows = json.loads(result.out)
+        schema("plan.schema.json", rows)
+        return result, {row["mailbox"]: row for row in rows}, read_report(ours)
+
+    def counts(row):
+        return numbers(row, "pop3-matched", "pop3-unmatched", "pop3-none")
+
+    # one mail that IMAP does not have, one that POP3 does not list
+    with Pop3Server(mails[:1] + [strange] + mails[2:],
+                    users={theirs.name: source.master_password}) as server:
+        port = {"pop3c_port": server.port}
+        before = state(ours)
+        result, rows, report = planned(strict)
+        assert result.rc == CANNOT, result
+        assert rows["INBOX"]["action"] == "refuse"
+        assert numbers(rows["INBOX"], "copied", "bytes", "refused") == (
+            0, 0, 0)
+        assert counts(rows["INBOX"]) == (3, 1, 1)
+        assert counts(rows["Sent"]) == (0, 0, 0)
+        assert report["plan"]["pop3"] == {
+            "asked": True, "mails": 4, "matched": 3, "unmatched": 1, "none": 1}
+        assert report["plan"]["verdict"] == "cannot"
+        # with STARTTLS the capabilities are asked for before the login
+        assert "PLAIN" in report["plan"]["source"]["auth"]
+        assert "authentication by " in result.err
+        [said] = [found for found in report["findings"]
+                  if found["what"] == "uidl-unmatched"]
+        assert said["severity"] == "error"
+        assert said["why"].startswith("POP3 mail 2 (UIDL strange-uidl, ")
+        assert "POP3: 3 of 4 mails have their IMAP mail" in result.err
+        assert state(ours) == before
+
+        run = backup(dest, strict, ours, o=port)
+        assert run.rc == CANNOT, run
+        assert uidl_findings(read_report(ours)) == uidl_findings(report)
+        [line] = [line for line in run.err.splitlines()
+                  if "Mailbox INBOX is left out" in line]
+        assert line.partition("Mailbox ")[2] in result.err
+        after = state(ours)
+        assert not after["INBOX"] and len(after["Sent"]) == 2
+
+        # the settings allow it: also for an import
+        imported, import_rows, import_report = planned(lenient, "-M", "import")
+        result, rows, report = planned(lenient)
+        for plan_result, row in ((imported, import_rows["INBOX"]),
+                                 (result, rows["INBOX"])):
+            assert plan_result.rc == SAFE, plan_result
+            assert counts(row) == (3, 1, 1)
+        assert import_report["plan"]["pop3"] == report["plan"]["pop3"]
+        assert import_rows["INBOX"]["bytes"] == rows["INBOX"]["bytes"]
+        other = dest.user()
+        theirs_too = {**port, "imapc_user": theirs.name,
+                      "pop3c_user": theirs.name}
+        dest.doveadm("import", "-u", other.name, "imapc:", "", "all",
+                     conf=lenient, o=theirs_too).ok()
+        assert uidl_findings(read_report(other)) == uidl_findings(
+            import_report)
+        assert sum(size for _, _, size in state(other)["INBOX"]) == int(
+            import_rows["INBOX"]["bytes"])
+        backup(dest, lenient, ours, o=port).ok()
+        assert uidl_findings(read_report(ours)) == uidl_findings(report)
+        sizes = [size for _, _, size in state(ours)["INBOX"]]
+        assert len(sizes) == 4
+        assert sum(sizes) == int(rows["INBOX"]["bytes"])
+
+        # now there is nothing to ask for
+        result, rows, report = planned(strict)
+        assert result.rc == SAFE, result
+        assert counts(rows["INBOX"]) == (0, 0, 0)
+        assert report["plan"]["pop3"]["asked"] is False
+
+    # the server is gone: there is no plan for the INBOX, as there is no run
+    other = dest.user()
+    result = dest.doveadm("migration", "plan", "-u", other.name, "imapc:",
+                          conf=strict, o=theirs_too)
+    assert result.rc == 75, result
+    assert backup(dest, strict, other, o=theirs_too).rc == 75
+    assert "Source: Mailbox INBOX: " in result.err
 
 
 def test_wrong_usage(source, here):

@@ -12,6 +12,7 @@
 #include "deletion-compare.h"
 #include "plan-dsync.h"
 #include "plan-limits.h"
+#include "plan-pop3.h"
 #include "doveadm-plan-private.h"
 
 /* Of all mailboxes. */
@@ -58,6 +59,7 @@ void plan_dsync_print_headers(bool details)
 		doveadm_print_header(*name, *name,
 				     DOVEADM_PRINT_HEADER_FLAG_RIGHT_JUSTIFY);
 	}
+	plan_pop3_print_headers();
 	doveadm_print_header_simple("source-name");
 	doveadm_print_header_simple("old-name");
 	doveadm_print_header_simple("reason");
@@ -76,7 +78,8 @@ static const char *row_action(const struct plan_row *row)
 		"rename" : dsync_plan_fate_name(row->plan->fate);
 }
 
-static void row_print(const struct plan_row *row)
+static void
+row_print(const struct plan_context *pctx, const struct plan_row *row)
 {
 	const struct dsync_plan *plan = row->plan;
 
@@ -90,6 +93,7 @@ static void row_print(const struct plan_row *row)
 	doveadm_print_num(plan->counts[DSYNC_PLAN_MAIL_UPDATE]);
 	doveadm_print_num(plan->counts[DSYNC_PLAN_MAIL_RENUMBER]);
 	doveadm_print_num(plan->refused);
+	plan_pop3_print(pctx, row->pair->name);
 	doveadm_print(row->pair->source_name);
 	doveadm_print(row->pair->old_name);
 	doveadm_print(plan->reason);
@@ -160,7 +164,7 @@ row_finish(struct plan_context *pctx, const struct plan_row *row)
 	if (pctx->cmd->details)
 		row_print_mails(row);
 	else
-		row_print(row);
+		row_print(pctx, row);
 	row_append_json(pctx->mailboxes_json, row);
 }
 
@@ -199,6 +203,29 @@ plan_ask_guard(struct plan_context *pctx, const struct plan_dsync_pair *pair,
 			      0, "deletion-refused", "%s", plan->reason);
 }
 
+/* Returns -1 if it is not known what the run would do. */
+static int
+plan_ask_pop3(struct plan_context *pctx, const struct plan_dsync_pair *pair,
+	      const struct plan_dsync_sides *sides, struct dsync_plan *plan)
+{
+	struct verify_error error;
+	int ret;
+
+	if (pair->source == NULL)
+		return 0;
+	ret = plan_pop3_mailbox(pctx, pair->source, side_count(&sides->source),
+				plan->counts[DSYNC_PLAN_MAIL_COPY], &error);
+	if (ret < 0) {
+		plan_failed(pctx, pair->name, "Source", &error);
+		return -1;
+	}
+	if (ret == 0) {
+		dsync_plan_leave_out(plan, "POP3 mails have no IMAP mail, and "
+				     "the mailbox is left out of the run");
+	}
+	return 0;
+}
+
 static void
 plan_check_name(struct plan_context *pctx, const struct plan_dsync_pair *pair,
 		const struct dsync_plan *plan)
@@ -234,10 +261,12 @@ plan_one_mailbox(struct plan_context *pctx, const struct plan_dsync_pair *pair)
 	else {
 		dsync_plan_mailbox(mode, sides.guids, &sides.source,
 				   &sides.dest, pool, &plan);
-		plan_ask_guard(pctx, pair, &sides, &plan, pool);
-		plan_check_name(pctx, pair, &plan);
-		plan_limits_add(pctx->totals->limits, pair, &plan);
-		row_finish(pctx, &row);
+		if (plan_ask_pop3(pctx, pair, &sides, &plan) == 0) {
+			plan_ask_guard(pctx, pair, &sides, &plan, pool);
+			plan_check_name(pctx, pair, &plan);
+			plan_limits_add(pctx->totals->limits, pair, &plan);
+			row_finish(pctx, &row);
+		}
 	}
 	pool_unref(&pool);
 }
@@ -301,6 +330,7 @@ int plan_dsync_run(struct plan_context *pctx, pool_t pool)
 	if (doveadm_is_killed())
 		doveadm_mail_failed_error(&pctx->cmd->ctx, MAIL_ERROR_TEMP);
 	plan_limits_finish(pctx->totals->limits);
+	plan_pop3_finish(pctx);
 	return 0;
 }
 
@@ -362,6 +392,8 @@ void plan_dsync_finish(struct plan_context *pctx)
 		    "   ", pctx->cmd->mode == PLAN_MODE_BACKUP ? "backup" :
 		    "sync", verdict);
 	plan_append_totals(pctx, json);
+	plan_pop3_append_json(pctx, json);
+	str_append_c(json, ',');
 	plan_limits_append_json(pctx->totals->limits, json);
 	str_printfa(json, ",\n   \"mailboxes\": [%s\n   ]\n  }",
 		    str_c(pctx->mailboxes_json));

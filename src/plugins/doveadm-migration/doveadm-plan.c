@@ -16,6 +16,8 @@
 #include "migration-settings.h"
 #include "doveadm-migration-run.h"
 #include "plan-import.h"
+#include "plan-limits.h"
+#include "plan-pop3.h"
 #include "doveadm-plan.h"
 #include "doveadm-plan-private.h"
 
@@ -39,8 +41,8 @@ void plan_failed(struct plan_context *pctx, const char *mailbox,
 static void plan_print_headers(void)
 {
 	static const char *const numbers[] = {
-		"source", "destination", "present", "new", "uids-kept",
-		"uids-changed", NULL
+		"source", "destination", "present", "new", "bytes",
+		"uids-kept", "uids-changed", NULL
 	};
 	const char *const *name;
 	enum import_way way;
@@ -51,6 +53,7 @@ static void plan_print_headers(void)
 		doveadm_print_header(*name, *name,
 				     DOVEADM_PRINT_HEADER_FLAG_RIGHT_JUSTIFY);
 	}
+	plan_pop3_print_headers();
 	doveadm_print_header_simple("uidvalidity");
 	for (way = 0; way < IMPORT_WAY_COUNT; way++) {
 		doveadm_print_header(import_way_name(way), import_way_name(way),
@@ -73,7 +76,8 @@ plan_uid_validity_text(const struct import_plan_side *dest,
 }
 
 static void
-plan_print_row(const char *name, const struct import_plan_side *source,
+plan_print_row(const struct plan_context *pctx, const char *name,
+	       const struct import_plan_side *source,
 	       const struct import_plan_side *dest,
 	       const struct import_plan_mailbox *plan)
 {
@@ -84,8 +88,10 @@ plan_print_row(const char *name, const struct import_plan_side *source,
 	doveadm_print_num(plan_side_count(dest));
 	doveadm_print_num(plan->present);
 	doveadm_print_num(plan->saved);
+	doveadm_print_num(plan->saved_bytes);
 	doveadm_print_num(plan->uids_kept);
 	doveadm_print_num(plan->uids_changed);
+	plan_pop3_print(pctx, name);
 	doveadm_print(plan_uid_validity_text(dest, plan));
 	for (way = 0; way < IMPORT_WAY_COUNT; way++) {
 		doveadm_print_num(plan->costs[way].fetched_again +
@@ -119,11 +125,12 @@ plan_append_mailbox(string_t *dest, const char *name,
 	str_append(dest, "{\"mailbox\": ");
 	migration_report_append_string(dest, name);
 	str_printfa(dest, ", \"source\": %u, \"destination\": %u, "
-		    "\"present\": %u, \"new\": %u, \"uids_kept\": %u, "
-		    "\"uids_changed\": %u, \"takes_uidvalidity\": %s, "
-		    "\"ways\": {", plan_side_count(source),
-		    plan_side_count(dest_side), plan->present, plan->saved,
-		    plan->uids_kept, plan->uids_changed,
+		    "\"present\": %u, \"new\": %u, \"bytes\": %"PRIuUOFF_T", "
+		    "\"uids_kept\": %u, \"uids_changed\": %u, "
+		    "\"takes_uidvalidity\": %s, \"ways\": {",
+		    plan_side_count(source), plan_side_count(dest_side),
+		    plan->present, plan->saved,
+		    plan->saved_bytes, plan->uids_kept, plan->uids_changed,
 		    plan->takes_uid_validity ? "true" : "false");
 	plan_append_costs(dest, plan->costs);
 	str_append(dest, "}}");
@@ -138,9 +145,15 @@ static void plan_finish(struct plan_context *pctx)
 	str_printfa(json, "{\n   \"mode\": \"import\",\n   \"way\": \"%s\",\n"
 		    "   \"ways\": {", import_way_name(way));
 	plan_append_costs(json, pctx->costs);
-	str_printfa(json, "},\n   \"mailboxes\": [%s\n   ]\n  }",
+	str_append(json, "},");
+	plan_pop3_append_json(pctx, json);
+	str_append_c(json, ',');
+	plan_source_append_json(pctx->run, json);
+	str_printfa(json, ",\n   \"mailboxes\": [%s\n   ]\n  }",
 		    str_c(pctx->mailboxes_json));
 	migration_run_add_section(pctx->run, "plan", str_c(json));
+	plan_source_tell(pctx->run);
+	plan_pop3_finish(pctx);
 	/* under a parent it is the third way already */
 	if (pctx->cmd->ctx.exit_code == 0 && *pctx->cmd->parent == '\0') {
 		e_info(pctx->run->event, "%s costs clients least: %s. "
@@ -177,6 +190,19 @@ plan_tell_findings(struct plan_context *pctx,
 	}
 }
 
+/* An import leaves no mailbox out. */
+static void
+plan_ask_pop3(struct plan_context *pctx, const struct plan_import_pair *pair,
+	      const struct import_plan_mailbox *plan)
+{
+	struct verify_error error;
+
+	if (pair->source != NULL &&
+	    plan_pop3_mailbox(pctx, pair->source, plan->saved, plan->saved,
+			      &error) < 0)
+		plan_failed(pctx, pair->name, "Source", &error);
+}
+
 static void
 plan_mailbox(struct plan_context *pctx, const struct plan_import_pair *pair)
 {
@@ -198,7 +224,8 @@ plan_mailbox(struct plan_context *pctx, const struct plan_import_pair *pair)
 					     &plan.costs[way]);
 		}
 		plan_tell_findings(pctx, pair, &plan);
-		plan_print_row(pair->name, &source, &dest, &plan);
+		plan_ask_pop3(pctx, pair, &plan);
+		plan_print_row(pctx, pair->name, &source, &dest, &plan);
 		plan_append_mailbox(pctx->mailboxes_json, pair->name, &source,
 				    &dest, &plan);
 	}
@@ -310,6 +337,7 @@ plan_run_user(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	pctx.cmd = ctx;
 	pctx.run = migration_run_find(user);
 	pctx.dest_user = user;
+	pctx.run->planning = TRUE;
 	pctx.run->ahead.wanted = ctx->mode != PLAN_MODE_IMPORT;
 	ret = plan_source_init(&pctx, &error);
 	if (ret < 0) {

@@ -10,6 +10,7 @@
 #include "import-lookup.h"
 #include "import-name.h"
 #include "import-source-user.h"
+#include "mailbox-evidence.h"
 #include "plan-import.h"
 
 int plan_import_source_init(struct doveadm_mail_cmd_context *ctx,
@@ -163,18 +164,58 @@ static int uid_cmp(const uint32_t *uid, const struct import_plan_mail *mail)
 	return *uid < mail->uid ? -1 : (*uid > mail->uid ? 1 : 0);
 }
 
+/* Returns NULL if there is none. */
+static struct import_plan_mail *
+find_mail(struct import_plan_side *side, uint32_t uid)
+{
+	const struct import_plan_mail *found;
+
+	found = array_bsearch(&side->mails, &uid, uid_cmp);
+	return found == NULL ? NULL :
+		array_idx_modifiable(&side->mails,
+				     array_ptr_to_idx(&side->mails, found));
+}
+
 static void
 set_partner(struct import_plan_side *side, uint32_t uid, uint32_t partner_uid)
 {
-	const struct import_plan_mail *found;
-	struct import_plan_mail *mail;
+	struct import_plan_mail *mail = find_mail(side, uid);
 
-	found = array_bsearch(&side->mails, &uid, uid_cmp);
-	if (found == NULL)
-		return;
-	mail = array_idx_modifiable(&side->mails,
-				    array_ptr_to_idx(&side->mails, found));
-	mail->partner_uid = partner_uid;
+	if (mail != NULL)
+		mail->partner_uid = partner_uid;
+}
+
+static void
+set_size(void *context, const struct mailbox_evidence *evidence)
+{
+	struct import_plan_mail *mail = find_mail(context, evidence->uid);
+
+	if (mail != NULL)
+		mail->size = evidence->size;
+}
+
+/* The sizes of what will be saved. */
+static int
+read_sizes(struct mailbox *source_box, struct import_plan_side *source,
+	   struct verify_error *error_r)
+{
+	const struct import_plan_mail *mail;
+	ARRAY_TYPE(seq_range) uids;
+	const char *error;
+
+	t_array_init(&uids, 64);
+	array_foreach(&source->mails, mail) {
+		if (mail->partner_uid == 0)
+			seq_range_array_add(&uids, mail->uid);
+	}
+	if (array_count(&uids) == 0 ||
+	    mailbox_evidence_read(source_box, &uids, MAILBOX_EVIDENCE_SIZE,
+				  set_size, source, &error) == 0)
+		return 0;
+	error_r->text = t_strdup_printf("Mailbox %s: Reading sizes failed: %s",
+					mailbox_get_vname(source_box), error);
+	error_r->error = MAIL_ERROR_TEMP;
+	return -1;
 }
 
 /* As the import looks for partners: in the order of the source. */
@@ -260,6 +301,10 @@ int plan_import_read(const struct plan_import_pair *pair, pool_t pool,
 	if (ret == 0 && source_box != NULL && dest_box != NULL) {
 		ret = pair_boxes(source_box, dest_box, source_r, dest_r,
 				 error_r, side_r);
+	}
+	if (ret == 0 && source_box != NULL) {
+		*side_r = "Source";
+		ret = read_sizes(source_box, source_r, error_r);
 	}
 	if (dest_box != NULL)
 		mailbox_free(&dest_box);

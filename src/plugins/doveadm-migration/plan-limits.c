@@ -185,6 +185,48 @@ void plan_limits_add(struct plan_limits *limits,
 }
 
 /*
+ * The source
+ */
+
+static void append_words(string_t *dest, const char *name, const char *words)
+{
+	const char *const *word = t_strsplit_spaces(words == NULL ? "" : words,
+						    " ");
+	bool first = TRUE;
+
+	str_printfa(dest, ", \"%s\": [", name);
+	for (; *word != NULL; word++) {
+		if (!first)
+			str_append(dest, ", ");
+		first = FALSE;
+		migration_report_append_string(dest, *word);
+	}
+	str_append_c(dest, ']');
+}
+
+void plan_source_append_json(const struct migration_run *run, string_t *dest)
+{
+	str_append(dest, "\n   \"source\": {\"server\": ");
+	migration_report_append_string(dest, run->source);
+	append_words(dest, "capabilities", run->source_capabilities);
+	append_words(dest, "auth", run->source_auth);
+	str_printfa(dest, ", \"daily_bytes\": %"PRIu64"}",
+		    run->source_daily_bytes);
+}
+
+void plan_source_tell(const struct migration_run *run)
+{
+	if (run->source_capabilities == NULL)
+		return;
+	e_info(run->event, "Source %s: %s", run->source,
+	       run->source_capabilities);
+	if (run->source_auth != NULL) {
+		e_info(run->event, "Source %s: authentication by %s",
+		       run->source, run->source_auth);
+	}
+}
+
+/*
  * The end
  */
 
@@ -224,35 +266,18 @@ void plan_limits_finish(struct plan_limits *limits)
 	plan_estimate(&limits->input, &limits->estimate);
 	e_info(run->event, "Copying: %s",
 	       plan_estimate_text(&limits->input, &limits->estimate));
-	if (run->source_capabilities != NULL) {
-		e_info(run->event, "Source %s: %s", run->source,
-		       run->source_capabilities);
-	}
+	plan_source_tell(run);
 }
 
 void plan_limits_append_json(const struct plan_limits *limits, string_t *dest)
 {
-	const struct migration_run *run = limits->pctx->run;
-	const char *const *word;
-	bool first = TRUE;
-
-	str_append(dest, "\n   \"source\": {\"server\": ");
-	migration_report_append_string(dest, run->source);
-	str_append(dest, ", \"capabilities\": [");
-	word = run->source_capabilities == NULL ? NULL :
-		t_strsplit_spaces(run->source_capabilities, " ");
-	for (; word != NULL && *word != NULL; word++) {
-		if (!first)
-			str_append(dest, ", ");
-		first = FALSE;
-		migration_report_append_string(dest, *word);
-	}
-	str_printfa(dest, "], \"daily_bytes\": %"PRIu64"},\n   \"estimate\": "
+	plan_source_append_json(limits->pctx->run, dest);
+	str_printfa(dest, ",\n   \"estimate\": "
 		    "{\"seconds\": %"PRIu64", \"days\": %u, "
 		    "\"sample_mails\": %"PRIu64", \"sample_bytes\": %"PRIu64", "
 		    "\"sample_msecs\": %"PRIu64", \"text\": ",
-		    limits->input.daily_bytes, limits->estimate.secs,
-		    limits->estimate.days, limits->input.sample_mails,
+		    limits->estimate.secs, limits->estimate.days,
+		    limits->input.sample_mails,
 		    limits->input.sample_bytes, limits->input.sample_msecs);
 	migration_report_append_string(dest, plan_estimate_text(
 				&limits->input, &limits->estimate));

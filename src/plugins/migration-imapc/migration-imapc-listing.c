@@ -279,6 +279,19 @@ bool migration_imapc_listing_take_subscriptions(struct migration_imapc_list *mli
 
 /* ---- what the server can do ---- */
 
+/* Most servers name them only before the login, and what the greeting says imapc
+   does not hand on. */
+static void listing_add_auth(struct migration_run *run, const char *mechanism)
+{
+	if (run->source_auth == NULL)
+		run->source_auth = p_strdup(run->pool, mechanism);
+	else if (!str_array_icase_find(t_strsplit_spaces(run->source_auth, " "),
+				       mechanism)) {
+		run->source_auth = p_strdup_printf(run->pool, "%s %s",
+						   run->source_auth, mechanism);
+	}
+}
+
 static void
 listing_read_capabilities(struct migration_imapc_list *mlist, const char *text)
 {
@@ -297,6 +310,8 @@ listing_read_capabilities(struct migration_imapc_list *mlist, const char *text)
 			mlist->have_objectid = TRUE;
 		else if (strcasecmp(*words, "SPECIAL-USE") == 0)
 			mlist->have_special_use = TRUE;
+		else if (strncasecmp(*words, "AUTH=", 5) == 0)
+			listing_add_auth(run, *words + 5);
 		else if (strncasecmp(*words, "MESSAGELIMIT=", 13) == 0) {
 			value = *words + 13;
 			if (str_to_uint(value, &mlist->message_limit) < 0)

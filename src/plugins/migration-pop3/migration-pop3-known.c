@@ -223,7 +223,8 @@ void migration_pop3_known_check(struct migration_pop3_user *muser,
 	struct migration_run *run = migration_run_find(muser->user);
 	unsigned int lost = count_lost(muser, mailbox), shown;
 
-	if (lost == 0)
+	/* a plan must not show them */
+	if (lost == 0 || run->planning)
 		return;
 	shown = show_hidden(muser, inbox, mailbox, lost);
 	if (shown > 0) {

@@ -216,6 +216,7 @@ static int gather_run(struct migration_pop3_user *muser, struct mailbox *inbox,
 static void judge_leftovers(struct migration_pop3_user *muser,
 			    struct mailbox *inbox)
 {
+	struct migration_run *run = migration_run_find(muser->user);
 	struct uidl_match_result result;
 	const char *first_uidl, *reason, *remedy;
 	struct event_passthrough *e;
@@ -226,6 +227,11 @@ static void judge_leftovers(struct migration_pop3_user *muser,
 	missing = uidl_gather_unmatched_pop3(muser->gather, &first_uidl,
 					     &reason);
 	extra = uidl_gather_unmatched_imap(muser->gather);
+	run->pop3.asked = TRUE;
+	run->pop3.mails = result.pop3_count;
+	run->pop3.matched = result.pop3_count - missing;
+	run->pop3.unmatched = missing;
+	run->pop3.imap_unmatched = extra;
 	/* every IMAP mail has its UIDL, POP3 just lists more */
 	only_extra = extra == 0;
 	muser->inbox_refused = missing > 0 && !muser->set->all_mailboxes &&
@@ -247,7 +253,7 @@ static void judge_leftovers(struct migration_pop3_user *muser,
 	if (!muser->inbox_refused)
 		return;
 
-	migration_run_leave_out_mailbox(migration_run_find(muser->user));
+	migration_run_leave_out_mailbox(run);
 	remedy = only_extra ? " or migration_pop3_ignore_extra_uidls=yes" : "";
 	e_error(muser->event, "Mailbox %s is left out of this run: %u of %u "
 		"POP3 mails have no IMAP mail (the first has UIDL %s: %s). The "
@@ -362,10 +368,13 @@ source_get_metadata(struct mailbox *box, enum mailbox_metadata_items items,
 	struct migration_pop3_user *muser =
 		MIGRATION_POP3_USER_CONTEXT(box->storage->user);
 
-	/* Only dsync asks for cache fields. It does so after it has listed the
-	   mailbox and before the destination begins to write. */
+	/* Only dsync, and the plan of its run, ask for cache fields. dsync does
+	   so after it has listed the mailbox and before the destination begins
+	   to write. */
 	if ((items & MAILBOX_METADATA_CACHE_FIELDS) != 0 &&
-	    box->storage->user->dsyncing && box->inbox_user && box->opened &&
+	    (box->storage->user->dsyncing ||
+	     migration_run_find(box->storage->user)->planning) &&
+	    box->inbox_user && box->opened &&
 	    last_uid(box) > 0 && !migration_pop3_dest_has_all(muser, box, last_uid(box))) {
 		if (ask_pop3_once(muser, box) < 0)
 			return -1;
