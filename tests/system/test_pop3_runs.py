@@ -199,6 +199,22 @@ def test_import_keeps_uidls(source, dest, driver):
 
 # -- what earlier runs left
 
+def test_import_without_pop3_saves_nothing(source, dest):
+    """A mail that came without its UIDL would keep none."""
+    conf = pop3_conf(dest, source, "import-refused", words=[
+        "migration_imapc", "migration_import", "migration_pop3"])
+    ours = dest.user()
+    theirs = source.user(ours.name)
+    mailgen.deliver(theirs, {"INBOX": with_uidls(mailgen.mails(4))})
+    words = ("import", "-u", ours.name, "imapc:", "", "ALL")
+    result = dest.doveadm(*words, conf=conf,
+                          o={"pop3c_port": places.free_port()})
+    assert result.rc == 75, result
+    assert snapshot.of(ours).mailboxes["INBOX"].mails == {}
+    dest.doveadm(*words, conf=conf).ok()
+    assert snapshot.of(ours).pop3 == snapshot.of(theirs).pop3
+
+
 def test_uidls_that_stock_hid_are_shown(source, dest, conf):
     """sdbox-uidl-max: stock's second run stores UIDLs that POP3 never shows."""
     stock = pop3_conf(dest, source, "stock", words=["pop3_migration"],

@@ -112,6 +112,18 @@ static int import_target_begin_save(struct import_target *target)
 	return 0;
 }
 
+/* The failure is the source's. Returns -1. */
+static int
+import_target_take_error(struct import_target *target, struct mail *mail)
+{
+	const char *errstr;
+	enum mail_error error;
+
+	errstr = mailbox_get_last_internal_error(mail->box, &error);
+	mail_storage_set_error(target->box->storage, error, errstr);
+	return -1;
+}
+
 /* Whatever can fail before the first byte is written fails here: then there is
    no save to cancel, and mbox would cancel the save before (QUIRKS.md,
    "mbox-cancelled-save"). The copy finds all of it opened or cached. */
@@ -119,8 +131,7 @@ static int
 import_target_open_mail(struct import_target *target, struct mail *mail)
 {
 	struct istream *input;
-	const char *value, *errstr;
-	enum mail_error error;
+	const char *value;
 	time_t date;
 
 	if (mail_get_stream_because(mail, NULL, NULL, "import", &input) == 0 &&
@@ -128,9 +139,20 @@ import_target_open_mail(struct import_target *target, struct mail *mail)
 	    mail_get_special(mail, MAIL_FETCH_FROM_ENVELOPE, &value) == 0 &&
 	    mail_get_special(mail, MAIL_FETCH_GUID, &value) == 0)
 		return 0;
-	errstr = mailbox_get_last_internal_error(mail->box, &error);
-	mail_storage_set_error(target->box->storage, error, errstr);
-	return -1;
+	return import_target_take_error(target, mail);
+}
+
+/* A mail that is saved without its UIDL does not get it from a later import. So it
+   is not saved if the source cannot tell the UIDL now. */
+static int
+import_target_read_uidl(struct import_target *target, struct mail *mail)
+{
+	const char *value;
+
+	if (mail_get_special(mail, MAIL_FETCH_UIDL_BACKEND, &value) == 0 &&
+	    mail_get_special(mail, MAIL_FETCH_POP3_ORDER, &value) == 0)
+		return 0;
+	return import_target_take_error(target, mail);
 }
 
 static void
@@ -240,6 +262,7 @@ import_target_copy(struct import_target *target, struct mail *mail,
 	const char *guid;
 
 	if (import_target_open_mail(target, text) < 0 ||
+	    import_target_read_uidl(target, mail) < 0 ||
 	    import_target_begin_save(target) < 0)
 		return -1;
 	ctx = mailbox_save_alloc(target->save_trans);
