@@ -50,7 +50,10 @@ def small_disk(user, size):
 
 
 def mount(*words):
-    subprocess.run(["mount", *words], check=True)
+    """A server's process can have a file open a moment longer than a client
+    sees it."""
+    places.wait_for(lambda: subprocess.run(["mount", *words]).returncode == 0,
+                    f"mount {words}")
 
 
 def backup(theirs, ours, **how):

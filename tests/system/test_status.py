@@ -61,11 +61,14 @@ def show(dest, *users, rc=0, form="json"):
 
 
 @contextlib.contextmanager
-def hanging(dest, theirs, ours, answers, start=None):
-    """A run that gets so many answers of the old server."""
+def hanging(dest, theirs, ours, start=None):
+    """A run that gets two thirds of the mails of the old server."""
+    texts = sum(mail.size for mailbox in
+                snapshot.of(theirs, pop3=False).mailboxes.values()
+                for mail in mailbox.mails.values())
     with Link(0) as link:
         port = link.to(theirs.server.ports["imap"],
-                       Fault("hang", after_answers=answers))
+                       Fault("hang", after_bytes=texts * 2 // 3))
         options = dest.imapc(theirs.server, user=theirs.name, port=port)
         process = start(options) if start else dest.start_doveadm(
             "backup", "-R", "-u", ours.name, "imapc:", o=options,
@@ -87,7 +90,7 @@ def test_a_run_that_is_killed_and_run_again(dest, theirs, schema):
     assert status_file(ours) is None
     never, = show(dest, ours, rc=68)
     assert never["state"] == "never" and never["exit_code"] == 68
-    with hanging(dest, theirs, ours, 12) as process:
+    with hanging(dest, theirs, ours) as process:
         found = until("mails", lambda: with_mails(ours))
         schema("status.schema.json", found)
         assert found["state"] == "running"
@@ -213,13 +216,13 @@ def test_import(dest, source, theirs, command):
     assert found["mails"] == 40 and found["mails_total"] is None
 
 
-def on_terminal(dest, theirs, ours, terminal, answers, *words):
+def on_terminal(dest, theirs, ours, terminal, *words):
     def start(options):
         arguments = [word for key, value in options.items()
                      for word in ("-o", f"{key}={value}")]
         terminal.run(dest.command_line(*words, *arguments, "backup", "-R", "-u",
                                        ours.name, "imapc:"))
-    return hanging(dest, theirs, ours, answers, start)
+    return hanging(dest, theirs, ours, start)
 
 
 def test_line_on_a_terminal(dest, theirs):
@@ -227,7 +230,7 @@ def test_line_on_a_terminal(dest, theirs):
     full = re.compile(r"\d+% \[#*\.*\] [123]/3 \S+ \d+/40 mails \S+/s "
                       r".*(ETA \S+)$")
     with Terminal(100) as terminal:
-        with on_terminal(dest, theirs, ours, terminal, 12):
+        with on_terminal(dest, theirs, ours, terminal):
             line = until("the line", lambda: full.search(terminal.line()))
             assert line.group().count("ETA") == 1
             # narrow, and wide again: one line, whatever the width is
@@ -255,7 +258,7 @@ def test_no_line_where_it_would_disturb(dest, theirs):
             for word in ("-o", f"{key}={value}")]):
         ours = dest.user()
         with Terminal(100) as terminal:
-            with on_terminal(dest, theirs, ours, terminal, 12, *words):
+            with on_terminal(dest, theirs, ours, terminal, *words):
                 found = until("mails", lambda: with_mails(ours))
                 until("an update", lambda: status_file(ours)["updated"] >
                       found["updated"])

@@ -65,13 +65,23 @@ static void migration_imapc_mailbox_list_first(struct mailbox *box)
 
 /* ---- mailboxes that the server does not open ---- */
 
+/* dsync asks for the namespace "Public/" as the mailbox Public, too (2.3). */
+static bool mailbox_is_namespace(const struct mailbox *box)
+{
+	const struct mail_namespace *ns = mailbox_get_namespace(box);
+
+	return ns->prefix_len > 0 &&
+		strlen(box->vname) == ns->prefix_len - 1 &&
+		strncmp(box->vname, ns->prefix, ns->prefix_len - 1) == 0;
+}
+
 /* dsync can go on without it. */
 static bool mailbox_may_be_left_out(struct migration_imapc_mailbox *mmbox)
 {
 	struct mailbox *box = &mmbox->mbox->box;
 
 	return mmbox->mlist != NULL && box->storage->user->dsyncing &&
-		!box->deleting && !mmbox->begun &&
+		!box->deleting && !mmbox->begun && !mailbox_is_namespace(box) &&
 		(box->flags & MAILBOX_FLAG_SAVEONLY) == 0;
 }
 
