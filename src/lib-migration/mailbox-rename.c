@@ -137,7 +137,7 @@ claim(struct rename_context *ctx, struct rename_source *source,
 	ctx->claimed[dest_idx] = TRUE;
 }
 
-/* ---- the four ways ---- */
+/* ---- the three ways ---- */
 
 static void find_by_id(struct rename_context *ctx, struct rename_source *source)
 {
@@ -183,22 +183,6 @@ fits(const struct rename_context *ctx, const struct rename_source *source,
 }
 
 static bool
-uidvalidity_is_unique(const struct rename_context *ctx, uint32_t uidvalidity)
-{
-	unsigned int i, sources = 0, dests = 0;
-
-	for (i = 0; i < ctx->source_count; i++) {
-		if (ctx->sources[i].uidvalidity == uidvalidity)
-			sources++;
-	}
-	for (i = 0; i < ctx->dest_count; i++) {
-		if (ctx->dests[i].uidvalidity == uidvalidity)
-			dests++;
-	}
-	return sources == 1 && dests == 1;
-}
-
-static bool
 has_same_mails(struct rename_context *ctx, const struct rename_source *source,
 	       unsigned int dest_idx)
 {
@@ -207,15 +191,15 @@ has_same_mails(struct rename_context *ctx, const struct rename_source *source,
 	return ctx->same_mails(ctx->context, source, &ctx->dests[dest_idx]);
 }
 
+/* Mailboxes that were made in the same second have one UIDVALIDITY on many
+   servers, so that alone says nothing. */
 static void
 find_by_mails(struct rename_context *ctx, struct rename_source *source)
 {
-	bool unique = uidvalidity_is_unique(ctx, source->uidvalidity);
 	unsigned int i, found = UINT_MAX;
 
 	for (i = 0; i < ctx->dest_count; i++) {
-		if (!fits(ctx, source, i) ||
-		    (!unique && !has_same_mails(ctx, source, i)))
+		if (!fits(ctx, source, i) || !has_same_mails(ctx, source, i))
 			continue;
 		if (found != UINT_MAX)
 			return; /* two with the same mails: no telling */

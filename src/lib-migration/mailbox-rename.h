@@ -14,9 +14,8 @@
    1. the server's id of the mailbox (RFC 8474 MAILBOXID, Dovecot's X-GUID), with
       what was remembered of it;
    2. the same name and the same UIDVALIDITY;
-   3. a UIDVALIDITY that only these two have, where the destination has no UID
-      that the source has not given yet;
-   4. the same, shared by others, and the same mails.
+   3. the same UIDVALIDITY and the same mails, where the destination has no UID
+      that the source has not given yet.
    INBOX is INBOX: renaming it leaves its name behind (RFC 3501 6.3.5). */
 
 struct rename_source {
