@@ -343,13 +343,13 @@ def test_every_option_is_explained():
     params = re.findall(r"DOVEADM_CMD_PARAM\('(\w)', \"([\w-]+)\"", text)
     assert len(params) >= 8
     usage = text[text.index(".usage ="):].split("DOVEADM_CMD_PARAMS")[0]
-    with open(f"{source}/doc/man/doveadm-migration.1") as file:
+    with open(f"{source}/doc/man/doveadm-migration-verify.1") as file:
         page = file.read().replace("\\-", "-")
     with open(f"{source}/doc/verify.md") as file:
         guide = file.read()
     for letter, name in params:
         assert f"-{letter}" in usage
-        assert f".BR -{letter} \", \" --{name}" in page
+        assert f"-{letter} \", \" --{name}" in page
         assert f"`-{letter}`, `--{name}" in guide
 
 
