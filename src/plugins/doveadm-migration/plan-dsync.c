@@ -171,17 +171,6 @@ const char *plan_dsync_bad_name(struct mail_namespace *dest_namespaces,
  * Mails
  */
 
-static int
-read_error(struct mailbox *box, struct verify_error *error_r)
-{
-	const char *text;
-
-	text = mailbox_get_last_internal_error(box, &error_r->error);
-	error_r->text = t_strdup_printf("Mailbox %s: Reading it failed: %s",
-					mailbox_get_vname(box), text);
-	return -1;
-}
-
 /* dsync_mail_get_hdr_hash() */
 static int
 header_identity(struct mail *mail, struct mailbox_header_lookup_ctx *headers,
@@ -277,9 +266,9 @@ mails_read(struct mailbox *box, const struct identity_source *by, pool_t pool,
 		}
 	} T_END;
 	if (ret < 0)
-		(void)read_error(box, error_r);
+		(void)verify_box_error(box, "Reading it", error_r);
 	if (mailbox_search_deinit(&search) < 0 && ret == 0)
-		ret = read_error(box, error_r);
+		ret = verify_box_error(box, "Reading it", error_r);
 	mailbox_transaction_rollback(&trans);
 	return ret;
 }
@@ -296,7 +285,7 @@ side_read(struct mailbox *box, const struct identity_source *_by, pool_t pool,
 	mailbox_get_open_status(box, STATUS_UIDVALIDITY | STATUS_UIDNEXT |
 				STATUS_MESSAGES, &status);
 	if (mailbox_get_metadata(box, MAILBOX_METADATA_GUID, &metadata) < 0)
-		return read_error(box, error_r);
+		return verify_box_error(box, "Reading it", error_r);
 	side->exists = TRUE;
 	side->guid = p_strdup(pool, guid_128_to_string(metadata.guid));
 	side->uid_validity = status.uidvalidity;

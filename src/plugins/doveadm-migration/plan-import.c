@@ -128,17 +128,6 @@ void plan_import_pair_names(struct mail_namespace *dest_namespaces,
  * Mails
  */
 
-static int
-read_error(struct mailbox *box, struct verify_error *error_r)
-{
-	const char *text;
-
-	text = mailbox_get_last_internal_error(box, &error_r->error);
-	error_r->text = t_strdup_printf("Mailbox %s: Reading it failed: %s",
-					mailbox_get_vname(box), text);
-	return -1;
-}
-
 /* All mails, none of which has a partner yet. */
 static void
 read_side(struct mailbox *box, pool_t pool, struct import_plan_side *side_r)
@@ -266,11 +255,11 @@ pair_boxes(struct mailbox *source_box, struct mailbox *dest_box,
 
 	*side_r = "Destination";
 	if (lookup == NULL)
-		return read_error(dest_box, error_r);
+		return verify_box_error(dest_box, "Reading it", error_r);
 	ret = pair_mails(source_box, lookup, source, dest);
 	if (ret < 0) {
 		*side_r = "Source";
-		(void)read_error(source_box, error_r);
+		(void)verify_box_error(source_box, "Reading it", error_r);
 	}
 	import_lookup_deinit(&lookup);
 	return ret;

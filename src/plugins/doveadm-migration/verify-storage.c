@@ -255,7 +255,7 @@ int verify_check_places(struct mail_user *source, struct mail_user *dest,
  * Mailboxes
  */
 
-static int box_error(struct mailbox *box, const char *doing,
+int verify_box_error(struct mailbox *box, const char *doing,
 		     struct verify_error *error_r)
 {
 	const char *text;
@@ -310,12 +310,12 @@ int verify_mailbox_open(const struct verify_name *name, struct mailbox **box_r,
 
 	box = mailbox_alloc(name->ns->list, name->name, MAILBOX_OPEN_FLAGS);
 	if (mailbox_open(box) < 0) {
-		box_error(box, "Opening it", error_r);
+		(void)verify_box_error(box, "Opening it", error_r);
 		mailbox_free(&box);
 		return -1;
 	}
 	if (mailbox_sync(box, MAILBOX_SYNC_FLAG_FULL_READ) < 0) {
-		box_error(box, "Syncing it", error_r);
+		(void)verify_box_error(box, "Syncing it", error_r);
 		mailbox_free(&box);
 		return -1;
 	}
@@ -395,13 +395,13 @@ mails_read(struct mailbox *box, struct mailbox_transaction_context *trans,
 			keywords = mail_data.keywords;
 			array_push_back(&data->mails, &mail_data);
 		} else if (ret < 0) {
-			box_error(box, t_strdup_printf("Reading UID %u",
-						       mail->uid), error_r);
+			(void)verify_box_error(box, t_strdup_printf(
+				"Reading UID %u", mail->uid), error_r);
 			error_r->text = p_strdup(pool, error_r->text);
 		}
 	} T_END;
 	if (mailbox_search_deinit(&search) < 0 && ret >= 0)
-		ret = box_error(box, "Searching it", error_r);
+		ret = verify_box_error(box, "Searching it", error_r);
 	return ret < 0 ? -1 : 0;
 }
 
@@ -415,7 +415,7 @@ int verify_mailbox_read(struct mailbox *box, pool_t pool,
 
 	if (mailbox_get_status(box, STATUS_UIDVALIDITY | STATUS_UIDNEXT |
 			       STATUS_MESSAGES, &status) < 0)
-		return box_error(box, "Reading its state", error_r);
+		return verify_box_error(box, "Reading its state", error_r);
 	data->uid_validity = status.uidvalidity;
 	data->uid_next = status.uidnext;
 	if (!array_is_created(&data->mails))
@@ -523,7 +523,7 @@ int verify_mailbox_read_texts(struct mailbox *box,
 		}
 	} T_END;
 	if (mailbox_search_deinit(&search) < 0)
-		ret = box_error(box, "Reading its texts", error_r);
+		ret = verify_box_error(box, "Reading its texts", error_r);
 	mailbox_transaction_rollback(&trans);
 	return ret;
 }

@@ -39,6 +39,11 @@ struct verify_error {
 	enum mail_error error;
 };
 
+/* The mailbox's last failure becomes the error; doing says what failed, such as
+   "Reading it". Returns -1. */
+int verify_box_error(struct mailbox *box, const char *doing,
+		     struct verify_error *error_r);
+
 /* Lists the user's mailboxes and subscriptions, sorted by name, each once.
    Strings lie in the pool. Returns 0, or -1 and error_r. */
 int verify_list_names(struct mail_user *user,

@@ -193,7 +193,8 @@ static bool migration_imapc_mail_wants_other_ways(struct mail *mail)
 		mail->uid != mmail->replaced_uid;
 }
 
-static int migration_imapc_mail_replace(struct mail *mail)
+/* TRUE if the mail was had in other ways, or its stand-in was put in its place. */
+static bool migration_imapc_mail_replace(struct mail *mail)
 {
 	struct mail_private *pmail = (struct mail_private *)mail;
 	struct migration_imapc_mail *mmail =
@@ -201,8 +202,10 @@ static int migration_imapc_mail_replace(struct mail *mail)
 	struct migration_imapc_mailbox *mmbox =
 		MIGRATION_IMAPC_CONTEXT_REQUIRE(mail->box);
 
+	if (!migration_imapc_mail_wants_other_ways(mail))
+		return FALSE;
 	mmail->replaced_uid = mail->uid;
-	return migration_imapc_unreadable_replace(mmbox, mail);
+	return migration_imapc_unreadable_replace(mmbox, mail) == 0;
 }
 
 static int
@@ -226,8 +229,7 @@ migration_imapc_mail_get_stream(struct mail *mail, bool get_body,
 	if (mmail->module_ctx.super.get_stream(mail, get_body, hdr_size,
 					       body_size, stream_r) == 0)
 		return 0;
-	if (!migration_imapc_mail_wants_other_ways(mail) ||
-	    migration_imapc_mail_replace(mail) < 0)
+	if (!migration_imapc_mail_replace(mail))
 		return -1;
 	return mmail->module_ctx.super.get_stream(mail, get_body, hdr_size,
 						  body_size, stream_r);
@@ -242,8 +244,7 @@ migration_imapc_mail_get_received_date(struct mail *mail, time_t *date_r)
 
 	if (mmail->module_ctx.super.get_received_date(mail, date_r) == 0)
 		return 0;
-	if (!migration_imapc_mail_wants_other_ways(mail) ||
-	    migration_imapc_mail_replace(mail) < 0)
+	if (!migration_imapc_mail_replace(mail))
 		return -1;
 	return mmail->module_ctx.super.get_received_date(mail, date_r);
 }
@@ -259,8 +260,7 @@ migration_imapc_mail_get_save_date(struct mail *mail, time_t *date_r)
 	ret = mmail->module_ctx.super.get_save_date(mail, date_r);
 	if (ret >= 0)
 		return ret;
-	if (!migration_imapc_mail_wants_other_ways(mail) ||
-	    migration_imapc_mail_replace(mail) < 0)
+	if (!migration_imapc_mail_replace(mail))
 		return -1;
 	return mmail->module_ctx.super.get_save_date(mail, date_r);
 }
