@@ -18,8 +18,10 @@ struct mail_user;
 #if DOVECOT_PREREQ(2, 4, 0)
 #  define MIGRATION_SETTING_BLOCK(name) \
 	{ .type = SET_FILTER_NAME, .key = (name) },
+#  define migration_setting_is_block(def) ((def)->type == SET_FILTER_NAME)
 #else
 #  define MIGRATION_SETTING_BLOCK(name)
+#  define migration_setting_is_block(def) FALSE
 #endif
 
 #if DOVECOT_PREREQ(2, 4, 0)

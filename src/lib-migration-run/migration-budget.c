@@ -140,7 +140,8 @@ static void budget_report_stop(struct migration_budget *budget,
 	budget->stopped = TRUE;
 	run->continue_later = TRUE;
 	migration_run_finding(run, MIGRATION_SEVERITY_WARNING, NULL, 0,
-		"daily-limit", "%s. What was migrated stays, the next run goes "
+		FINDING_DAILY_LIMIT,
+		"%s. What was migrated stays, the next run goes "
 		"on from there.", text);
 	migration_run_add_section(run, "continue_after",
 		t_strfgmtime("\"%Y-%m-%dT%H:%M:%SZ\"", continue_at));

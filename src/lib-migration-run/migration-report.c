@@ -20,13 +20,13 @@
 /* a server's words can be long */
 #define SUMMARY_WHY_MAX_CHARS 240
 
-struct finding_kind {
+struct summary_kind {
 	enum migration_severity severity;
-	const char *what;
+	enum finding_kind kind;
 	unsigned int count;
 	const struct migration_finding *examples[SUMMARY_EXAMPLES];
 };
-ARRAY_DEFINE_TYPE(finding_kind, struct finding_kind);
+ARRAY_DEFINE_TYPE(summary_kind, struct summary_kind);
 
 void migration_report_append_string(string_t *dest, const char *text)
 {
@@ -91,7 +91,7 @@ append_finding(string_t *dest, const struct migration_finding *finding)
 	else
 		str_printfa(dest, "%u", finding->uid);
 	str_append(dest, ", \"what\": ");
-	migration_report_append_string(dest, finding->what);
+	migration_report_append_string(dest, finding_name(finding->kind));
 	str_append(dest, ", \"why\": ");
 	migration_report_append_string(dest, finding->why);
 	str_append_c(dest, '}');
@@ -229,36 +229,36 @@ int migration_report_save(const struct migration_run *run, const char *path,
 	return ret;
 }
 
-static struct finding_kind *
-kind_get(ARRAY_TYPE(finding_kind) *kinds,
+static struct summary_kind *
+kind_get(ARRAY_TYPE(summary_kind) *kinds,
 	 const struct migration_finding *finding)
 {
-	struct finding_kind *kind;
+	struct summary_kind *kind;
 
 	array_foreach_modifiable(kinds, kind) {
 		if (kind->severity == finding->severity &&
-		    strcmp(kind->what, finding->what) == 0)
+		    kind->kind == finding->kind)
 			return kind;
 	}
 	kind = array_append_space(kinds);
 	kind->severity = finding->severity;
-	kind->what = finding->what;
+	kind->kind = finding->kind;
 	return kind;
 }
 
 static int
-finding_kind_cmp(const struct finding_kind *a, const struct finding_kind *b)
+summary_kind_cmp(const struct summary_kind *a, const struct summary_kind *b)
 {
 	if (a->severity != b->severity)
 		return a->severity > b->severity ? -1 : 1;
-	return strcmp(a->what, b->what);
+	return strcmp(finding_name(a->kind), finding_name(b->kind));
 }
 
 static void
-findings_group(const struct migration_run *run, ARRAY_TYPE(finding_kind) *kinds)
+findings_group(const struct migration_run *run, ARRAY_TYPE(summary_kind) *kinds)
 {
 	const struct migration_finding *finding;
-	struct finding_kind *kind;
+	struct summary_kind *kind;
 
 	array_foreach(&run->findings, finding) {
 		kind = kind_get(kinds, finding);
@@ -266,7 +266,7 @@ findings_group(const struct migration_run *run, ARRAY_TYPE(finding_kind) *kinds)
 			kind->examples[kind->count] = finding;
 		kind->count++;
 	}
-	array_sort(kinds, finding_kind_cmp);
+	array_sort(kinds, summary_kind_cmp);
 }
 
 static void
@@ -281,18 +281,22 @@ append_example(string_t *dest, const struct migration_finding *finding)
 		    str_sanitize(finding->why, SUMMARY_WHY_MAX_CHARS));
 }
 
-static void append_kind(string_t *dest, const struct finding_kind *kind)
+static void append_kind(string_t *dest, const struct summary_kind *kind)
 {
 	unsigned int i;
 
 	str_printfa(dest, "  %s: %s: %u\n",
-		    migration_severity_name(kind->severity), kind->what,
-		    kind->count);
+		    migration_severity_name(kind->severity),
+		    finding_name(kind->kind), kind->count);
 	for (i = 0; i < kind->count && i < SUMMARY_EXAMPLES; i++)
 		append_example(dest, kind->examples[i]);
 	if (kind->count > SUMMARY_EXAMPLES) {
 		str_printfa(dest, "    and %u more\n",
 			    kind->count - SUMMARY_EXAMPLES);
+	}
+	if (kind->severity == MIGRATION_SEVERITY_ERROR) {
+		str_printfa(dest, "    to do: %s\n",
+			    finding_info(kind->kind)->action);
 	}
 }
 
@@ -324,8 +328,8 @@ static void append_bytes(string_t *dest, const struct migration_run *run)
 void migration_report_append_summary(string_t *dest,
 				     const struct migration_run *run)
 {
-	ARRAY_TYPE(finding_kind) kinds;
-	const struct finding_kind *kind;
+	ARRAY_TYPE(summary_kind) kinds;
+	const struct summary_kind *kind;
 	long long msecs = duration_msecs(run);
 
 	i_assert(run->finished);

@@ -175,21 +175,21 @@ migration_run_send_finding(struct migration_run *run,
 		set_name("migration_finding")->
 		add_str("command", run->command)->
 		add_str("severity", severity_names[finding->severity])->
-		add_str("what", finding->what)->
+		add_str("what", finding_name(finding->kind))->
 		add_str("reason", finding->why)->
 		add_int_nonzero("uid", finding->uid);
 
 	if (finding->mailbox != NULL)
 		e = e->add_str("mailbox", finding->mailbox);
 	e_debug(e->event(), "Finding (%s, %s): %s%s",
-		severity_names[finding->severity], finding->what,
+		severity_names[finding->severity], finding_name(finding->kind),
 		finding_where(finding), finding->why);
 }
 
 void migration_run_finding(struct migration_run *run,
 			   enum migration_severity severity,
 			   const char *mailbox, uint32_t uid,
-			   const char *what, const char *why_fmt, ...)
+			   enum finding_kind kind, const char *why_fmt, ...)
 {
 	struct migration_finding finding;
 	va_list args;
@@ -201,7 +201,7 @@ void migration_run_finding(struct migration_run *run,
 		finding.severity = severity;
 		finding.mailbox = mailbox;
 		finding.uid = uid;
-		finding.what = what;
+		finding.kind = kind;
 		va_start(args, why_fmt);
 		finding.why = migration_secrets_mask(
 			t_strdup_vprintf(why_fmt, args));
@@ -211,7 +211,6 @@ void migration_run_finding(struct migration_run *run,
 		migration_run_send_finding(run, &finding);
 		if (array_count(&run->findings) < MIGRATION_RUN_MAX_FINDINGS) {
 			finding.mailbox = p_strdup(run->pool, mailbox);
-			finding.what = p_strdup(run->pool, what);
 			finding.why = p_strdup(run->pool, finding.why);
 			array_push_back(&run->findings, &finding);
 		}

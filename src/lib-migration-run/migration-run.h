@@ -2,6 +2,7 @@
 #ifndef MIGRATION_RUN_H
 #define MIGRATION_RUN_H
 
+#include "finding.h"
 #include "mailbox-filter.h"
 #include "migration-progress.h"
 
@@ -80,8 +81,7 @@ struct migration_finding {
 	const char *mailbox;
 	/* IMAP UID, or 0 if the finding concerns no single mail */
 	uint32_t uid;
-	/* a stable word such as "uidl-unmatched": reports are searched by it */
-	const char *what;
+	enum finding_kind kind;
 	/* one sentence for a person: why, and what to do */
 	const char *why;
 };
@@ -257,7 +257,7 @@ uint64_t migration_run_get_count(const struct migration_run *run,
 void migration_run_finding(struct migration_run *run,
 			   enum migration_severity severity,
 			   const char *mailbox, uint32_t uid,
-			   const char *what, const char *why_fmt, ...)
+			   enum finding_kind kind, const char *why_fmt, ...)
 	ATTR_FORMAT(6, 7) ATTR_NULL(3);
 
 /* The mailbox's numbers, to be changed by the caller. */

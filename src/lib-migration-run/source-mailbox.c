@@ -130,7 +130,7 @@ source_mailbox_report(struct migration_run *run,
 
 	if (mailbox->refused && mailbox->refusal == SOURCE_REFUSAL_GONE) {
 		migration_run_finding(run, MIGRATION_SEVERITY_WARNING,
-			mailbox->vname, 0, "mailbox-gone",
+			mailbox->vname, 0, FINDING_MAILBOX_GONE,
 			"The source deleted or renamed it during the run: %s",
 			mailbox->words);
 		return;
@@ -147,7 +147,8 @@ source_mailbox_report(struct migration_run *run,
 		run->continue_later = TRUE;
 	}
 	migration_run_finding(run, MIGRATION_SEVERITY_ERROR, mailbox->vname, 0,
-			      "mailbox-unavailable", "%s: %s. It was left "
+			      FINDING_MAILBOX_UNAVAILABLE,
+			      "%s: %s. It was left "
 			      "out%s", why, mailbox->words, next);
 }
 

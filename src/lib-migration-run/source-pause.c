@@ -91,7 +91,8 @@ const char *source_stop(struct migration_run *run, const char *words)
 	if (!run->continue_later) {
 		run->continue_later = TRUE;
 		migration_run_finding(run, MIGRATION_SEVERITY_WARNING, NULL, 0,
-			"source-unavailable", "%s. What was migrated stays, the "
+			FINDING_SOURCE_UNAVAILABLE,
+			"%s. What was migrated stays, the "
 			"next run goes on from there.", text);
 		if (later_msecs > 0) {
 			migration_run_add_section(run, "continue_after",

@@ -18,10 +18,11 @@ static struct mail_user user_1 = { .username = "u1" };
 static struct mail_user user_2 = { .username = "u2" };
 
 static void finding_add(struct mail_user *user, enum migration_severity severity,
-			const char *mailbox, uint32_t uid, const char *what)
+			const char *mailbox, uint32_t uid,
+			enum finding_kind kind)
 {
 	migration_run_finding(migration_run_find(user), severity, mailbox, uid,
-			      what, "because of %s", what);
+			      kind, "because of %s", finding_name(kind));
 }
 
 START_TEST(test_names)
@@ -45,7 +46,7 @@ START_TEST(test_shared_by_both_users)
 	struct migration_run *run;
 
 	/* a plugin's say while the user is created belongs to the run */
-	finding_add(&user_1, MIGRATION_SEVERITY_INFO, NULL, 0, "early");
+	finding_add(&user_1, MIGRATION_SEVERITY_INFO, NULL, 0, FINDING_UIDL_FORMAT);
 	run = migration_run_begin(&user_1, "backup", "imapc:");
 	migration_run_count(migration_run_find(&source_user),
 			    MIGRATION_COUNTER_MAILS_FETCHED, 3);
@@ -70,10 +71,12 @@ START_TEST(test_reset_between_users)
 	struct migration_run *run;
 
 	run = migration_run_begin(&user_1, "backup", "imapc:");
-	finding_add(&user_1, MIGRATION_SEVERITY_ERROR, "INBOX", 1, "one");
+	finding_add(&user_1, MIGRATION_SEVERITY_ERROR, "INBOX", 1,
+		    FINDING_UIDL_UNMATCHED);
 	migration_run_finish(run, 3);
 	/* a late word of the first user, after its run */
-	finding_add(&user_1, MIGRATION_SEVERITY_ERROR, "INBOX", 2, "late");
+	finding_add(&user_1, MIGRATION_SEVERITY_ERROR, "INBOX", 2,
+		    FINDING_UIDL_UNMATCHED);
 
 	run = migration_run_begin(&user_2, "backup", "imapc:");
 	ck_assert_str_eq(run->username, "u2");
@@ -94,7 +97,7 @@ START_TEST(test_findings_bounded)
 	run = migration_run_begin(&user_1, "backup", "");
 	for (i = 0; i < MIGRATION_RUN_MAX_FINDINGS + 7; i++)
 		finding_add(&user_1, MIGRATION_SEVERITY_WARNING, "INBOX", i + 1,
-			    "many");
+			    FINDING_UIDL_ODD);
 	migration_run_finish(run, 0);
 
 	ck_assert_uint_eq(array_count(&run->findings),
@@ -132,11 +135,15 @@ START_TEST(test_summary)
 
 	run = migration_run_begin(&user_1, "backup", "imapc:");
 	migration_run_count(run, MIGRATION_COUNTER_MAILS_SEEN, 300);
-	finding_add(&user_1, MIGRATION_SEVERITY_INFO, NULL, 0, "formula");
-	finding_add(&user_1, MIGRATION_SEVERITY_ERROR, "INBOX", 4, "lost");
-	finding_add(&user_1, MIGRATION_SEVERITY_ERROR, "INBOX", 5, "lost");
-	finding_add(&user_1, MIGRATION_SEVERITY_ERROR, "INBOX", 6, "lost");
-	finding_add(&user_1, MIGRATION_SEVERITY_ERROR, "Sent", 7, "lost");
+	finding_add(&user_1, MIGRATION_SEVERITY_INFO, NULL, 0, FINDING_UIDL_FORMAT);
+	finding_add(&user_1, MIGRATION_SEVERITY_ERROR, "INBOX", 4,
+		    FINDING_UIDL_UNMATCHED);
+	finding_add(&user_1, MIGRATION_SEVERITY_ERROR, "INBOX", 5,
+		    FINDING_UIDL_UNMATCHED);
+	finding_add(&user_1, MIGRATION_SEVERITY_ERROR, "INBOX", 6,
+		    FINDING_UIDL_UNMATCHED);
+	finding_add(&user_1, MIGRATION_SEVERITY_ERROR, "Sent", 7,
+		    FINDING_UIDL_UNMATCHED);
 	migration_run_finish(run, 3);
 	run->end_time = run->start_time;
 	run->end_time.tv_sec += 61;
@@ -145,13 +152,17 @@ START_TEST(test_summary)
 	ck_assert_str_eq(str_c(str),
 		"backup imapc: of u1: 61.0 s, 300 mails, 5 findings: complete, "
 		"except for the errors\n"
-		"  error: lost: 4\n"
-		"    INBOX UID 4 because of lost\n"
-		"    INBOX UID 5 because of lost\n"
-		"    INBOX UID 6 because of lost\n"
+		"  error: uidl-unmatched: 4\n"
+		"    INBOX UID 4 because of uidl-unmatched\n"
+		"    INBOX UID 5 because of uidl-unmatched\n"
+		"    INBOX UID 6 because of uidl-unmatched\n"
 		"    and 1 more\n"
-		"  info: formula: 1\n"
-		"    because of formula\n");
+		"    to do: Look for the mail in the source's other mailboxes "
+		"(`migration_pop3_all_mailboxes`). If there are few, accept "
+		"them with `migration_pop3_ignore_missing_uidls`: POP3 clients "
+		"do not see them any more.\n"
+		"  info: uidl-format: 1\n"
+		"    because of uidl-format\n");
 	migration_run_forget();
 }
 END_TEST
@@ -218,7 +229,8 @@ START_TEST(test_save)
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	path = t_strdup_printf("%s/reports/u1.json", dir);
 	run = migration_run_begin(&user_1, "backup", "imapc:");
-	finding_add(&user_1, MIGRATION_SEVERITY_ERROR, "IN\"BOX", 9, "lost");
+	finding_add(&user_1, MIGRATION_SEVERITY_ERROR, "IN\"BOX", 9,
+		    FINDING_UIDL_UNMATCHED);
 	migration_run_add_section(run, "proof", "{\"a\": 1}");
 	migration_run_finish(run, 3);
 

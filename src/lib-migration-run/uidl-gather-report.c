@@ -219,7 +219,7 @@ gather_report_pop3(struct uidl_gather *gather, struct migration_run *run,
 
 	if (mail->late) {
 		migration_run_finding(run, MIGRATION_SEVERITY_INFO,
-			inbox->box->vname, 0, "uidl-late",
+			inbox->box->vname, 0, FINDING_UIDL_LATE,
 			"POP3 mail %u (UIDL %s) was delivered during the run; "
 			"the next run brings it", mail->number,
 			str_sanitize(mail->uidl, 80));
@@ -236,7 +236,7 @@ gather_report_pop3(struct uidl_gather *gather, struct migration_run *run,
 			mail->difference);
 	}
 	migration_run_finding(run, severity, inbox->box->vname, uid,
-		"uidl-unmatched",
+		FINDING_UIDL_UNMATCHED,
 		"POP3 mail %u (UIDL %s, %s%s) has no IMAP mail: "
 		"%s%s", mail->number, str_sanitize(mail->uidl, 80),
 		describe_size(mail->size),
@@ -287,7 +287,7 @@ gather_report_imap(struct uidl_gather *gather, struct migration_run *run,
 			describe_difference(gather, idx, nearest));
 	}
 	migration_run_finding(run, MIGRATION_SEVERITY_INFO, gbox->box->vname,
-		mail->uid, "uidl-none",
+		mail->uid, FINDING_UIDL_NONE,
 		"The POP3 server does not list this mail (%s%s), so it has no "
 		"UIDL from there: %s%s", describe_size(mail->size),
 		mail->description == NULL ? "" : mail->description,
@@ -326,14 +326,14 @@ static void gather_report_odd(struct uidl_gather *gather,
 
 	if (result->repeated_uidls > 0) {
 		migration_run_finding(run, MIGRATION_SEVERITY_WARNING,
-			inbox->box->vname, 0, "uidl-repeated",
+			inbox->box->vname, 0, FINDING_UIDL_REPEATED,
 			"%u mails have a UIDL that the POP3 server gives to "
 			"another mail as well; they stay as they are",
 			result->repeated_uidls);
 	}
 	if (result->odd_uidls > 0) {
 		migration_run_finding(run, MIGRATION_SEVERITY_WARNING,
-			inbox->box->vname, 0, "uidl-odd",
+			inbox->box->vname, 0, FINDING_UIDL_ODD,
 			"%u UIDLs are longer than 70 characters or have others "
 			"than RFC 1939 allows (the first: \"%s\"); they are "
 			"kept as they are", result->odd_uidls,
@@ -342,7 +342,7 @@ static void gather_report_odd(struct uidl_gather *gather,
 	if (result->format != NULL && result->format->dovecot_23 != NULL &&
 	    gather_all_follow(gather, result->format)) {
 		migration_run_finding(run, MIGRATION_SEVERITY_INFO,
-			inbox->box->vname, 0, "uidl-format",
+			inbox->box->vname, 0, FINDING_UIDL_FORMAT,
 			"The UIDLs follow a format (%s, confirmed by %u mails) "
 			"that Dovecot can make itself: pop3_uidl_format = %s "
 			"on 2.3, %s on 2.4", result->format->name,

@@ -526,7 +526,7 @@ static void gather_finish(struct uidl_gather *gather)
 	if (lost > 0) {
 		gbox = array_front_modifiable(&gather->mailboxes);
 		migration_run_finding(run, MIGRATION_SEVERITY_WARNING,
-			mailbox_get_vname(gbox->box), 0, "pop3-order",
+			mailbox_get_vname(gbox->box), 0, FINDING_POP3_ORDER,
 			"%u mails cannot be at the place where the POP3 server "
 			"has them, because their neighbours were migrated "
 			"earlier without POP3 order", lost);

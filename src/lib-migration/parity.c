@@ -8,72 +8,25 @@
 
 #include <time.h>
 
-static const char *const kind_names[] = {
-	[PARITY_MAILBOX_MISSING] = "mailbox-missing",
-	[PARITY_MAILBOX_EXTRA] = "mailbox-extra",
-	[PARITY_SUBSCRIPTION] = "subscription",
-	[PARITY_UIDVALIDITY] = "uidvalidity",
-	[PARITY_UIDNEXT] = "uidnext",
-	[PARITY_MAIL_MISSING] = "mail-missing",
-	[PARITY_MAIL_EXTRA] = "mail-extra",
-	[PARITY_FLAGS] = "flags",
-	[PARITY_KEYWORDS] = "keywords",
-	[PARITY_DATE] = "date",
-	[PARITY_SIZE] = "size",
-	[PARITY_TEXT] = "text",
-	[PARITY_UIDL] = "uidl",
-	[PARITY_UIDL_OTHER_MAIL] = "uidl-other-mail",
-	[PARITY_POP3_ORDER] = "pop3-order",
+static const enum finding_kind kind_findings[] = {
+	[PARITY_MAILBOX_MISSING] = FINDING_MAILBOX_MISSING,
+	[PARITY_MAILBOX_EXTRA] = FINDING_MAILBOX_EXTRA,
+	[PARITY_SUBSCRIPTION] = FINDING_SUBSCRIPTION,
+	[PARITY_UIDVALIDITY] = FINDING_UIDVALIDITY,
+	[PARITY_UIDNEXT] = FINDING_UIDNEXT,
+	[PARITY_MAIL_MISSING] = FINDING_MAIL_MISSING,
+	[PARITY_MAIL_EXTRA] = FINDING_MAIL_EXTRA,
+	[PARITY_FLAGS] = FINDING_FLAGS,
+	[PARITY_KEYWORDS] = FINDING_KEYWORDS,
+	[PARITY_DATE] = FINDING_DATE,
+	[PARITY_SIZE] = FINDING_SIZE,
+	[PARITY_TEXT] = FINDING_TEXT,
+	[PARITY_UIDL] = FINDING_UIDL,
+	[PARITY_UIDL_OTHER_MAIL] = FINDING_UIDL_OTHER_MAIL,
+	[PARITY_POP3_ORDER] = FINDING_POP3_ORDER,
 };
-_Static_assert(N_ELEMENTS(kind_names) == PARITY_KIND_COUNT,
-	       "each kind of difference has a name");
-
-static const char *const kind_hints[] = {
-	[PARITY_MAILBOX_MISSING] =
-		"run the migration again, without leaving mailboxes out",
-	[PARITY_MAILBOX_EXTRA] =
-		"made by users or by the configuration at the destination; "
-		"--allow-extra expects it",
-	[PARITY_SUBSCRIPTION] =
-		"changed after the migration, or the source lists them below "
-		"another prefix (imapc_list_prefix)",
-	[PARITY_UIDVALIDITY] =
-		"the mailbox existed before the migration, or was filled by "
-		"import: only backup and sync into a new mailbox keep it",
-	[PARITY_UIDNEXT] =
-		"run the migration again",
-	[PARITY_MAIL_MISSING] =
-		"new at the source, or deleted at the destination: run the "
-		"migration again",
-	[PARITY_MAIL_EXTRA] =
-		"new at the destination, or deleted at the source: "
-		"--allow-extra expects it, backup would delete it",
-	[PARITY_FLAGS] =
-		"users read mail after the last run: run it again before they "
-		"move, with sync -1R if they have moved",
-	[PARITY_KEYWORDS] =
-		"users set them after the last run, or the destination's "
-		"format has no room (maildir: 26 names)",
-	[PARITY_DATE] =
-		"the mails did not come by this migration: other tools and "
-		"copied files lose INTERNALDATE",
-	[PARITY_SIZE] =
-		"see the texts; if they are the same, doveadm force-resync "
-		"corrects the destination's index",
-	[PARITY_TEXT] =
-		"something changed the mail on its way or at the destination: "
-		"compare it by hand before the source is switched off",
-	[PARITY_UIDL] =
-		"enable migration_pop3; for mail that is here already run "
-		"doveadm migration uidl",
-	[PARITY_UIDL_OTHER_MAIL] =
-		"the UIDLs were given by order or size alone: run "
-		"doveadm migration uidl",
-	[PARITY_POP3_ORDER] =
-		"run doveadm migration uidl",
-};
-_Static_assert(N_ELEMENTS(kind_hints) == PARITY_KIND_COUNT,
-	       "each kind of difference has a hint");
+_Static_assert(N_ELEMENTS(kind_findings) == PARITY_KIND_COUNT,
+	       "each kind of difference is a finding");
 
 static const struct {
 	enum mail_flags flag;
@@ -90,16 +43,20 @@ static const struct {
 static const char *const reason_cr_cr_lf =
 	"CR CR LF at a line's end is stored as CR LF; nothing else differs";
 
-const char *parity_kind_name(enum parity_kind kind)
+enum finding_kind parity_kind_finding(enum parity_kind kind)
 {
 	i_assert(kind < PARITY_KIND_COUNT);
-	return kind_names[kind];
+	return kind_findings[kind];
+}
+
+const char *parity_kind_name(enum parity_kind kind)
+{
+	return finding_name(parity_kind_finding(kind));
 }
 
 const char *parity_kind_hint(enum parity_kind kind)
 {
-	i_assert(kind < PARITY_KIND_COUNT);
-	return kind_hints[kind];
+	return finding_info(parity_kind_finding(kind))->action;
 }
 
 /*

@@ -5,6 +5,7 @@
 #include "seq-range-array.h"
 #include "mail-types.h"
 #include "sha2.h"
+#include "finding.h"
 #include "header-digest.h"
 
 /* Is a mailbox the same on both sides? Pure: takes what was read from the
@@ -107,7 +108,10 @@ struct parity_policy {
 	bool allow_extra_uidls;
 };
 
-/* A stable word: "mail-missing". */
+/* The kind of finding that such a difference is. */
+enum finding_kind parity_kind_finding(enum parity_kind kind);
+
+/* Its name, a stable word: "mail-missing". */
 const char *parity_kind_name(enum parity_kind kind);
 
 /* The likeliest cause of such differences, and what to do about them. */

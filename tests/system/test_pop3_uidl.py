@@ -2,10 +2,8 @@
 """migration_pop3 between real servers: what the destination's POP3 server lists
 is what the source's listed, byte by byte and in order."""
 
-import glob
 import hashlib
 import json
-import os
 import re
 
 import pytest
@@ -15,7 +13,6 @@ from conftest import PLUGINS
 from lab import gmail, mailgen, snapshot
 from lab.latency import Link
 from lab.scripted import On, Pop3Server
-from test_report import documented
 
 FORMATS = ["sdbox", "mdbox", "maildir"]
 
@@ -771,14 +768,3 @@ def test_gmail_uidls_name_the_message(source, dest):
         assert pop3_server.count(r"TOP \d+ \d\d") == 0
     assert "12 UIDLs matched by the UIDL's format" in run.err
     assert [uidl for uidl, _ in snapshot.of(ours).pop3] == uidls
-
-
-def test_every_finding_is_documented():
-    """doc/pop3.md names the findings that the code makes, and no others."""
-    found = set()
-    for folder in ("lib-migration-run", "plugins/migration-pop3"):
-        for path in glob.glob(f"{os.environ['DM_SRC']}/src/{folder}/*.c"):
-            with open(path, encoding="utf-8") as file:
-                found |= set(re.findall(
-                    r'"((?:uidl|pop3)-[a-z-]+)",?\n', file.read()))
-    assert found == set(documented("pop3.md", "## Findings"))

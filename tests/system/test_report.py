@@ -141,8 +141,9 @@ def test_verify_section(source, dest, theirs, schema):
 def test_every_difference_has_its_word_in_the_guide(source, dest, theirs):
     """parity.c's words and verify.md's."""
     text = open(f"{os.environ['DM_SRC']}/src/lib-migration/parity.c").read()
-    table = text[text.index("kind_names[]"):].split("};")[0]
-    words = re.findall(r'= "([\w-]+)"', table)
+    table = text[text.index("kind_findings[]"):].split("};")[0]
+    words = [name.lower().replace("_", "-") for name in
+             re.findall(r"= FINDING_(\w+)", table)]
     assert len(words) > 10
     assert set(words) <= set(documented("verify.md", "## What it finds"))
 

@@ -12,7 +12,6 @@ import pytest
 from conftest import PLUGINS
 from lab import mailgen, snapshot
 from lab.latency import Link
-from test_report import documented
 
 FORMATS = ["sdbox", "mdbox", "maildir"]
 
@@ -352,11 +351,3 @@ def test_no_pop3_server_configured(dest, plain):
     run = uidl(dest, plain, ours)
     assert run.rc == 78, run
     assert "no namespace with a pop3c location" in run.err
-
-
-def test_every_finding_is_documented():
-    path = (f"{os.environ['DM_SRC']}/src/plugins/doveadm-migration/"
-            "doveadm-uidl.c")
-    with open(path, encoding="utf-8") as file:
-        made = set(re.findall(r'"(uidl-[a-z]+)",', file.read()))
-    assert made == set(documented("uidl.md", "## Findings"))

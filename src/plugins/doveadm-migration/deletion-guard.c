@@ -408,7 +408,7 @@ guard_delete_allowed(struct mailbox *box, struct guard_record *record,
 		migration_run_count(run, MIGRATION_COUNTER_MAILBOXES_DELETED, 1);
 		migration_run_mailbox(run, box->vname)->deleted += mails;
 		migration_run_finding(run, MIGRATION_SEVERITY_INFO, box->vname,
-			0, "mailbox-deleted", "it had %u mails", mails);
+			0, FINDING_MAILBOX_DELETED, "it had %u mails", mails);
 		i_info("Mailbox %s: deleted with %u mails", box->vname, mails);
 	}
 	return ret;
@@ -767,7 +767,7 @@ static void guard_report_box(struct migration_run *run,
 
 	if (record->review_error != NULL) {
 		migration_run_finding(run, MIGRATION_SEVERITY_ERROR,
-			record->vname, 0, "deletion-refused",
+			record->vname, 0, FINDING_DELETION_REFUSED,
 			"The mailbox has %u mails, does not fit the source's "
 			"and was left as it is, because it could not be "
 			"compared: %s", record->box_question.mails,
@@ -777,7 +777,8 @@ static void guard_report_box(struct migration_run *run,
 	(void)delete_guard_decide(&guard->limit, &record->box_question,
 				  &reason);
 	migration_run_finding(run, MIGRATION_SEVERITY_ERROR, record->vname, 0,
-		"deletion-refused", "The mailbox was left as it is. To make it "
+		FINDING_DELETION_REFUSED,
+		"The mailbox was left as it is. To make it "
 		"equal to the source's it would have to be deleted with what is "
 		"only here: %s. Raise it to delete them, or keep them and "
 		"bring what is new with doveadm sync -1R", reason);
@@ -790,7 +791,7 @@ static void guard_report(struct migration_run *run,
 
 	if (record->mails_deleted > 0) {
 		migration_run_finding(run, MIGRATION_SEVERITY_INFO,
-			record->vname, 0, "mails-deleted",
+			record->vname, 0, FINDING_MAILS_DELETED,
 			"%u mails were deleted, the source does not have them",
 			record->mails_deleted);
 	}
@@ -798,7 +799,7 @@ static void guard_report(struct migration_run *run,
 		(void)delete_guard_decide(&guard->limit, &record->question,
 					  &reason);
 		migration_run_finding(run, MIGRATION_SEVERITY_ERROR,
-			record->vname, 0, "deletion-refused",
+			record->vname, 0, FINDING_DELETION_REFUSED,
 			"The source does not have %s: none was deleted. Raise "
 			"it to delete them", reason);
 	}
@@ -886,7 +887,7 @@ static void guard_mail_storage_created(struct mail_storage *storage)
 	istorage = IMAPC_STORAGE(storage);
 	compat_imapc_enable_no_examine(istorage->set);
 	migration_run_finding(migration_run_find(guard->user),
-		MIGRATION_SEVERITY_INFO, NULL, 0, "source-selected",
+		MIGRATION_SEVERITY_INFO, NULL, 0, FINDING_SOURCE_SELECTED,
 		"The source tells another UIDVALIDITY each time for mailboxes "
 		"that nobody has selected: they are selected now, and keep "
 		"the UIDVALIDITY of this run");

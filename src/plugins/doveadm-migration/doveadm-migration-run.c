@@ -251,7 +251,7 @@ static int run_finish(int stock_exit_code)
 
 	if (run_stop_signo() != 0 && stock_exit_code != 0) {
 		migration_run_finding(run, MIGRATION_SEVERITY_WARNING, NULL, 0,
-			"interrupted", "The run was ended by signal %d",
+			FINDING_INTERRUPTED, "The run was ended by signal %d",
 			run_stop_signo());
 	}
 	migration_progress_finish(run);

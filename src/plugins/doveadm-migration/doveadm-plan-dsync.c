@@ -200,7 +200,7 @@ plan_ask_guard(struct plan_context *pctx, const struct plan_dsync_pair *pair,
 	dsync_plan_refuse(plan, p_strdup_printf(pool, "%s: %s", plan->reason,
 						reason));
 	migration_run_finding(pctx->run, MIGRATION_SEVERITY_ERROR, pair->name,
-			      0, "deletion-refused", "%s", plan->reason);
+			      0, FINDING_DELETION_REFUSED, "%s", plan->reason);
 }
 
 /* Returns -1 if it is not known what the run would do. */
@@ -238,7 +238,8 @@ plan_check_name(struct plan_context *pctx, const struct plan_dsync_pair *pair,
 	if (why == NULL)
 		return;
 	migration_run_finding(pctx->run, MIGRATION_SEVERITY_WARNING, pair->name,
-		0, "name-invalid", "The destination does not take this name, "
+		0, FINDING_NAME_INVALID,
+		"The destination does not take this name, "
 		"so that dsync will change it: %s", why);
 }
 

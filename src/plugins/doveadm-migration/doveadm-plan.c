@@ -29,7 +29,7 @@ void plan_failed(struct plan_context *pctx, const char *mailbox,
 		 const char *side, const struct verify_error *error)
 {
 	migration_run_finding(pctx->run, MIGRATION_SEVERITY_ERROR, mailbox, 0,
-			      "not-planned", "%s: %s", side, error->text);
+			      FINDING_NOT_PLANNED, "%s: %s", side, error->text);
 	e_error(pctx->run->event, "%s: %s", side, error->text);
 	doveadm_mail_failed_error(&pctx->cmd->ctx, error->error);
 }
@@ -175,14 +175,16 @@ plan_tell_findings(struct plan_context *pctx,
 
 	if (pair->rival != NULL) {
 		migration_run_finding(pctx->run, MIGRATION_SEVERITY_WARNING,
-			pair->name, 0, "names-collide", "The source's mailbox "
+			pair->name, 0, FINDING_NAMES_COLLIDE,
+			"The source's mailbox "
 			"%s would have the same name as %s, because the "
 			"separators differ: it will be imported into this one",
 			pair->source->name, pair->rival);
 	}
 	if (unsafe > 0) {
 		migration_run_finding(pctx->run, MIGRATION_SEVERITY_WARNING,
-			pair->name, 0, "uid-unsafe", "%u UIDs mean one mail "
+			pair->name, 0, FINDING_UID_UNSAFE,
+			"%u UIDs mean one mail "
 			"at the source and another one here, under the same "
 			"UIDVALIDITY: clients would take one for the other if "
 			"the recovered storage were put back into its place",

@@ -73,7 +73,7 @@ uidl_failed(struct uidl_context *uctx, struct mailbox *box, int exit_code,
 	const char *name = box == NULL ? NULL : mailbox_get_vname(box);
 
 	migration_run_finding(uctx->run, MIGRATION_SEVERITY_ERROR, name, 0,
-			      "uidl-failed", "%s", error);
+			      FINDING_UIDL_FAILED, "%s", error);
 	if (name == NULL)
 		e_error(uctx->run->event, "%s", error);
 	else
@@ -322,7 +322,7 @@ uidl_report_copy(struct uidl_context *uctx, const struct uidl_plan_mail *mail,
 	    mail->action == UIDL_PLAN_REFUSE)
 		return;
 	migration_run_finding(uctx->run, MIGRATION_SEVERITY_WARNING,
-		vname, mail->uid, "uidl-shared",
+		vname, mail->uid, FINDING_UIDL_SHARED,
 		"It and UID %u of %s are one stored mail, which has room for "
 		"one UIDL: POP3 is shown %s only as long as "
 		"dovecot.index.cache is there; delete one of the two, or run "
@@ -344,7 +344,8 @@ uidl_report_mail(struct uidl_context *uctx, const struct uidl_plan_mail *mail)
 		return;
 	if (mail->action == UIDL_PLAN_REFUSE) {
 		migration_run_finding(uctx->run, MIGRATION_SEVERITY_ERROR,
-				      vname, mail->uid, "uidl-refused", "%s",
+				      vname, mail->uid, FINDING_UIDL_REFUSED,
+				      "%s",
 				      uidl_plan_reason(mail));
 	}
 	e_debug(umbox->box->event, "UID %u: %s: %s", mail->uid,

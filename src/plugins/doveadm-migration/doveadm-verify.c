@@ -119,7 +119,8 @@ void verify_failed(struct verify_context *vctx, const char *mailbox,
 		   const char *side, const struct verify_error *error)
 {
 	migration_run_finding(vctx->run, MIGRATION_SEVERITY_ERROR, mailbox, 0,
-			      "not-compared", "%s: %s", side, error->text);
+			      FINDING_NOT_COMPARED,
+			      "%s: %s", side, error->text);
 	e_error(vctx->run->event, "%s: %s", side, error->text);
 	doveadm_mail_failed_error(&vctx->cmd->ctx, error->error);
 }
@@ -130,7 +131,8 @@ void verify_text_failed(struct mailbox *box, uint32_t uid, const char *error,
 	struct verify_text_context *tctx = context;
 
 	migration_run_finding(tctx->vctx->run, MIGRATION_SEVERITY_ERROR,
-			      mailbox_get_vname(box), uid, "text-unreadable",
+			      mailbox_get_vname(box), uid,
+						FINDING_TEXT_UNREADABLE,
 			      "%s: %s", tctx->side, error);
 	e_error(tctx->vctx->run->event, "%s: Mailbox %s: UID %u: Can't read "
 		"the text: %s", tctx->side, mailbox_get_vname(box), uid, error);

@@ -164,7 +164,7 @@ sizes_check(struct plan_limits *limits, const struct plan_dsync_pair *pair,
 				continue;
 			migration_run_finding(limits->pctx->run,
 				MIGRATION_SEVERITY_WARNING, pair->name,
-				change->uid, "mail-too-large",
+				change->uid, FINDING_MAIL_TOO_LARGE,
 				"It has %"PRIuUOFF_T" bytes, and the "
 				"destination takes no mail so large: backup "
 				"and sync bring it all the same, import does "
@@ -240,12 +240,12 @@ static void quota_check(struct plan_limits *limits)
 	ret = quota_room_read(pctx->dest_user, &room, &error);
 	if (ret < 0) {
 		migration_run_finding(pctx->run, MIGRATION_SEVERITY_WARNING,
-				      NULL, 0, "quota-unknown",
+				      NULL, 0, FINDING_QUOTA_UNKNOWN,
 				      "The quota can't be read: %s", error);
 	} else if (ret > 0 && (limits->input.bytes > room.bytes ||
 			       limits->input.mails > room.mails)) {
 		migration_run_finding(pctx->run, MIGRATION_SEVERITY_WARNING,
-			NULL, 0, "quota-exceeded", "%"PRIu64" mails with "
+			NULL, 0, FINDING_QUOTA_EXCEEDED, "%"PRIu64" mails with "
 			"%"PRIu64" bytes would come, and the quota has room "
 			"for %s mails and %s bytes: backup and sync bring them "
 			"all the same, import and new mail are refused then",

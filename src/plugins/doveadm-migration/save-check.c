@@ -103,7 +103,8 @@ static int save_check_copy(struct mail_save_context *ctx, struct mail *mail)
 	    !is_saved_whole(mail, sent, smbox->saved_size)) {
 		migration_run_finding(migration_run_find(box->storage->user),
 			MIGRATION_SEVERITY_ERROR, box->vname, mail->uid,
-			"saved-size-differs", "The mail has %"PRIuUOFF_T" bytes "
+			FINDING_SAVED_SIZE_DIFFERS,
+			"The mail has %"PRIuUOFF_T" bytes "
 			"after it was saved, which is not what the source "
 			"sent. Look for plugins that change mails, delete it "
 			"here and run again", smbox->saved_size);
@@ -139,7 +140,8 @@ static void save_check_mail_storage_created(struct mail_storage *storage)
 	names = compat_imapc_disable_unsafe_features(istorage->set);
 	if (names[0] != '\0') {
 		migration_run_finding(migration_run_find(storage->user),
-			MIGRATION_SEVERITY_INFO, NULL, 0, "feature-ignored",
+			MIGRATION_SEVERITY_INFO, NULL, 0,
+			FINDING_FEATURE_IGNORED,
 			"imapc_features without %s: it takes different mails "
 			"for one, or cuts texts", names);
 	}

@@ -16,7 +16,7 @@ record_finding(const struct verify_result *result, struct migration_run *run,
 			      MIGRATION_SEVERITY_ERROR :
 			      MIGRATION_SEVERITY_INFO,
 			      result->name, diff->uid,
-			      parity_kind_name(diff->kind),
+			      parity_kind_finding(diff->kind),
 			      "source [%s], destination [%s]: %s",
 			      str_sanitize(diff->source, 80),
 			      str_sanitize(diff->dest, 80), diff->reason);

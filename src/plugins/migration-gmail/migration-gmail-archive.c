@@ -417,7 +417,7 @@ void migration_gmail_archive_run(struct migration_gmail_list *mlist,
 	mlist->archiving = TRUE;
 	if (archive_update(&archive) < 0) {
 		migration_run_finding(run, MIGRATION_SEVERITY_ERROR,
-			mlist->all_vname, 0, "gmail-archive-incomplete",
+			mlist->all_vname, 0, FINDING_GMAIL_ARCHIVE_INCOMPLETE,
 			"archived messages could not be brought over: source: "
 			"%s, destination: %s. Run again.",
 			mailbox_get_last_error(archive.source, NULL),

@@ -86,20 +86,23 @@ count_report(struct migration_run *run, const char *vname,
 		break;
 	case GMAIL_FOLDER_CUT_OFF:
 		migration_run_finding(run, MIGRATION_SEVERITY_WARNING, vname, 0,
-			"gmail-folder-limit", "Gmail shows exactly %u messages, "
+			FINDING_GMAIL_FOLDER_LIMIT,
+			"Gmail shows exactly %u messages, "
 			"a limit that the user has set: there are %u or more by "
 			"their labels. %s", count->shown, count->expected,
 			remedy);
 		break;
 	case GMAIL_FOLDER_AT_LIMIT:
 		migration_run_finding(run, MIGRATION_SEVERITY_WARNING, vname, 0,
-			"gmail-folder-limit", "Gmail shows exactly %u messages, "
+			FINDING_GMAIL_FOLDER_LIMIT,
+			"Gmail shows exactly %u messages, "
 			"which is one of the limits that a user can set. %s",
 			count->shown, remedy);
 		break;
 	case GMAIL_FOLDER_DIFFERS:
 		migration_run_finding(run, MIGRATION_SEVERITY_INFO, vname, 0,
-			"gmail-folder-count", "Gmail shows %u messages, but there "
+			FINDING_GMAIL_FOLDER_COUNT,
+			"Gmail shows %u messages, but there "
 			"are %u by their labels. Run again: if it was changed "
 			"during the run, this will be gone. Otherwise look at "
 			"the limit of messages in Gmail's settings, tab "

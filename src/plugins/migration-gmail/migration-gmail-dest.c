@@ -275,7 +275,8 @@ static void migration_gmail_dest_check_keywords(struct migration_gmail_dest *des
 		return;
 	dest->keywords_reported = TRUE;
 	migration_run_finding(migration_run_find(box->storage->user),
-		MIGRATION_SEVERITY_WARNING, box->vname, 0, "maildir-keywords",
+		MIGRATION_SEVERITY_WARNING, box->vname, 0,
+		FINDING_MAILDIR_KEYWORDS,
 		"the mailbox has %u keywords, and Maildir has room for %u: the "
 		"others are in Dovecot's index only and go when the index is "
 		"lost. Use sdbox or mdbox, or migration_gmail_labels=folders.",

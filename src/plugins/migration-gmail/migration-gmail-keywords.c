@@ -157,7 +157,7 @@ migration_gmail_keywords_init(struct migration_gmail_user *source,
 		return keywords;
 	/* maildir-keywords */
 	migration_run_finding(migration_run_find(source->user),
-		MIGRATION_SEVERITY_WARNING, NULL, 0, "maildir-keywords",
+		MIGRATION_SEVERITY_WARNING, NULL, 0, FINDING_MAILDIR_KEYWORDS,
 		"a Maildir has room for 26 keywords, so %u labels are keywords and "
 		"%u are folders only. Use sdbox or mdbox, or "
 		"migration_gmail_labels=folders.", config.max_count, left_out);

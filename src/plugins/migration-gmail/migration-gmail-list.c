@@ -114,7 +114,8 @@ static void migration_gmail_list_check(struct migration_gmail_list *mlist)
 		return;
 	/* gmail-hidden-all-mail */
 	migration_run_finding(migration_run_find(user),
-		MIGRATION_SEVERITY_WARNING, NULL, 0, "gmail-all-mail-hidden",
+		MIGRATION_SEVERITY_WARNING, NULL, 0,
+		FINDING_GMAIL_ALL_MAIL_HIDDEN,
 		"Gmail shows no folder of all mail, so archived messages cannot "
 		"be reached. Switch on \"Show in IMAP\" for All Mail in Gmail's "
 		"settings, tab Labels.");
@@ -182,7 +183,8 @@ migration_gmail_label_is_hidden(struct migration_gmail_list *mlist,
 		return;
 	migration_run_finding(
 		migration_run_find(mlist->list->list.ns->user),
-		MIGRATION_SEVERITY_WARNING, label->name, 0, "gmail-label-hidden",
+		MIGRATION_SEVERITY_WARNING, label->name, 0,
+		FINDING_GMAIL_LABEL_HIDDEN,
 		"messages have the label \"%s\", but Gmail shows no folder of "
 		"that name. Switch on \"Show in IMAP\" for the label in Gmail's "
 		"settings, or use migration_gmail_labels=both to keep it as a "

@@ -94,7 +94,8 @@ migration_gmail_mail_get_uidl(struct mail *mail,
 	}
 	migration_run_finding(migration_run_find(mail->box->storage->user),
 		MIGRATION_SEVERITY_ERROR, mail->box->vname, mail->uid,
-		"gmail-msgid-invalid", "the server's X-GM-MSGID is not a 64-bit "
+		FINDING_GMAIL_MSGID_INVALID,
+		"the server's X-GM-MSGID is not a 64-bit "
 		"number, so the message's POP3 UIDL is not known: %s",
 		entry->msgid);
 	return "";

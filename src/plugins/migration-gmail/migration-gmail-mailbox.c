@@ -278,7 +278,8 @@ pop3_search_wait(struct migration_gmail_mailbox *gbox,
 	if (!search->failed)
 		return 0;
 	migration_run_finding(migration_run_find(box->storage->user),
-		MIGRATION_SEVERITY_INFO, box->vname, 0, "gmail-pop3-search-refused",
+		MIGRATION_SEVERITY_INFO, box->vname, 0,
+		FINDING_GMAIL_POP3_SEARCH_REFUSED,
 		"the server refused to say which messages POP3 does not show, so "
 		"none gets pop3_deleted_flag: %s", search->text);
 	return search->disconnected ? migration_gmail_mailbox_reopen(gbox) : 0;

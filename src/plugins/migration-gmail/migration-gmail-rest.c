@@ -45,7 +45,8 @@ rest_check_message(const struct migration_gmail_entry *entry, void *context)
 	check->missing++;
 	/* gmail-left-out */
 	migration_run_finding(check->run, MIGRATION_SEVERITY_ERROR,
-		check->mlist->all_vname, entry->uid, "gmail-message-left-out",
+		check->mlist->all_vname, entry->uid,
+		FINDING_GMAIL_MESSAGE_LEFT_OUT,
 		"no mailbox of the destination has this message: those that "
 		"show it (%s) were left out of the run (-x, -O).",
 		entry->mapping->shown_in);

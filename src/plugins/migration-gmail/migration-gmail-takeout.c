@@ -139,7 +139,8 @@ takeout_map(struct migration_gmail_takeout *takeout, struct mail *mail,
 	if (!takeout->folders.stays && *takeout->folders.names == NULL) {
 		migration_run_finding(migration_run_find(muser->user),
 			MIGRATION_SEVERITY_ERROR, mail->box->vname, mail->uid,
-			"gmail-message-left-out", "the message was archived and "
+			FINDING_GMAIL_MESSAGE_LEFT_OUT,
+			"the message was archived and "
 			"has no label, and migration_gmail_all leaves out All "
 			"Mail");
 	}

@@ -346,7 +346,8 @@ migration_imapc_list_is_hidden(struct migration_imapc_list *mlist,
 	array_push_back(&mlist->hidden, &name);
 	migration_run_finding(migration_run_find(list->ns->user),
 			      MIGRATION_SEVERITY_INFO, vname, 0,
-			      "mailbox-excluded", "it is left alone on both "
+			      FINDING_MAILBOX_EXCLUDED,
+			      "it is left alone on both "
 			      "sides: %s", reason);
 	return TRUE;
 }

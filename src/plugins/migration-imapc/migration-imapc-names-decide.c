@@ -174,12 +174,12 @@ migration_imapc_names_fit(struct migration_imapc_names *names,
 
 static void
 names_tell(struct migration_imapc_names *names, enum migration_severity severity,
-	   const char *remote_name, const char *what, const char *why)
+	   const char *remote_name, enum finding_kind kind, const char *why)
 {
 	if (names->told)
 		return;
 	migration_run_finding(migration_run_find(names->mlist->muser->user),
-			      severity, remote_name, 0, what, "%s", why);
+			      severity, remote_name, 0, kind, "%s", why);
 }
 
 /* -x means the name at the source as well: "with.dot" leaves out what would be
@@ -228,7 +228,7 @@ void migration_imapc_names_add_entry(struct migration_imapc_names *names,
 	name = migration_imapc_names_fit(names, remote_name, &reason);
 	if (name == NULL) {
 		names_tell(names, MIGRATION_SEVERITY_INFO, remote_name,
-			   "mailbox-outside-prefix", "it is not below "
+			   FINDING_MAILBOX_OUTSIDE_PREFIX, "it is not below "
 			   "imapc_list_prefix and is left out");
 		return;
 	}
@@ -252,31 +252,32 @@ names_tell_entry(struct migration_imapc_names *names,
 	case MAILBOX_MAP_KEPT:
 		if (escaped != NULL) {
 			names_tell(names, MIGRATION_SEVERITY_INFO,
-				entry->remote_name, "mailbox-renamed",
+				entry->remote_name, FINDING_MAILBOX_RENAMED,
 				t_strdup_printf("it is called %s: %s",
 						entry->dest, escaped));
 		}
 		if (entry->reason != NULL) {
 			names_tell(names, MIGRATION_SEVERITY_INFO,
-				entry->remote_name, "special-use-not-mapped",
+				entry->remote_name,
+				FINDING_SPECIAL_USE_NOT_MAPPED,
 				entry->reason);
 		}
 		break;
 	case MAILBOX_MAP_RENAMED:
 		names_tell(names, MIGRATION_SEVERITY_INFO, entry->remote_name,
-			   "mailbox-renamed", t_strdup_printf(
+			   FINDING_MAILBOX_RENAMED, t_strdup_printf(
 				"it is called %s: %s", entry->dest,
 				entry->reason));
 		break;
 	case MAILBOX_MAP_TAKEN:
 		names_tell(names, MIGRATION_SEVERITY_WARNING,
-			   entry->remote_name, "mailbox-name-taken",
+			   entry->remote_name, FINDING_MAILBOX_NAME_TAKEN,
 			   t_strdup_printf("it is called %s: %s", entry->dest,
 					   entry->reason));
 		break;
 	case MAILBOX_MAP_LEFT_OUT:
 		names_tell(names, MIGRATION_SEVERITY_INFO, entry->remote_name,
-			   "mailbox-left-out", entry->reason);
+			   FINDING_MAILBOX_LEFT_OUT, entry->reason);
 		break;
 	case MAILBOX_MAP_MERGED:
 		break;

@@ -348,10 +348,10 @@ struct placeholder_end {
 
 static void
 end_finding(struct placeholder_end *end, enum migration_severity severity,
-	    const char *what, const char *why)
+	    enum finding_kind kind, const char *why)
 {
 	migration_run_finding(migration_run_find(end->muser->user), severity,
-			      end->entry->vname, end->entry->uid, what, "%s",
+			      end->entry->vname, end->entry->uid, kind, "%s",
 			      why);
 }
 
@@ -361,12 +361,13 @@ end_append(struct placeholder_end *end, struct istream *text, time_t date)
 	const char *error;
 
 	if (mail_replace_append(end->box, text, end->flags, date, &error) < 0) {
-		end_finding(end, MIGRATION_SEVERITY_ERROR, "mail-unreadable",
+		end_finding(end, MIGRATION_SEVERITY_ERROR,
+			    FINDING_MAIL_UNREADABLE,
 			    t_strdup_printf("The source can read it now, but it "
 					    "can't be saved: %s", error));
 		return;
 	}
-	end_finding(end, MIGRATION_SEVERITY_WARNING, "placeholder-kept",
+	end_finding(end, MIGRATION_SEVERITY_WARNING, FINDING_PLACEHOLDER_KEPT,
 		    "The source can read the mail now. A client has seen its "
 		    "placeholder, so the mail is appended to the mailbox "
 		    "instead");
@@ -386,14 +387,16 @@ end_replace(struct placeholder_end *end, struct istream *text, time_t date)
 	}
 	ret = mail_replace(end->box, end->entry->uid, text, date, &error);
 	if (ret < 0) {
-		end_finding(end, MIGRATION_SEVERITY_ERROR, "mail-unreadable",
+		end_finding(end, MIGRATION_SEVERITY_ERROR,
+			    FINDING_MAIL_UNREADABLE,
 			    t_strdup_printf("The source can read it now, but it "
 				"can't take its placeholder's place: %s", error));
 		return;
 	}
 	end->entry->done = TRUE;
 	if (ret > 0) {
-		end_finding(end, MIGRATION_SEVERITY_INFO, "placeholder-replaced",
+		end_finding(end, MIGRATION_SEVERITY_INFO,
+			    FINDING_PLACEHOLDER_REPLACED,
 			    "The source can read the mail now, it is in its "
 			    "place");
 	}
@@ -435,7 +438,8 @@ static bool end_ask_source(struct placeholder_end *end)
 	    (reply.size == UOFF_T_MAX || reply.size == size)) {
 		end_replace(end, reply.text, reply.internaldate);
 	} else {
-		end_finding(end, MIGRATION_SEVERITY_ERROR, "mail-unreadable",
+		end_finding(end, MIGRATION_SEVERITY_ERROR,
+			    FINDING_MAIL_UNREADABLE,
 			    t_strdup_printf("The source still answers: %s. A "
 				"placeholder is in its place.",
 				result != SPARE_OK ?

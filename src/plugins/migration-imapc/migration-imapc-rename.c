@@ -347,7 +347,8 @@ static void renames_tell(struct migration_imapc_renames *renames)
 		migration_run_finding(migration_run_find(user),
 			MIGRATION_SEVERITY_INFO,
 			source_vname(renames, source), 0,
-			"mailbox-moved", "it was called %s at the last run, "
+			FINDING_MAILBOX_MOVED,
+			"it was called %s at the last run, "
 			"and is renamed here, too",
 			dest_vname(renames, dest));
 	}

@@ -587,7 +587,7 @@ unreadable_make_placeholder(struct unreadable *u, const char *header, bool gone)
 		return;
 	}
 	migration_run_finding(run, MIGRATION_SEVERITY_ERROR, mail.mailbox,
-		mail.uid, "mail-unreadable", "The source answers: %s. A "
+		mail.uid, FINDING_MAIL_UNREADABLE, "The source answers: %s. A "
 		"placeholder with %s is in its place. A later run puts the mail "
 		"there when it can be read.", mail.words,
 		array_is_empty(&u->parts) ?
@@ -661,7 +661,7 @@ static int unreadable_get(struct unreadable *u)
 			migration_run_finding(
 				migration_run_find(u->mail->box->storage->user),
 				MIGRATION_SEVERITY_ERROR, u->mail->box->vname,
-				u->mail->uid, "mail-unreadable",
+				u->mail->uid, FINDING_MAIL_UNREADABLE,
 				"The source answers: %s. With "
 				"migration_imapc_unreadable = placeholder the "
 				"run goes on without it.", u->words);

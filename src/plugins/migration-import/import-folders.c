@@ -223,7 +223,8 @@ import_folder_report(struct import_folders *folders,
 	migration_run_finding(
 		migration_run_find(folders->trans->box->storage->user),
 		MIGRATION_SEVERITY_ERROR, folder->vname, mail->uid,
-		"mail-not-imported", "The mail of %s belongs into this folder, "
+		FINDING_MAIL_NOT_IMPORTED,
+		"The mail of %s belongs into this folder, "
 		"which can't be written to: %s", mail->box->vname,
 		folder->error);
 }

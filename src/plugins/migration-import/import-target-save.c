@@ -59,7 +59,7 @@ void import_target_not_saved(struct import_target *target, uint32_t source_uid,
 {
 	migration_run_finding(import_target_run(target), MIGRATION_SEVERITY_ERROR,
 			      target->box->vname, source_uid,
-			      "mail-not-imported",
+			      FINDING_MAIL_NOT_IMPORTED,
 			      "The mail could not be saved: %s", error);
 }
 

@@ -280,7 +280,8 @@ static void import_target_report_uids(struct import_target *target)
 	if (target->uids_changed == 0)
 		return;
 	migration_run_finding(import_target_run(target), MIGRATION_SEVERITY_WARNING,
-		target->box->vname, target->first_uid_changed, "uid-changed",
+		target->box->vname, target->first_uid_changed,
+		FINDING_UID_CHANGED,
 		"%u mails have other UIDs than in the source, because the "
 		"mailbox had given theirs to other mails before",
 		target->uids_changed);

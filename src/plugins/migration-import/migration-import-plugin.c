@@ -92,7 +92,8 @@ static void migration_import_report_empty(struct migration_import_user *source)
 	    strcmp(run->command, "import") != 0)
 		return;
 	migration_run_finding(run, MIGRATION_SEVERITY_WARNING, NULL, 0,
-		"source-empty", "No mailbox was found in the source: are the "
+		FINDING_SOURCE_EMPTY,
+		"No mailbox was found in the source: are the "
 		"location, the query and the permissions right?");
 }
 
@@ -466,7 +467,7 @@ migration_import_rename(struct mailbox *box, const char *vname,
 			const char *rival)
 {
 	migration_run_finding(migration_run_find(box->storage->user),
-		MIGRATION_SEVERITY_WARNING, vname, 0, "names-collide",
+		MIGRATION_SEVERITY_WARNING, vname, 0, FINDING_NAMES_COLLIDE,
 		"The source's mailbox %s would have the same name as %s, "
 		"because the separators differ: it is imported into this one",
 		import_source_box->vname, rival);

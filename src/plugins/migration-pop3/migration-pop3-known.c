@@ -229,14 +229,14 @@ void migration_pop3_known_check(struct migration_pop3_user *muser,
 	shown = show_hidden(muser, inbox, mailbox, lost);
 	if (shown > 0) {
 		migration_run_finding(run, MIGRATION_SEVERITY_INFO,
-			inbox->vname, 0, "uidl-shown",
+			inbox->vname, 0, FINDING_UIDL_SHOWN,
 			"%u mails of earlier runs had their UIDL stored, but "
 			"POP3 did not show it (sdbox-uidl-max); now it does",
 			shown);
 	}
 	if (lost > shown) {
 		migration_run_finding(run, MIGRATION_SEVERITY_WARNING,
-			inbox->vname, 0, "uidl-not-stored",
+			inbox->vname, 0, FINDING_UIDL_NOT_STORED,
 			"%u mails were migrated earlier without their UIDL, "
 			"and this command cannot add it to them: "
 			"doveadm migration uidl can", lost - shown);

@@ -84,7 +84,7 @@ report_no_room(struct migration_pop3_user *muser, struct mailbox *inbox,
 	if (result.format != NULL && result.format->dovecot_23 != NULL &&
 	    result.pairs[UIDL_MATCH_FORMAT] == matched && ordered == 0) {
 		migration_run_finding(run, MIGRATION_SEVERITY_WARNING,
-			inbox->vname, 0, "uidl-no-room",
+			inbox->vname, 0, FINDING_UIDL_NO_ROOM,
 			"%s has no place for the UIDLs of %u mails, so they "
 			"stay only with the pop3_uidl_format that uidl-format "
 			"names", inbox_storage(
@@ -93,7 +93,8 @@ report_no_room(struct migration_pop3_user *muser, struct mailbox *inbox,
 		return;
 	}
 	migration_run_finding(run, MIGRATION_SEVERITY_ERROR, inbox->vname, 0,
-		"uidl-no-room", "The UIDLs of %u mails%s are lost: %s", matched,
+		FINDING_UIDL_NO_ROOM,
+		"The UIDLs of %u mails%s are lost: %s", matched,
 		ordered == 0 ? "" : " and their POP3 order", why_not);
 }
 
@@ -109,7 +110,7 @@ report_refused(struct migration_pop3_user *muser, struct mailbox *inbox)
 		if (uidl_gather_pop3_mail(muser->gather, i, &uidl, &mailbox,
 					  &uid) && !fits_in_maildir(uidl)) {
 			migration_run_finding(run, MIGRATION_SEVERITY_ERROR,
-				inbox->vname, uid, "uidl-refused",
+				inbox->vname, uid, FINDING_UIDL_REFUSED,
 				"The UIDL \"%s\" has blanks, for which maildir "
 				"has no place: the mail is migrated without "
 				"it. sdbox and mdbox can store it",
