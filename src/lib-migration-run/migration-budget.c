@@ -130,6 +130,23 @@ bool migration_budget_ask(struct migration_budget *budget,
 	return answer.verdict != FETCH_BUDGET_STOP;
 }
 
+bool migration_budget_is_limited(const struct migration_budget *budget)
+{
+	const struct fetch_budget_limits *limits = &budget->fetch.limits;
+
+	return limits->daily != 0 || limits->rate != 0 || limits->mail_rate != 0;
+}
+
+bool migration_budget_has_room(const struct migration_budget *budget,
+			       const struct fetch_budget_ahead *ahead,
+			       uint64_t size)
+{
+	struct fetch_budget_answer answer;
+
+	fetch_budget_ask(&budget->fetch, now_msecs(), ahead, size, &answer);
+	return answer.verdict == FETCH_BUDGET_GO;
+}
+
 static void budget_report_stop(struct migration_budget *budget,
 			       const char *text, time_t continue_at)
 {

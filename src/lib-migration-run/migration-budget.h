@@ -26,6 +26,12 @@ void migration_budget_set_daily_limit(struct migration_budget *budget,
    if bytes or mails are coming faster than they should. */
 bool migration_budget_ask(struct migration_budget *budget,
 			  const struct fetch_budget_ahead *ahead, uint64_t size);
+/* FALSE if there is no limit at all: nothing need be asked. */
+bool migration_budget_is_limited(const struct migration_budget *budget);
+/* TRUE if a mail may be downloaded at once. Does not pause. */
+bool migration_budget_has_room(const struct migration_budget *budget,
+			       const struct fetch_budget_ahead *ahead,
+			       uint64_t size);
 /* The run has to stop at a mail of this size. Returns why and when to continue
    (data stack), which also becomes a finding, once. */
 const char *migration_budget_stop(struct migration_budget *budget,

@@ -91,7 +91,7 @@ def test_filters(source, dest, large, link, option, query):
     ours = dest.user(driver="mdbox")
     dest.doveadm("backup", "-R", *option, "-u", ours.name, "imapc:",
                  o=through(link, source, dest, large)).ok()
-    assert link.waits <= 40
+    assert link.waits <= 10
     wanted = count_mails(source, large, query)
     assert 0 < wanted < MAILS
     assert count_mails(dest, ours) == pytest.approx(wanted, abs=1)
@@ -187,6 +187,32 @@ def test_guid_forced(source, dest, link):
                      o=settings).ok()
         assert link.waits <= limit
     assert count_mails(dest, ours) == 600
+
+
+def test_limits_of_our_own(source, dest, large, link):
+    """A limit that is not reached costs no wait. At one that is, nothing more
+    than it allows is downloaded, and nothing in vain."""
+    settings = through(link, source, dest, large)
+    wide = dest.plugin_options({"migration_imapc_daily_limit": "1G",
+                                "migration_imapc_max_rate": "100M",
+                                "migration_imapc_max_mail_rate": 100000})
+    ours = dest.user(driver="mdbox")
+    dest.doveadm("backup", "-R", "-u", ours.name, "imapc:",
+                 o={**settings, **wide}).ok()
+    assert link.waits <= 8
+    assert snapshot.of(ours) == snapshot.of(large)
+
+    ours, total = dest.user(driver="mdbox"), link.bytes_down
+    link.reset()
+    narrow = dest.plugin_options({"migration_imapc_daily_limit": "1M"})
+    assert dest.doveadm("backup", "-R", "-u", ours.name, "imapc:",
+                        o={**settings, **narrow}).rc == 75
+    assert link.waits <= 10
+    # the metadata of all mails comes, too
+    assert 1000000 < link.bytes_down < 1000000 + MAILS * 250 < total
+    stored = [mail.size for mail in snapshot.of(
+        ours).mailboxes["INBOX"].mails.values()]
+    assert 2**20 - 3000 < sum(stored) <= 2**20
 
 
 def test_doveadm_fetch(source, dest, large, link):

@@ -31,21 +31,21 @@ def slow(seconds_for_all):
     return seconds_for_all / MAILS
 
 
-def migrate(dest, ca, keys, folder, server, provider, tokens, more=None,
+def migrate(dest, ca, keys, folder, server, provider, tokens, engine="ahead",
             settings=None):
     ours = dest.user()
     o = options(dest, server, ca, **(settings or google(keys, folder, tokens)))
     # what is under way takes a small part of a token's life, as in real life
-    o.update(dest.plugin_options({"migration_imapc_prefetch": 4,
-                                  **(more or {})}))
+    o.update(dest.plugin_options({"migration_imapc_prefetch": 4}))
+    if engine == "opened":
+        o = dest.opened_one_by_one(o)
     result = backup(dest, ours, o, debug=True)
     no_secrets(provider, result)
     return ours, result
 
 
-# how mails are fetched: all mailboxes ahead, or each when it is opened (as from
-# Gmail, and here because a rate is set)
-ENGINES = {"ahead": {}, "opened": {"migration_imapc_max_rate": "1G"}}
+# how mails are fetched: all mailboxes ahead, or each when it is opened
+ENGINES = ["ahead", "opened"]
 
 
 def refresh(folder, tokens):
@@ -72,7 +72,7 @@ def test_sessions_are_ended_before_the_server_does(dest, ca, keys, folder,
         settings = (refresh(folder, tokens) if engine == "opened" else
                     google(keys, folder, tokens))
         ours, result = migrate(dest, ca, keys, folder, server, provider,
-                               tokens, ENGINES[engine], settings)
+                               tokens, engine, settings)
         result.ok()
         one_by_one = result.err.count("not fetched before they are opened")
         assert one_by_one == (engine == "opened")

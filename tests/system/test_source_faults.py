@@ -34,16 +34,18 @@ def whole_only(reply, uid=BAD_UID):
     return always(reply, uid, lambda items: "BODY.PEEK[]" in items)
 
 
-def backup(dest, server, user, command=("backup", "-R"), **settings):
+def backup(dest, server, user, command=("backup", "-R"), one_by_one=False,
+           **settings):
     options = {"migration_report_path": f"{user.home}/report.json",
                "migration_imapc_patience": "1s",
                "migration_imapc_timeout": "1s"}
     options.update({f"migration_imapc_{name}": value
                     for name, value in settings.items()})
-    result = dest.doveadm(
-        *command, "-u", user.name, "imapc:", timeout=60,
-        o={**dest.imapc(server, user="user", password="secret"),
-           **dest.plugin_options(options)})
+    imapc = dest.imapc(server, user="user", password="secret")
+    if one_by_one:
+        imapc = dest.opened_one_by_one(imapc)
+    result = dest.doveadm(*command, "-u", user.name, "imapc:", timeout=60,
+                          o={**imapc, **dest.plugin_options(options)})
     assert "Panic" not in result.err and result.rc >= 0, str(result)
     return result
 

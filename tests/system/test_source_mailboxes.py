@@ -10,7 +10,7 @@ from lab.scripted import ImapServer, On
 from test_source_faults import backup, findings, report, seen, stored
 
 # migration_imapc's own engine, and imapc's one mailbox after the other
-ENGINES = {"ahead": {}, "stock": {"daily_limit": "1G"}}
+ENGINES = ["ahead", "stock"]
 
 
 def no_flags(name, uid, items):
@@ -66,7 +66,7 @@ def test_a_mailbox_that_is_not_opened(dest, case, engine):
     fault, rc, words = CASES[case]
     # a connection that is lost counts against the mailbox at the third time
     patience = "4s" if "bad" in case or "close" in case else "1s"
-    settings = {"patience": patience, **ENGINES[engine]}
+    settings = {"patience": patience, "one_by_one": engine == "stock"}
     users = [dest.user(driver="mdbox")]
     with ImapServer(folders()) as server:
         assert backup(dest, server, users[0], **settings).rc == 0

@@ -13,6 +13,7 @@
 #include "compat-imapc.h"
 #include "fetch-ahead.h"
 #include "parity.h"
+#include "migration-budget.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-ahead-private.h"
@@ -279,17 +280,33 @@ ahead_send_texts(struct migration_imapc_ahead *ahead,
 		mail->asked_by = command->number;
 		mail->taken_size = fetch_window_add(&ahead->window,
 						    ahead_mail_size(mail));
+		ahead->on_its_way.bytes += mail->taken_size;
+		ahead->on_its_way.mails++;
 		mailbox->texts_held++;
 	}
 	imapc_command_send(cmd, t_strdup_printf("UID FETCH %s (BODY.PEEK[])",
 						uids));
 }
 
-/* Asks for the next wanted texts of the mailbox by one command. Returns FALSE
-   if there are none. */
+/* TRUE if one more mail may be asked for without a pause. */
+static bool
+ahead_budget_has_room(const struct migration_imapc_ahead *ahead,
+		      const struct fetch_chunk *chunk,
+		      const struct ahead_mail *mail)
+{
+	const struct fetch_budget_ahead asked = {
+		.bytes = ahead->on_its_way.bytes + chunk->bytes,
+		.mails = ahead->on_its_way.mails + chunk->mails,
+	};
+
+	return ahead->budget == NULL ||
+		migration_budget_has_room(ahead->budget, &asked,
+			mail->size == UOFF_T_MAX ? 0 : mail->size);
+}
+
 bool
 migration_imapc_ahead_ask_texts(struct migration_imapc_ahead *ahead,
-				struct ahead_mailbox *mailbox)
+				struct ahead_mailbox *mailbox, bool must_ask)
 {
 	const struct fetch_window *window = &ahead->window;
 	struct fetch_chunk_limits limits = ahead->chunk;
@@ -315,6 +332,9 @@ migration_imapc_ahead_ask_texts(struct migration_imapc_ahead *ahead,
 		if (mail->text != AHEAD_TEXT_WANTED)
 			continue;
 		file = ahead_mail_size(mail) > AHEAD_MAX_INLINE_LITERAL_SIZE;
+		if (!(must_ask && chunk.mails == 0) &&
+		    !ahead_budget_has_room(ahead, &chunk, mail))
+			break;
 		if ((file && ahead->window.files + files >= AHEAD_WINDOW_FILES) ||
 		    !fetch_chunk_add(&chunk, mail->uid, ahead_mail_size(mail)))
 			break;
@@ -424,7 +444,8 @@ static void ahead_topup_texts(struct migration_imapc_ahead *ahead)
 		else if (!mailbox->texts_exact && !mailbox->open)
 			ahead_guess_texts(ahead, mailbox);
 		while (fetch_window_has_room(&ahead->window, &reason)) {
-			if (!migration_imapc_ahead_ask_texts(ahead, mailbox))
+			if (!migration_imapc_ahead_ask_texts(ahead, mailbox,
+							     FALSE))
 				break;
 		}
 		if (!fetch_window_has_room(&ahead->window, &reason)) {

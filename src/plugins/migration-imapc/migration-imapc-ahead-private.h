@@ -4,6 +4,7 @@
 
 /* Between the files of what is fetched ahead, and those that serve it. */
 
+#include "fetch-budget.h"
 #include "fetch-pace.h"
 #include "migration-imapc-ahead.h"
 
@@ -32,6 +33,10 @@ struct migration_imapc_ahead {
 	struct fetch_pace pace;
 	/* commands for texts that were not answered yet */
 	unsigned int texts_pending;
+	/* what may be downloaded, NULL without any limit; and what was asked for
+	   and has not come yet */
+	struct migration_budget *budget;
+	struct fetch_budget_ahead on_its_way;
 	/* limits of one command */
 	struct fetch_chunk_limits chunk;
 	unsigned int command_uids;
@@ -112,6 +117,10 @@ void migration_imapc_ahead_text_forget(struct migration_imapc_ahead *ahead,
 				       struct ahead_mailbox *mailbox,
 				       struct ahead_mail *mail);
 
+/* The text is not on its way any more: it came, or it will not come. */
+void migration_imapc_ahead_text_came(struct migration_imapc_ahead *ahead,
+				     const struct ahead_mail *mail);
+
 /* migration-imapc-ahead-ask.c: asks for what is wanted as far as there is
    room */
 void migration_imapc_ahead_topup(struct migration_imapc_ahead *ahead);
@@ -125,9 +134,11 @@ void migration_imapc_ahead_ask_range(struct migration_imapc_ahead *ahead,
 				     enum ahead_part parts, const char *items,
 				     uint32_t uid1, uint32_t uid2);
 /* Asks for the next wanted texts of the mailbox by one command. Returns FALSE
-   if there are none. */
+   if there are none, or if none of them may be downloaded now; the first one may
+   if must_ask. */
 bool migration_imapc_ahead_ask_texts(struct migration_imapc_ahead *ahead,
-				     struct ahead_mailbox *mailbox);
+				     struct ahead_mailbox *mailbox,
+				     bool must_ask);
 /* What dsync will probably want to know of the mailbox. */
 enum ahead_part
 migration_imapc_ahead_probable_parts(struct migration_imapc_ahead *ahead,

@@ -16,6 +16,7 @@
 #include "imap-arg.h"
 #include "imap-date.h"
 #include "imapc-client-private.h"
+#include "migration-budget.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-ahead-private.h"
 
@@ -264,6 +265,7 @@ ahead_fetch_body(struct migration_imapc_ahead *ahead, struct ahead_mail *mail,
 	}
 	if (mail->body == NULL && mail->fd == -1)
 		return;
+	migration_imapc_ahead_text_came(ahead, mail);
 	mail->text = AHEAD_TEXT_HERE;
 	/* this one will not be asked for again: a connection that breaks within
 	   a command got further all the same */
@@ -271,6 +273,10 @@ ahead_fetch_body(struct migration_imapc_ahead *ahead, struct ahead_mail *mail,
 	ahead->losses = 0;
 	fetch_pace_arrived(&ahead->pace, mail->body != NULL ?
 			   mail->body->used : mail->taken_size);
+	if (ahead->budget != NULL) {
+		migration_budget_count(ahead->budget, mail->body != NULL ?
+				       mail->body->used : mail->taken_size);
+	}
 	/* sizes that servers tell need not be right */
 	if (mail->body != NULL && mail->body->used != mail->taken_size) {
 		fetch_window_remove(&ahead->window, mail->taken_size);

@@ -13,6 +13,7 @@
 #include "time-util.h"
 #include "compat-imapc.h"
 #include "fetch-ahead.h"
+#include "migration-budget.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-names.h"
@@ -111,11 +112,21 @@ migration_imapc_ahead_mailbox_begin(struct migration_imapc_ahead *ahead,
 	ahead_mailbox_learn_dest(ahead, mailbox);
 }
 
+void migration_imapc_ahead_text_came(struct migration_imapc_ahead *ahead,
+				     const struct ahead_mail *mail)
+{
+	i_assert(ahead->on_its_way.mails > 0);
+	ahead->on_its_way.mails--;
+	ahead->on_its_way.bytes -= mail->taken_size;
+}
+
 void
 migration_imapc_ahead_text_forget(struct migration_imapc_ahead *ahead,
 				  struct ahead_mailbox *mailbox,
 				  struct ahead_mail *mail)
 {
+	if (mail->text == AHEAD_TEXT_ASKED)
+		migration_imapc_ahead_text_came(ahead, mail);
 	if (mail->text == AHEAD_TEXT_ASKED || mail->text == AHEAD_TEXT_HERE) {
 		fetch_window_remove(&ahead->window, mail->taken_size);
 		i_assert(mailbox->texts_held > 0);
@@ -336,13 +347,23 @@ void migration_imapc_ahead_want_texts(struct migration_imapc_ahead *ahead,
 	migration_imapc_ahead_topup(ahead);
 }
 
+/* Pauses if texts come faster than they should. */
+static bool ahead_text_is_allowed(struct migration_imapc_ahead *ahead,
+				  const struct ahead_mail *mail)
+{
+	return ahead->budget == NULL ||
+		migration_budget_ask(ahead->budget, &ahead->on_its_way,
+				     mail->size == UOFF_T_MAX ? 0 : mail->size);
+}
+
 bool migration_imapc_ahead_wait_text(struct migration_imapc_ahead *ahead,
 				     struct ahead_mailbox *mailbox,
 				     struct ahead_mail *mail)
 {
 	unsigned int idx;
 
-	if (mail->text == AHEAD_TEXT_UNWANTED || mail->text == AHEAD_TEXT_USED)
+	if (mail->text == AHEAD_TEXT_UNWANTED ||
+	    mail->text == AHEAD_TEXT_USED || mail->text == AHEAD_TEXT_REFUSED)
 		mail->text = AHEAD_TEXT_WANTED;
 	ahead->awaited = mail;
 	while (mail->text == AHEAD_TEXT_WANTED ||
@@ -351,12 +372,16 @@ bool migration_imapc_ahead_wait_text(struct migration_imapc_ahead *ahead,
 			ahead))
 			break;
 		if (mail->text == AHEAD_TEXT_WANTED) {
+			if (!ahead_text_is_allowed(ahead, mail)) {
+				mail->text = AHEAD_TEXT_REFUSED;
+				break;
+			}
 			/* whatever the window says, this one is needed now */
 			idx = array_ptr_to_idx(&mailbox->mails, mail);
 			mailbox->next_wanted = I_MIN(mailbox->next_wanted, idx);
 			T_BEGIN {
-				(void)migration_imapc_ahead_ask_texts(ahead,
-								      mailbox);
+				(void)migration_imapc_ahead_ask_texts(
+					ahead, mailbox, TRUE);
 			} T_END;
 		}
 		if (!ahead_wait(ahead))
@@ -444,14 +469,6 @@ migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 
 	if (!compat_imapc_can_read_ahead(mlist->list->set, reason_r))
 		return NULL;
-	/* texts are counted when they are used: what is on its way ahead of that
-	   could be more than the limit leaves */
-	if (set->max_rate > 0 || set->max_mail_rate > 0 ||
-	    (strcmp(set->daily_limit, "auto") != 0 &&
-	     strcmp(set->daily_limit, "unlimited") != 0)) {
-		*reason_r = "there is a limit of what may be downloaded";
-		return NULL;
-	}
 	/* migration-imapc-virtual.c fills empty indexes only */
 	if (mailbox_list_get_root_path(&mlist->list->list,
 				       MAILBOX_LIST_PATH_TYPE_INDEX, &path) &&
@@ -475,6 +492,9 @@ migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 	ahead->muser = mlist->muser;
 	ahead->wanted = &migration_run_find(mlist->list->list.ns->user)->ahead;
 	ahead->client = client;
+	ahead->budget = migration_imapc_budget_get(mlist);
+	if (!migration_budget_is_limited(ahead->budget))
+		ahead->budget = NULL;
 	ahead->have_modseqs = compat_imapc_has_modseqs(mlist->list->set,
 						       capabilities);
 	ahead->both_directions = migration_imapc_user_is_synced(

@@ -29,6 +29,8 @@ enum ahead_text {
 	AHEAD_TEXT_HERE,
 	/* the server answered without it: gone, or refused */
 	AHEAD_TEXT_MISSING,
+	/* it is needed now, and the limit of what may be downloaded is used up */
+	AHEAD_TEXT_REFUSED,
 	AHEAD_TEXT_USED,
 };
 
@@ -168,7 +170,8 @@ void migration_imapc_ahead_set_headers(struct migration_imapc_ahead *ahead,
 void migration_imapc_ahead_want_texts(struct migration_imapc_ahead *ahead,
 				      struct ahead_mailbox *mailbox,
 				      const ARRAY_TYPE(seq_range) *uids);
-/* Waits for the text of one mail. TRUE if it is here. */
+/* Waits for the text of one mail, and before that until it may be downloaded.
+   TRUE if it is here. */
 bool migration_imapc_ahead_wait_text(struct migration_imapc_ahead *ahead,
 				     struct ahead_mailbox *mailbox,
 				     struct ahead_mail *mail);

@@ -38,6 +38,15 @@ migration_imapc_budget_init(struct migration_imapc_list *mlist)
 	}
 }
 
+struct migration_budget *
+migration_imapc_budget_get(struct migration_imapc_list *mlist)
+{
+	if (mlist->budget == NULL) T_BEGIN {
+		migration_imapc_budget_init(mlist);
+	} T_END;
+	return mlist->budget;
+}
+
 void migration_imapc_budget_mailbox_opened(struct migration_imapc_mailbox *mmbox)
 {
 	struct mailbox *box = &mmbox->mbox->box;
@@ -46,12 +55,8 @@ void migration_imapc_budget_mailbox_opened(struct migration_imapc_mailbox *mmbox
 	if (strcmp(box->list->name, MAILBOX_LIST_NAME_IMAPC) != 0)
 		return;
 	mlist = MIGRATION_IMAPC_LIST_CONTEXT(box->list);
-	if (mlist == NULL)
-		return;
-	if (mlist->budget == NULL) T_BEGIN {
-		migration_imapc_budget_init(mlist);
-	} T_END;
-	mmbox->budget = mlist->budget;
+	if (mlist != NULL)
+		mmbox->budget = migration_imapc_budget_get(mlist);
 }
 
 bool migration_imapc_budget_allows(struct migration_imapc_mailbox *mmbox,

@@ -119,7 +119,7 @@ migration_imapc_mail_may_read(struct migration_imapc_mailbox *mmbox,
 	struct imapc_mail *imail = IMAPC_MAIL(mail);
 	bool allowed;
 
-	if (imail->body_fetched ||
+	if (mmbox->served != NULL || imail->body_fetched ||
 	    (imail->fetching_fields & MAIL_FETCH_STREAM_BODY) != 0)
 		return TRUE;
 	allowed = migration_imapc_budget_allows(mmbox, NULL,
@@ -176,7 +176,8 @@ migration_imapc_mail_count(struct migration_imapc_mailbox *mmbox,
 	if (size == UOFF_T_MAX)
 		return;
 	migration_run_count(run, MIGRATION_COUNTER_BYTES_FETCHED, size);
-	if (mmbox->budget != NULL)
+	/* of what is fetched ahead, every text was counted when it came */
+	if (mmbox->budget != NULL && mmbox->served == NULL)
 		migration_budget_count(mmbox->budget, size);
 }
 
@@ -190,7 +191,9 @@ static bool migration_imapc_mail_wants_other_ways(struct mail *mail)
 
 	return mail->lookup_abort == MAIL_LOOKUP_ABORT_NEVER &&
 		mail->box->storage->user->dsyncing &&
-		mail->uid != mmail->replaced_uid;
+		mail->uid != mmail->replaced_uid &&
+		!migration_imapc_serve_is_refused(
+			MIGRATION_IMAPC_CONTEXT_REQUIRE(mail->box), mail->uid);
 }
 
 /* TRUE if the mail was had in other ways, or its stand-in was put in its place. */

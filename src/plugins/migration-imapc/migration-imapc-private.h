@@ -260,6 +260,9 @@ void migration_imapc_provider_detect(struct migration_imapc_list *mlist);
 
 /* migration-imapc-budget.c: migration_imapc_daily_limit, _max_rate and
    _max_mail_rate */
+/* The list's. To be called once the server is known. */
+struct migration_budget *
+migration_imapc_budget_get(struct migration_imapc_list *mlist);
 /* The mailbox is open, so the server is known. */
 void migration_imapc_budget_mailbox_opened(struct migration_imapc_mailbox *mmbox);
 /* May the mail's text be asked for now, while what is in the window (which may be
@@ -382,6 +385,11 @@ void migration_imapc_serve_mail_allocated(struct mail *mail);
 void migration_imapc_serve_search(struct migration_imapc_mailbox *mmbox,
 				  struct mailbox_transaction_context *t,
 				  const struct mail_search_args *args);
+
+/* TRUE if the text of this mail is not here, and must not be asked for: the daily
+   limit is used up. */
+bool migration_imapc_serve_is_refused(struct migration_imapc_mailbox *mmbox,
+				      uint32_t uid);
 
 /* migration-imapc-query.c: the search of a command that copies what it finds.
    Sets known_r to whether the mails that it finds are known before it has come

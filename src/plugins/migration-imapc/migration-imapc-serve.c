@@ -14,6 +14,7 @@
 #include "mail-search.h"
 #include "index-mail.h"
 #include "imapc-mail.h"
+#include "migration-budget.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-ahead-private.h"
 
@@ -131,14 +132,46 @@ static bool serve_text(struct mail *mail)
 	return TRUE;
 }
 
-/* The server was asked for the text and did not send it. Whoever wants it tries
-   other ways (migration-imapc-unreadable.c). */
-static bool serve_text_is_missing(struct mail *mail)
+/* An error comes back when the mail is used: the server was asked for the text
+   and did not send it, so that whoever wants it tries other ways
+   (migration-imapc-unreadable.c); or it must not be asked for, and the run ends
+   here. */
+static bool serve_text_will_fail(struct mail *mail)
 {
-	struct ahead_mail *known = migration_imapc_ahead_mail(
+	const struct ahead_mail *known = migration_imapc_ahead_mail(
 		serve_mailbox(mail)->served, mail->uid);
 
-	return known != NULL && known->text == AHEAD_TEXT_MISSING;
+	return known != NULL && (known->text == AHEAD_TEXT_MISSING ||
+				 known->text == AHEAD_TEXT_REFUSED);
+}
+
+bool migration_imapc_serve_is_refused(struct migration_imapc_mailbox *mmbox,
+				      uint32_t uid)
+{
+	const struct ahead_mail *known;
+
+	if (mmbox->served == NULL)
+		return FALSE;
+	known = migration_imapc_ahead_mail(mmbox->served, uid);
+	return known != NULL && known->text == AHEAD_TEXT_REFUSED;
+}
+
+static int serve_text_fail(struct mail *mail)
+{
+	struct migration_imapc_mailbox *mmbox = serve_mailbox(mail);
+	const struct ahead_mail *known =
+		migration_imapc_ahead_mail(mmbox->served, mail->uid);
+	const char *error;
+
+	if (known->text == AHEAD_TEXT_REFUSED) {
+		error = migration_budget_stop(mmbox->budget,
+			known->size == UOFF_T_MAX ? 0 : known->size);
+	} else {
+		error = t_strdup_printf("The source did not send UID %u",
+					mail->uid);
+	}
+	mail_storage_set_error(mail->box->storage, MAIL_ERROR_TEMP, error);
+	return -1;
 }
 
 /* ---- header fields ---- */
@@ -240,7 +273,7 @@ static int serve_wanted(struct mail *mail)
 				    MAIL_FETCH_STREAM_HEADER)) != 0) {
 		/* as stock does when it asks for it */
 		mail->mail_stream_accessed = TRUE;
-		if (!serve_text(mail) && !serve_text_is_missing(mail)) {
+		if (!serve_text(mail) && !serve_text_will_fail(mail)) {
 			return migration_imapc_virtual_leave(mmbox,
 				t_strdup_printf("no text of UID %u came",
 						mail->uid));
@@ -264,7 +297,7 @@ static bool serve_prefetch(struct mail *mail)
 
 	/* an error comes back when the mail is used */
 	if (mmbox->served != NULL && (serve_wanted(mail) < 0 ||
-	    (mmbox->served != NULL && serve_text_is_missing(mail))))
+	    (mmbox->served != NULL && serve_text_will_fail(mail))))
 		return TRUE;
 	return serve_mail_context(mail)->module_ctx.super.prefetch(mail);
 }
@@ -356,12 +389,8 @@ serve_get_stream(struct mail *mail, bool get_body,
 	if (mmbox->served != NULL && serve_data(mail)->stream == NULL &&
 	    mmbox->mbox->prev_mail_cache.uid != mail->uid &&
 	    (!get_body || !serve_text(mail))) {
-		if (serve_text_is_missing(mail)) {
-			mail_storage_set_error(mail->box->storage,
-				MAIL_ERROR_TEMP, t_strdup_printf(
-				"The source did not send UID %u", mail->uid));
-			return -1;
-		}
+		if (serve_text_will_fail(mail))
+			return serve_text_fail(mail);
 		if (migration_imapc_virtual_leave(mmbox,
 			"a text is wanted that was not fetched ahead") < 0)
 			return -1;

@@ -78,9 +78,7 @@ static const struct setting_text setting_texts[] = {
 	  "sides ([filters.md](filters.md))." },
 	{ "migration_imapc_max_rate", NULL, "0.1.0",
 	  "Leave room on the line for others: bytes of mails a "
-	  "second, by pauses. `0` is no limit. With a limit of your "
-	  "own on mails or bytes, mailboxes are fetched one after the "
-	  "other, each text only when the limits allow it." },
+	  "second, by pauses. `0` is no limit." },
 	{ "migration_imapc_max_mail_rate", NULL, "0.1.0",
 	  "Spare a server that counts requests: mails a second, by "
 	  "pauses. `0` is no limit. (Connections need no limit: a run "

@@ -324,6 +324,12 @@ class Dovecot:
         settings["imapc_password"] = password or source.master_password
         return _with_ssl(settings, "imapc", ssl, source)
 
+    def opened_one_by_one(self, settings):
+        """The same settings of imapc for a run that fetches nothing before a
+        mailbox is opened: its workarounds leave that to imapc."""
+        features = f"{settings.get('imapc_features', '')} fetch-msn-workarounds"
+        return {**settings, "imapc_features": features.strip()}
+
     def pop3c(self, source, user=None, password=None, master=None,
               ssl=None, port=None):
         """The same for pop3c. ssl: None, "pop3s" or "starttls"."""
