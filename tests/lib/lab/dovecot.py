@@ -266,7 +266,7 @@ class Dovecot:
         """./dev asan: AddressSanitizer comes before everything else, writes
         what it finds to files here, and modules stay loaded for the stacks."""
         environment = _clean_environment()
-        if "DM_ASAN_LIB" in os.environ and self.root == "/":
+        if "DM_ASAN_LIB" in os.environ:
             environment.update({
                 "LD_PRELOAD": os.environ["DM_ASAN_LIB"], "GDB": "1",
                 "ASAN_OPTIONS": f"log_path={self.dir}/asan/log:exitcode=99:"
