@@ -454,8 +454,12 @@ void mail_replace_clean_up(struct mailbox *box)
 {
 	struct mailbox *temp_box = temp_mailbox_alloc(box);
 
-	/* there may be none */
-	(void)mailbox_delete(temp_box);
+	/* There may be none. quirk: killed-delete */
+	if (mailbox_delete(temp_box) < 0 && temp_box->mailbox_deleted &&
+	    mailbox_mark_index_deleted(temp_box, FALSE) == 0) {
+		mailbox_close(temp_box);
+		(void)mailbox_delete(temp_box);
+	}
 	mailbox_free(&temp_box);
 }
 
