@@ -220,6 +220,12 @@ struct migration_run {
 	const char *source_mailbox;
 	/* ... and the one that it worked on at that failure */
 	const char *source_failure_mailbox;
+	/* since the command was called the last time, a mailbox was refused with
+	   words about the account */
+	bool source_throttled:1;
+	/* the command was called without such a mailbox after the patience was
+	   used up */
+	bool source_mailbox_given_up:1;
 
 	/* the connection broke when all mailboxes were asked for their state at
 	   once: they are asked one by one, which shows where it breaks */

@@ -10,6 +10,12 @@
    same mailbox, each time after a login that was accepted and without getting
    further, is lost because of the mailbox. */
 #define SOURCE_MAILBOX_MAX_LOSSES 3
+/* What is meant for the account is about the mailbox if it is said of it this
+   often. */
+#define SOURCE_MAILBOX_MAX_THROTTLINGS 3
+/* What mailboxes are waited for at the end of a run: if they stay as they are for
+   ever, each run waits that long. */
+#define SOURCE_MAILBOX_PATIENCE_MSECS (60*1000)
 
 struct source_mailbox {
 	const char *vname;
@@ -20,6 +26,8 @@ struct source_mailbox {
 	enum source_refusal refusal;
 	/* connections lost at it, since anything got further */
 	unsigned int losses;
+	/* refused with words about the account */
+	unsigned int throttlings;
 };
 
 static struct source_mailbox *
@@ -63,6 +71,35 @@ void source_mailbox_refused(struct migration_run *run, const char *vname,
 	e_debug(run->event, "mailbox %s is left out: %s", vname, words);
 }
 
+bool source_mailbox_throttled(struct migration_run *run, const char *vname,
+			      const char *words)
+{
+	struct source_mailbox *mailbox;
+	struct server_reply reply;
+	bool first = !run->source_throttled;
+
+	server_reply_understand(words, &reply);
+	if (reply.meaning != SERVER_REPLY_SLOW_DOWN)
+		return FALSE;
+	run->source_throttled = TRUE;
+	mailbox = source_mailbox_get(run, vname);
+	return ++mailbox->throttlings >= SOURCE_MAILBOX_MAX_THROTTLINGS ||
+		(first && reply.wait_msecs == 0);
+}
+
+bool source_mailbox_give_up(struct migration_run *run)
+{
+	struct source_mailbox *mailbox = run->source_failure_mailbox == NULL ?
+		NULL : source_mailbox_find(run, run->source_failure_mailbox);
+
+	if (mailbox == NULL || run->source_mailbox_given_up ||
+	    mailbox->throttlings == 0)
+		return FALSE;
+	run->source_mailbox_given_up = TRUE;
+	mailbox->throttlings = SOURCE_MAILBOX_MAX_THROTTLINGS;
+	return TRUE;
+}
+
 void source_mailbox_set_present(struct migration_run *run, const char *vname)
 {
 	run->source_mailbox = p_strdup(run->pool, vname);
@@ -100,6 +137,7 @@ void source_mailboxes_begin(struct migration_run *run)
 	struct source_mailbox *mailbox;
 
 	run->source_mailbox = run->source_failure_mailbox = NULL;
+	run->source_throttled = FALSE;
 	array_foreach_elem(&run->source_mailboxes, mailbox)
 		mailbox->refused = FALSE;
 }
@@ -114,8 +152,9 @@ bool source_mailboxes_want_another_run(struct migration_run *run,
 	array_foreach_elem(&run->source_mailboxes, mailbox) {
 		if (mailbox->refused &&
 		    mailbox->refusal == SOURCE_REFUSAL_TEMPORARY) {
-			return source_pause(run, state, RETRY_FAILURE_COMMAND,
-					    mailbox->words);
+			return source_pause_within(run, state,
+				SOURCE_MAILBOX_PATIENCE_MSECS,
+				RETRY_FAILURE_COMMAND, mailbox->words);
 		}
 	}
 	return FALSE;
@@ -155,7 +194,11 @@ source_mailbox_report(struct migration_run *run,
 void source_mailboxes_report(struct migration_run *run)
 {
 	struct source_mailbox *mailbox;
+	bool account = run->continue_later;
 
-	array_foreach_elem(&run->source_mailboxes, mailbox)
-		source_mailbox_report(run, mailbox);
+	array_foreach_elem(&run->source_mailboxes, mailbox) {
+		/* else it was the account, which is told already */
+		if (mailbox->throttlings == 0 || !account)
+			source_mailbox_report(run, mailbox);
+	}
 }

@@ -11,8 +11,8 @@ struct migration_run;
    while all others are migrated, and is never deleted at the destination.
 
    What may pass ([INUSE], [SERVERBUG], [UNAVAILABLE] and the like, RFC 5530) is
-   asked for again when everything else is done, within the run's patience.
-   What remains is a finding with the server's words. */
+   asked for again when everything else is done, for a minute at most and within
+   the run's patience. What remains is a finding with the server's words. */
 
 enum source_refusal {
 	/* it may open later */
@@ -26,6 +26,17 @@ enum source_refusal {
    again. */
 void source_mailbox_refused(struct migration_run *run, const char *vname,
 			    enum source_refusal refusal, const char *words);
+/* The same, with words that are about the whole account ("throttled"). Returns
+   TRUE if they seem to be about the mailbox alone: RFC 5530's LIMIT is said of
+   both. The first mailbox that is refused so is taken for such a one, if the
+   server asks for no wait: if it is the account, the next one is refused, too.
+   The caller then leaves the mailbox out, and else has failed. */
+bool source_mailbox_throttled(struct migration_run *run, const char *vname,
+			      const char *words);
+/* The command failed at a mailbox that was refused so, and the patience is used
+   up. Returns TRUE, once in a run, if the command is to be called again without
+   that mailbox: others would never be reached. */
+bool source_mailbox_give_up(struct migration_run *run);
 /* The run works on this mailbox from now on. If the connection is lost again and
    again, that is counted against it. */
 void source_mailbox_set_present(struct migration_run *run, const char *vname);
@@ -41,7 +52,7 @@ void source_mailbox_lost(struct migration_run *run, const char *words);
 /* The command is about to be called (again): what was refused is asked for
    again, what costs connections is not. */
 void source_mailboxes_begin(struct migration_run *run);
-/* The command has finished, with mailboxes left out that may open by now. Waits
+/* The command has finished, with mailboxes left out that may open by now. Waits,
    and returns TRUE if it shall be called again. *state begins as all 0. */
 bool source_mailboxes_want_another_run(struct migration_run *run,
 				       struct retry_state *state);

@@ -30,13 +30,21 @@ static const char *words_or(const char *words, const char *other)
 bool source_pause(struct migration_run *run, struct retry_state *state,
 		  enum retry_failure failure, const char *words)
 {
+	return source_pause_within(run, state, run->patience_msecs, failure,
+				   words);
+}
+
+bool source_pause_within(struct migration_run *run, struct retry_state *state,
+			 uint64_t patience_msecs, enum retry_failure failure,
+			 const char *words)
+{
 	const char *what = words_or(words, "no answer");
 	struct retry_policy policy;
 	struct retry_decision decision;
 	struct server_reply reply;
 	struct event_passthrough *e;
 
-	retry_policy_init(&policy, run->patience_msecs);
+	retry_policy_init(&policy, I_MIN(patience_msecs, run->patience_msecs));
 	server_reply_understand(words == NULL ? "" : words, &reply);
 	if (run->source_reached)
 		state->reached = TRUE;
@@ -133,9 +141,12 @@ bool source_wants_another_run(struct migration_run *run,
 	    !server_reply_is_temporary(reply.meaning))
 		return FALSE;
 	if (!source_pause(run, state, RETRY_FAILURE_CONNECTION, words)) {
-		if (!migration_run_is_stopping())
+		if (migration_run_is_stopping())
+			return FALSE;
+		if (!source_mailbox_give_up(run)) {
 			(void)source_stop(run, words);
-		return FALSE;
+			return FALSE;
+		}
 	}
 	e_debug(run->event, "the command is tried again: it failed because of "
 		"the source (%s)", words);

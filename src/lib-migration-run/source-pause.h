@@ -15,6 +15,11 @@ struct migration_run;
 bool source_pause(struct migration_run *run, struct retry_state *state,
 		  enum retry_failure failure, const char *words);
 
+/* The same, with a patience of its own if that is less than the run's. */
+bool source_pause_within(struct migration_run *run, struct retry_state *state,
+			 uint64_t patience_msecs, enum retry_failure failure,
+			 const char *words);
+
 /* The run ends because of the server, and a later one can go on: records it.
    Returns what to tell, with the time to continue if it is known (data
    stack). */

@@ -31,6 +31,15 @@ CASES = {
                   75, "Index is broken"),
     "unavailable": (On('EXAMINE "?Bad', "NO [UNAVAILABLE] Disk is away"),
                     75, "Disk is away"),
+    "limit": (On('EXAMINE "?Bad', "NO [LIMIT] Too many keywords"),
+              75, "Too many keywords"),
+    "limit, with a wait": (
+        On('EXAMINE "?Bad', "NO [LIMIT] Wait 400 milliseconds"),
+        75, "Wait 400"),
+    "limit, with a long wait": (
+        On('EXAMINE "?Bad', "NO [LIMIT] Wait 2 hours"), 75, "Wait 2 hours"),
+    "status limit": (On('STATUS "?Bad', "NO [LIMIT] Not so fast"), 75,
+                     "Not so fast"),
     "noperm": (On('EXAMINE "?Bad', "NO [NOPERM] Not for you"),
                3, "Not for you"),
     "no": (On('EXAMINE "?Bad', "NO Mailbox is corrupted"),
@@ -54,7 +63,7 @@ def folders():
 
 
 # those that stock's own EXAMINE and STATUS have to answer for
-STOCK = ("inuse", "no", "bad", "status")
+STOCK = ("inuse", "limit", "no", "bad", "status")
 # ... and those that differ if the destination has no such mailbox
 NEW_USER = ("no", "status")
 
@@ -95,3 +104,16 @@ def test_a_mailbox_that_is_not_opened(dest, case, engine):
             assert result.rc == 0, str(result)
             assert stored(ours) == seen(server)
             assert report(ours)["findings"] == []
+
+
+def test_a_limit_of_the_account(dest):
+    """It is not taken for one of the first mailboxes."""
+    ours = dest.user(driver="mdbox")
+    with ImapServer({**folders(), "More": mailgen.mails(1)},
+                    faults=[On("EXAMINE", "NO [LIMIT] Busy")]) as server:
+        assert backup(dest, server, ours).rc == 75
+        assert [found["what"] for found in report(ours)["findings"]] == [
+            "source-unavailable"]
+        server.faults = []
+        assert backup(dest, server, ours).rc == 0
+        assert stored(ours) == seen(server)

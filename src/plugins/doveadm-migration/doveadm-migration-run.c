@@ -288,6 +288,9 @@ run_once(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 	ret = run(ctx, user);
 	compat_user_restore_escape_chars(user, escape_chars);
 	second_user_restore_context(ctx->cur_service_user);
+	/* stock lets "changes during sync" win over a failure */
+	if (ret < 0 && ctx->exit_code == 2)
+		ctx->exit_code = EX_TEMPFAIL;
 	if (dsync_changes_end(DELETION_GUARD_REFUSED) && ctx->exit_code == 2)
 		ctx->exit_code = 0;
 	return ret;

@@ -141,14 +141,18 @@ bool migration_imapc_was_refused(struct migration_imapc_list *mlist,
 	enum mail_error error;
 	const char *words = mailbox_get_last_internal_error(box, &error);
 	struct server_reply reply;
+	bool lost;
 
 	words = open_words(mlist, box, words, error);
 	server_reply_understand(words, &reply);
-	if (server_reply_is_general(reply.meaning)) {
+	lost = mlist->login_failed || mlist->connection_lost;
+	if (server_reply_is_general(reply.meaning) &&
+	    (lost || list_is_disconnected(mlist) ||
+	     !source_mailbox_throttled(list_run(mlist), box->vname, words))) {
 		source_failed(list_run(mlist), words);
 		return FALSE;
 	}
-	if (mlist->login_failed || mlist->connection_lost)
+	if (lost)
 		return FALSE;
 	if (list_is_disconnected(mlist)) {
 		/* by the end of the command there may be a connection again */
