@@ -8,6 +8,7 @@
 #include "time-util.h"
 #include "json-text.h"
 #include "migration-file.h"
+#include "error-advice.h"
 #include "exit-code.h"
 #include "provider.h"
 #include "migration-run.h"
@@ -180,6 +181,29 @@ static void append_sections(string_t *dest, const struct migration_run *run)
 		str_printfa(dest, ",\n  \"%s\": %s", section->name, section->json);
 }
 
+/* What to do about the error that the run failed with; NULL if it did not fail,
+   or if that is not known. */
+static const struct error_advice *
+failure_advice(const struct migration_run *run)
+{
+	return run->failure == NULL ||
+		migration_exit_code_is_done(run->exit_code) ? NULL :
+		error_advice_find(run->failure);
+}
+
+static void append_failure(string_t *dest, const struct migration_run *run)
+{
+	const struct error_advice *advice = failure_advice(run);
+
+	if (advice == NULL)
+		return;
+	str_append(dest, ",\n  \"failure\": {\"error\": ");
+	migration_report_append_string(dest, run->failure);
+	str_append(dest, ", \"to_do\": ");
+	migration_report_append_string(dest, advice->action);
+	str_append_c(dest, '}');
+}
+
 const char *migration_report_program(void)
 {
 	return "dovecot-migration "DOVECOT_MIGRATION_VERSION;
@@ -212,6 +236,7 @@ void migration_report_append_json(string_t *dest,
 	append_mailboxes(dest, run);
 	append_waits(dest, run);
 	append_provider(dest, run);
+	append_failure(dest, run);
 	append_sections(dest, run);
 	str_append(dest, "\n}\n");
 }
@@ -330,6 +355,7 @@ void migration_report_append_summary(string_t *dest,
 {
 	ARRAY_TYPE(summary_kind) kinds;
 	const struct summary_kind *kind;
+	const struct error_advice *advice = failure_advice(run);
 	long long msecs = duration_msecs(run);
 
 	i_assert(run->finished);
@@ -355,6 +381,8 @@ void migration_report_append_summary(string_t *dest,
 		     "texts compared");
 	str_printfa(dest, ", %"PRIu64" findings: %s\n", findings_total(run),
 		    migration_exit_code_meaning(run->exit_code));
+	if (advice != NULL)
+		str_printfa(dest, "  to do: %s\n", advice->action);
 
 	t_array_init(&kinds, 8);
 	findings_group(run, &kinds);

@@ -190,6 +190,8 @@ struct migration_run {
 	   source is made. */
 	bool planning:1;
 	bool mailbox_left_out:1;
+	/* the first error in the log that error-advice.h knows, or NULL */
+	const char *failure;
 	/* the source's server as log lines name it; "" if there is none */
 	const char *source;
 	/* what it can do, in its own words, and how much its operator lets be

@@ -74,6 +74,13 @@ const char *migration_exit_code_next_run(int exit_code)
 	return "Goes on from here, if what made this one fail is gone.";
 }
 
+bool migration_exit_code_is_done(int exit_code)
+{
+	return exit_code == 0 || exit_code == STOCK_EXIT_CHANGES_DURING_SYNC ||
+		exit_code == MIGRATION_EXIT_FINDINGS ||
+		exit_code == MIGRATION_EXIT_WOULD_DELETE;
+}
+
 bool migration_exit_code_is_again(int exit_code)
 {
 	return exit_code == STOCK_EXIT_CHANGES_DURING_SYNC ||

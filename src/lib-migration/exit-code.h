@@ -31,6 +31,9 @@ const char *migration_exit_code_next_run(int exit_code);
    needed: 2 and 75. */
 bool migration_exit_code_is_again(int exit_code);
 
+/* TRUE if the command did its work, whatever it found: 0, 2, 3 and 4. */
+bool migration_exit_code_is_done(int exit_code);
+
 /* The worse of two users' exit codes: stock's rule that a temporary failure
    wins over all others, and otherwise the first failure stays, with "done
    with findings" and "changed during the run" below any failure. */

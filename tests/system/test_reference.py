@@ -68,6 +68,59 @@ def test_severities_are_told():
     assert checked > 40
 
 
+# where an error's text is made, or given to who logs it
+ERROR = re.compile(
+    r"\b(?:[ei]_error|i_fatal(?:_status)?|mail(?:box|_storage|box_list)_set_error"
+    r"|migration_user_fail|uidl_failed|proof_failed)\s*\("
+    r"|\berror(?:_r|_r->text)?\s*=(?!=)")
+LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"(?:\s*(?:PRI\w+|"(?:[^"\\]|\\.)*"))*')
+# whole texts are made of others
+WRAPPER = re.compile(r"((Mailbox|Source|Destination|User|UID|--proof)[ :]*|"
+                     r"%l*[sud]|[ :=])*$")
+# known by what stands before them, or no sentences
+PARTS = {"no answer", "authorized_user", "Deletion ",
+         "migration_max_deletes %s: %s"}
+# of programs that are not installed, and words of a list
+NOT_ERRORS = ("print-reference.c", "reference-settings.c",
+              "doveadm-auth-test.c")
+
+
+def error_texts():
+    """[(file, text)] of errors that the code makes"""
+    for name, text in sources():
+        if name in NOT_ERRORS:
+            continue
+        for start in ERROR.finditer(text):
+            statement = re.split(r";\s*\n", text[start.end():], 1)[0]
+            found = LITERAL.search(statement)
+            if found:
+                parts = re.findall(r'"((?:[^"\\]|\\.)*)"|PRI\w+', found[0])
+                yield name, "".join(parts).replace('\\"', '"')
+
+
+def known_errors():
+    """A pattern for each words of doc/errors.md"""
+    patterns = []
+    for cell in re.findall(r"^\| (`.*?`) \| ", doc("errors.md"), re.M):
+        for words in re.findall(r"`([^`]+)`", cell):
+            patterns.append(".*".join(
+                re.escape(part) for part in words.split("…")))
+    return re.compile("|".join(patterns), re.S)
+
+
+def test_every_error_is_explained():
+    known, checked = known_errors(), 0
+    unknown = []
+    for name, text in error_texts():
+        if text not in PARTS and not WRAPPER.match(text):
+            # what is written in place of %s can be any words
+            if not known.search(re.sub(r"%[\d]*[a-z]+", "X", text)):
+                unknown.append((name, text))
+            checked += 1
+    assert unknown == []
+    assert checked > 150
+
+
 @pytest.mark.parametrize("kind", ["mail-unreadable", "uidl-unmatched"])
 def test_what_to_do_is_told(kind):
     """An error leads on: to something to do, and to a guide."""

@@ -62,7 +62,8 @@ def test_fields(source, dest, theirs, command, schema):
     schema("report.schema.json", report)
     fields = documented("report.md", "## The report")
     # each command of ours has its own section, and some come when needed
-    for section in ("verify", "uidl", "plan", "continue_after"):
+    for section in ("verify", "uidl", "plan", "failure",
+                    "continue_after"):
         assert section in fields
         if section not in command:
             fields.remove(section)
@@ -85,6 +86,19 @@ def test_fields(source, dest, theirs, command, schema):
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
     assert os.listdir(ours.home).count("report.json") == 1
     assert [name for name in os.listdir(ours.home) if ".tmp." in name] == []
+
+
+def test_failure_says_what_to_do(source, dest, theirs, schema):
+    ours = dest.user()
+    path = f"{ours.home}/report.json"
+    result = run(dest, source, theirs, ours, path, "backup", "-R",
+                 imapc_password="wrong")
+    assert result.rc == 77, result
+    report = read(path)[1]
+    schema("report.schema.json", report)
+    assert "Authentication failed" in report["failure"]["error"]
+    assert "doveadm migration auth-test" in report["failure"]["to_do"]
+    assert f"to do: {report['failure']['to_do']}" in result.err
 
 
 def test_verify_section(source, dest, theirs, schema):

@@ -21,6 +21,7 @@
 #include "deletion-guard.h"
 #include "dsync-changes.h"
 #include "run-progress.h"
+#include "run-error.h"
 #include "run-stop.h"
 #include "doveadm-migration-run.h"
 
@@ -355,6 +356,7 @@ run_recorded(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 
 	ctx->exit_code = 0;
 	migration_secrets_begin();
+	run_error_watch(present.record);
 	run_stop_begin(run_give_up);
 	if (migration_user_has_plugin(user) &&
 	    str_array_find(guarded_commands, ctx->cmd->name)) {
@@ -365,6 +367,7 @@ run_recorded(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 	}
 	ctx->exit_code = run_finish(ctx->exit_code);
 	run_stop_end();
+	run_error_unwatch();
 	migration_secrets_end();
 	return ret;
 }

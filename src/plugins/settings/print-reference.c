@@ -14,6 +14,7 @@ static const struct {
 	const char *name;
 	void (*append)(string_t *dest);
 } pages[] = {
+	{ "errors", reference_append_errors },
 	{ "findings", reference_append_findings },
 	{ "settings", reference_append_settings },
 };

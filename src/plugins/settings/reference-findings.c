@@ -40,7 +40,8 @@ void reference_append_findings(string_t *dest)
 		"carried over exactly. `warning`: something differs, no mail "
 		"and no UIDL is missing\nor wrong. `info`: worth knowing.\n\n"
 		"This page is written by the program from the list that it "
-		"uses itself.\n");
+		"uses itself. Errors that\nend a run are in "
+		"[errors.md](errors.md).\n");
 	for (group = 0; group < FINDING_GROUP_COUNT; group++) {
 		str_printfa(dest, "\n## %s\n\n"
 			    "| what | severity | meaning | what to do | more |\n"

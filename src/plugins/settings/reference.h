@@ -7,6 +7,8 @@
 
 /* doc/settings.md */
 void reference_append_settings(string_t *dest);
+/* doc/errors.md */
+void reference_append_errors(string_t *dest);
 /* doc/findings.md */
 void reference_append_findings(string_t *dest);
 
