@@ -75,6 +75,18 @@ save_by_rename(const char *path, const string_t *data, bool sync,
 	return 0;
 }
 
+int migration_file_append(const char *path, const string_t *data,
+			  const char **error_r)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT, 0600);
+
+	if (fd == -1) {
+		*error_r = t_strdup_printf("open(%s) failed: %m", path);
+		return -1;
+	}
+	return write_and_close(fd, path, data, TRUE, error_r);
+}
+
 int migration_file_replace(const char *path, const string_t *data,
 			   const char **error_r)
 {

@@ -13,6 +13,11 @@ int migration_file_replace(const char *path, const string_t *data,
 int migration_file_replace_unsynced(const char *path, const string_t *data,
 				    const char **error_r);
 
+/* Adds to the end of such a file, or begins it. After a power failure only the end
+   can be missing. */
+int migration_file_append(const char *path, const string_t *data,
+			  const char **error_r);
+
 /* Appends the whole file to the text. Returns 1, 0 if there is no such file, or
    -1 and error_r (data stack): it cannot be read, or is larger than max_size. */
 int migration_file_read(const char *path, size_t max_size, buffer_t *text,

@@ -142,6 +142,22 @@ static const struct finding_info findings[] = {
 		"Nothing.",
 		"filters.md",
 	},
+	[FINDING_MAILS_FILTERED] = {
+		FINDING_GROUP_NAMES, "mails-filtered", "info",
+		"A filter by size, date or flags leaves mails of the mailbox "
+		"out. The finding says how many, and why.",
+		"Nothing.",
+		"filters.md",
+	},
+	[FINDING_FILTERED_MAIL_WANTED] = {
+		FINDING_GROUP_NAMES, "filtered-mail-wanted", "error",
+		"Mails that an earlier run left out would not be any more: the "
+		"filter is wider now, or their flags have changed. Their UIDs "
+		"are below those of later mails, where nothing can be put.",
+		"When all runs of `backup` are done, bring them over with "
+		"`doveadm import`, which gives them new UIDs.",
+		"filters.md",
+	},
 	[FINDING_DELETION_REFUSED] = {
 		FINDING_GROUP_DELETIONS, "deletion-refused", "error",
 		"More would have been deleted than `migration_max_deletes` "

@@ -363,7 +363,8 @@ ahead_guess_sample(struct migration_imapc_ahead *ahead,
 	struct ahead_mail *mail;
 
 	if (mailbox->sampled ||
-	    (ahead->wanted->sample_percent == 0 && ahead->wanted->sample_min == 0))
+	    (ahead->wanted->sample_percent == 0 && ahead->wanted->sample_min == 0) ||
+	    !migration_imapc_mail_filter_mark(ahead->mlist, mailbox))
 		return;
 	mailbox->sampled = TRUE;
 	if (array_is_created(&ahead->wanted->without_texts) &&
@@ -372,8 +373,10 @@ ahead_guess_sample(struct migration_imapc_ahead *ahead,
 		return;
 	t_array_init(&all, 16);
 	t_array_init(&uids, 64);
-	array_foreach_modifiable(&mailbox->mails, mail)
-		seq_range_array_add(&all, mail->uid);
+	array_foreach_modifiable(&mailbox->mails, mail) {
+		if (!mail->left_out)
+			seq_range_array_add(&all, mail->uid);
+	}
 	parity_sample_texts(mailbox->source.uidvalidity, &all,
 			    ahead->wanted->sample_percent,
 			    ahead->wanted->sample_min, &uids);
@@ -393,10 +396,11 @@ ahead_guess_texts(struct migration_imapc_ahead *ahead,
 	struct ahead_mail *mail;
 
 	if (!ahead->guess_right || ahead->guess_wrong || mailbox->texts_exact ||
-	    !fetch_ahead_can_guess(&mailbox->source, &mailbox->dest))
+	    !fetch_ahead_can_guess(&mailbox->source, &mailbox->dest) ||
+	    !migration_imapc_mail_filter_mark(ahead->mlist, mailbox))
 		return;
 	array_foreach_modifiable(&mailbox->mails, mail) {
-		if (mail->uid >= mailbox->new_uid &&
+		if (mail->uid >= mailbox->new_uid && !mail->left_out &&
 		    mail->text == AHEAD_TEXT_UNWANTED)
 			mail->text = AHEAD_TEXT_WANTED;
 	}

@@ -148,6 +148,7 @@ migration_imapc_ahead_mailbox_clear_mails(struct migration_imapc_ahead *ahead,
 	}
 	array_clear(&mailbox->mails);
 	hash_table_destroy(&mailbox->by_uid);
+	mailbox->filtered = FALSE;
 }
 
 static void
@@ -308,7 +309,7 @@ ahead_learn_from_texts(struct migration_imapc_ahead *ahead,
 	if (!fetch_ahead_can_guess(&mailbox->source, &mailbox->dest))
 		return;
 	array_foreach(&mailbox->mails, mail) {
-		probable = mail->uid >= mailbox->new_uid;
+		probable = mail->uid >= mailbox->new_uid && !mail->left_out;
 		wanted = seq_range_exists(uids, mail->uid);
 		if (probable && !wanted) {
 			if (!ahead->guess_wrong) {

@@ -54,6 +54,8 @@ struct ahead_mail {
 	uint64_t modseq;
 	/* as the server wrote them, separated by spaces */
 	const char *flags;
+	/* it is not to be migrated (migration-imapc-mail-filter.c) */
+	bool left_out;
 };
 ARRAY_DEFINE_TYPE(ahead_mail, struct ahead_mail);
 
@@ -121,6 +123,8 @@ struct ahead_mailbox {
 	bool sampled:1;
 	/* nothing of it is wanted: it is the same as in the last run */
 	bool unchanged:1;
+	/* left_out of all mails is set */
+	bool filtered:1;
 };
 
 /* NULL if this server or these settings do not allow to fetch ahead; reason_r

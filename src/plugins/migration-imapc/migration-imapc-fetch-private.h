@@ -29,8 +29,8 @@ struct migration_imapc_search {
 	bool dsync_list;
 	/* a text was not asked for, so none after it is */
 	bool over_budget;
-	/* the mailbox is only there to be found unchanged */
-	bool must_fail;
+	/* what it must not end without, or NULL */
+	char *failure;
 };
 
 /* Tells the search how many mails it may hold, counting the one that it is

@@ -181,6 +181,7 @@ migration_imapc_search_init(struct mailbox_transaction_context *t,
 	bool known = TRUE, dsync_list = t->box->storage->user->dsyncing &&
 		(t->flags & MAILBOX_TRANSACTION_FLAG_SYNC) != 0 &&
 		(wanted_fields & MAIL_FETCH_STREAM_BODY) == 0;
+	bool failed = migration_imapc_mail_filter_search(mmbox) < 0;
 
 	if (fetch_plan_command_copies(t->reason)) {
 		T_BEGIN {
@@ -197,7 +198,15 @@ migration_imapc_search_init(struct mailbox_transaction_context *t,
 		migration_imapc_plan(mmbox, t, wanted_fields, dsync_list, known);
 
 	search = migration_imapc_search_alloc(mmbox, ctx, dsync_list);
-	search->must_fail = mmbox->unchanged;
+	if (mmbox->unchanged) {
+		/* no mails are to be seen here: nobody may conclude that there
+		   are none */
+		search->failure = i_strdup("The mailbox changed at the "
+			"destination while it was compared, run again");
+	} else if (failed) {
+		search->failure = i_strdup(
+			mailbox_get_last_error(&mmbox->mbox->box, NULL));
+	}
 	if ((ctx->wanted_fields & MAIL_FETCH_STREAM_BODY) == 0)
 		;
 	else if (mmbox->served != NULL)
@@ -212,20 +221,17 @@ static int migration_imapc_search_deinit(struct mail_search_context *ctx)
 	struct migration_imapc_search *search =
 		MIGRATION_IMAPC_CONTEXT_REQUIRE(ctx);
 	struct migration_imapc_mailbox *mmbox = search->mmbox;
-	bool must_fail;
+	char *failure = search->failure;
 	int ret;
 
 	if (mmbox->returned == search)
 		mmbox->returned = NULL;
 	/* closes the mails, which leave the window */
-	must_fail = search->must_fail;
 	ret = mmbox->module_ctx.super.search_deinit(ctx);
-	/* no mails are to be seen here: nobody may conclude that there are
-	   none */
-	if (must_fail) {
+	if (failure != NULL) {
 		mail_storage_set_error(mmbox->mbox->box.storage,
-			MAIL_ERROR_TEMP, "The mailbox changed at the "
-			"destination while it was compared, run again");
+				       MAIL_ERROR_TEMP, failure);
+		i_free(failure);
 		ret = -1;
 	}
 	if (!mmbox->sizes_at_open)
@@ -280,11 +286,10 @@ static void migration_imapc_fetch_reconnect(struct migration_imapc_mailbox *mmbo
 }
 
 static bool
-migration_imapc_search_next_nonblock(struct mail_search_context *ctx,
-				     struct mail **mail_r, bool *tryagain_r)
+search_next_mail(struct migration_imapc_search *search, struct mail **mail_r,
+		 bool *tryagain_r)
 {
-	struct migration_imapc_search *search =
-		MIGRATION_IMAPC_CONTEXT_REQUIRE(ctx);
+	struct mail_search_context *ctx = search->ctx;
 	struct migration_imapc_mailbox *mmbox = search->mmbox;
 	bool ret;
 
@@ -298,6 +303,21 @@ migration_imapc_search_next_nonblock(struct mail_search_context *ctx,
 	mmbox->searching = NULL;
 	mmbox->returned = ret ? search : NULL;
 	search->returned_mail = ret ? *mail_r : NULL;
+	return ret;
+}
+
+static bool
+migration_imapc_search_next_nonblock(struct mail_search_context *ctx,
+				     struct mail **mail_r, bool *tryagain_r)
+{
+	struct migration_imapc_search *search =
+		MIGRATION_IMAPC_CONTEXT_REQUIRE(ctx);
+	bool ret;
+
+	do {
+		ret = search_next_mail(search, mail_r, tryagain_r);
+	} while (ret && migration_imapc_mail_filter_hides(search->mmbox,
+							  (*mail_r)->uid));
 	return ret;
 }
 

@@ -404,9 +404,16 @@ migration_imapc_list_iter_deinit(struct mailbox_list_iterate_context *ctx)
 	struct mailbox_list *ctx_list = ctx->list;
 	struct migration_imapc_list *mlist =
 		MIGRATION_IMAPC_LIST_CONTEXT(ctx_list);
+	const char *refusal;
 
-	if (mlist->module_ctx.super.iter_deinit(ctx) == 0)
-		return 0;
+	if (mlist->module_ctx.super.iter_deinit(ctx) == 0) {
+		refusal = migration_imapc_mail_filter_refusal(mlist);
+		if (refusal == NULL)
+			return 0;
+		mailbox_list_set_error(ctx_list, MAIL_ERROR_PARAMS, refusal);
+		mlist->listing_failed = TRUE;
+		return -1;
+	}
 	mlist->listing_failed = TRUE;
 	if (migration_imapc_names_error(mlist) != NULL) {
 		mailbox_list_set_error(ctx_list, MAIL_ERROR_PARAMS,
@@ -452,6 +459,7 @@ static void migration_imapc_list_deinit(struct mailbox_list *_list)
 	pool_t patterns_pool = mlist->patterns_pool;
 
 	migration_imapc_record_deinit(mlist);
+	migration_imapc_mail_filter_deinit(mlist);
 	if (mlist->ahead != NULL)
 		migration_imapc_ahead_deinit(&mlist->ahead);
 	i_free(mlist->bye);

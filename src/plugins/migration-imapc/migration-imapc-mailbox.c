@@ -220,7 +220,8 @@ static int migration_imapc_mailbox_open(struct mailbox *box)
 			migration_imapc_fetch_mailbox_opened(mmbox);
 		migration_imapc_budget_mailbox_opened(mmbox);
 		migration_run_source_opened(run, box->vname,
-					    mmbox->mbox->exists_count);
+			mmbox->mbox->exists_count - (mmbox->filtered ?
+				seq_range_count(&mmbox->filtered_uids) : 0));
 		e_debug(mmbox->muser->event, "mailbox %s: opened, %u mails",
 			box->vname, mmbox->mbox->exists_count);
 	}
@@ -292,6 +293,7 @@ static void migration_imapc_mailbox_close(struct mailbox *box)
 
 	mmbox->module_ctx.super.close(box);
 	migration_imapc_virtual_closed(mmbox);
+	mmbox->filtered = FALSE;
 	mmbox->left_out = mmbox->begun = FALSE;
 }
 
@@ -367,6 +369,7 @@ static void migration_imapc_mailbox_free(struct mailbox *box)
 	struct migration_imapc_mailbox *mmbox = MIGRATION_IMAPC_CONTEXT_REQUIRE(box);
 
 	migration_imapc_fetch_mailbox_deinit(mmbox);
+	array_free(&mmbox->filtered_uids);
 	mmbox->module_ctx.super.free(box);
 }
 
@@ -510,6 +513,7 @@ void migration_imapc_mailbox_allocated(struct mailbox *box)
 	mmbox->muser = muser;
 	mmbox->mlist = migration_imapc_mailbox_list(box);
 	mmbox->mbox = IMAPC_MAILBOX(box);
+	i_array_init(&mmbox->filtered_uids, 4);
 	mmbox->module_ctx.super = *v;
 	box->vlast = &mmbox->module_ctx.super;
 	v->exists = migration_imapc_mailbox_exists;

@@ -5,6 +5,7 @@
 #include "mail-user.h"
 #include "mail-storage-private.h"
 #include "mailbox-list-private.h"
+#include "seq-range-array.h"
 #include "imapc-storage.h"
 #include "imapc-list.h"
 #include "fetch-plan.h"
@@ -16,6 +17,7 @@
 struct ahead_mailbox;
 struct fetch_window;
 struct migration_imapc_ahead;
+struct migration_imapc_mail_filter;
 struct migration_imapc_names;
 struct migration_imapc_record;
 struct migration_imapc_renames;
@@ -74,6 +76,8 @@ struct migration_imapc_list {
 	ARRAY_TYPE(const_string) hidden;
 	/* which mailbox is which one of the destination, or NULL */
 	struct migration_imapc_renames *renames;
+	/* which mails are left alone; NULL until somebody asks */
+	struct migration_imapc_mail_filter *mail_filter;
 	/* logins that were accepted */
 	unsigned int login_count;
 	/* mailboxes that LIST has shown */
@@ -151,6 +155,12 @@ struct migration_imapc_mailbox {
 	uint32_t highest_nonrecent_uid;
 	/* all sizes were asked for when the mailbox was opened */
 	bool sizes_at_open;
+
+	/* mails that are left alone, once that is known */
+	ARRAY_TYPE(seq_range) filtered_uids;
+	bool filtered;
+	/* it is being found out */
+	bool filtering;
 };
 
 extern MODULE_CONTEXT_DEFINE(migration_imapc_user_module,
@@ -252,6 +262,32 @@ void migration_imapc_mailbox_allocated(struct mailbox *box);
 void migration_imapc_filter_init(struct migration_imapc_user *muser);
 /* The destination's list does not show such mailboxes. */
 void migration_imapc_filter_dest_list(struct mailbox_list *list);
+
+/* migration-imapc-mail-filter.c: mails that are left alone. Why the filter cannot
+   be used by this command, or NULL. */
+const char *
+migration_imapc_mail_filter_refusal(struct migration_imapc_list *mlist);
+/* Everything that it depends on, as text (data stack). */
+const char *migration_imapc_mail_filter_key(struct migration_imapc_list *mlist);
+/* Decides about all mails of a mailbox that was fetched ahead. Returns 1, 0 if
+   stock has to open the mailbox, -1 if it cannot be opened (the storage's error
+   is set). */
+int migration_imapc_mail_filter_served(struct migration_imapc_mailbox *mmbox,
+				       struct ahead_mailbox *mailbox);
+/* The same before the mailbox is opened, as far as is known now: sets left_out
+   of its mails. FALSE if that is not enough. */
+bool migration_imapc_mail_filter_mark(struct migration_imapc_list *mlist,
+				      struct ahead_mailbox *mailbox);
+/* Nothing is asked of the mailbox, it is as it was. */
+void migration_imapc_mail_filter_unchanged(struct migration_imapc_mailbox *mmbox,
+					   const struct ahead_mailbox *mailbox);
+/* The same for a mailbox that stock has selected, before its mails are searched.
+   Returns -1 if that failed (the storage's error is set). */
+int migration_imapc_mail_filter_search(struct migration_imapc_mailbox *mmbox);
+/* TRUE if the mail is not to be seen. */
+bool migration_imapc_mail_filter_hides(struct migration_imapc_mailbox *mmbox,
+				       uint32_t uid);
+void migration_imapc_mail_filter_deinit(struct migration_imapc_list *mlist);
 
 /* migration-imapc-provider.c: who the source is */
 void migration_imapc_provider_init(struct migration_imapc_list *mlist);

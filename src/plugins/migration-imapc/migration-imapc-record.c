@@ -92,6 +92,8 @@ void migration_imapc_record_digest_source(const struct ahead_mailbox *mailbox,
 		pool = pool_alloconly_create("digest flags", 512);
 		i_array_init(&keywords, 8);
 		array_foreach(&mailbox->mails, mail) {
+			if (mail->left_out)
+				continue;
 			/* mails with the same flags share the text */
 			if (mail->flags != parsed) {
 				parsed = mail->flags;
@@ -266,11 +268,12 @@ record_key(struct migration_imapc_list *mlist, const struct migration_run *run)
 {
 	const struct imapc_settings *set = mlist->list->set;
 
-	return t_strdup_printf("%s:%u %s %s %s %s %s", set->imapc_host,
+	return t_strdup_printf("%s:%u %s %s %s %s %s %s", set->imapc_host,
 			       set->imapc_port, set->imapc_user,
 			       set->imapc_master_user,
 			       migration_imapc_names_prefix(mlist),
-			       run->command, t_strarray_join(run->options, " "));
+			       run->command, t_strarray_join(run->options, " "),
+			       migration_imapc_mail_filter_key(mlist));
 }
 
 void migration_imapc_record_init(struct migration_imapc_list *mlist)

@@ -4,6 +4,7 @@
 #include "settings-loader.h"
 #include "size-parse.h"
 #include "mailbox-map.h"
+#include "mail-filter.h"
 #include "provider.h"
 #include "migration-imapc-settings.h"
 
@@ -19,8 +20,12 @@
 static const struct setting_define migration_imapc_setting_defines[] = {
 	DEF(STR, daily_limit),
 	DEF(STR, map),
+	DEF(STR, filter_before),
 	DEF(STR, filter_exclude),
+	DEF(STR, filter_flags),
 	DEF(STR, filter_include),
+	DEF(SIZE, filter_max_size),
+	DEF(STR, filter_since),
 	DEF(SIZE, max_rate),
 	DEF(UINT, max_mail_rate),
 	DEF(UINT, message_limit),
@@ -39,8 +44,12 @@ static const struct setting_define migration_imapc_setting_defines[] = {
 static const struct migration_imapc_settings migration_imapc_default_settings = {
 	.daily_limit = "auto",
 	.map = "",
+	.filter_before = "",
 	.filter_exclude = "auto",
+	.filter_flags = "",
 	.filter_include = "",
+	.filter_max_size = 0,
+	.filter_since = "",
 	.max_rate = 0,
 	.max_mail_rate = 0,
 	.message_limit = 0,
@@ -85,6 +94,25 @@ migration_imapc_map_check(const char *map, const char **error_r)
 }
 
 static bool
+migration_imapc_mail_filter_check(const struct migration_imapc_settings *set,
+				  const char **error_r)
+{
+	const struct mail_filter_words words = {
+		.max_size = set->filter_max_size,
+		.since = set->filter_since,
+		.before = set->filter_before,
+		.flags = set->filter_flags,
+	};
+	struct mail_filter *filter;
+
+	return migration_setting_is_unknown(words.since) ||
+		migration_setting_is_unknown(words.before) ||
+		migration_setting_is_unknown(words.flags) ||
+		mail_filter_parse(pool_datastack_create(), &words, &filter,
+				  error_r) == 0;
+}
+
+static bool
 migration_imapc_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 			       const char **error_r)
 {
@@ -94,7 +122,8 @@ migration_imapc_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 	if (!migration_setting_is_unknown(set->daily_limit) &&
 	    !migration_imapc_daily_limit_parse(set->daily_limit, &bytes, error_r))
 		return FALSE;
-	if (!migration_imapc_map_check(set->map, error_r))
+	if (!migration_imapc_map_check(set->map, error_r) ||
+	    !migration_imapc_mail_filter_check(set, error_r))
 		return FALSE;
 	if (set->prefetch == 0) {
 		*error_r = "migration_imapc_prefetch must not be 0";

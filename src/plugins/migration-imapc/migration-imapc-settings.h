@@ -12,6 +12,9 @@ struct migration_imapc_settings {
 	   hold no mail at the source's provider; the only ones that are not, ""
 	   for all */
 	const char *filter_exclude, *filter_include;
+	/* mails that are left alone: mail-filter.h */
+	uoff_t filter_max_size;
+	const char *filter_since, *filter_before, *filter_flags;
 	/* bytes a second; 0 = no limit */
 	uoff_t max_rate;
 	/* which mailboxes are migrated, and under which names: mailbox-map.h */

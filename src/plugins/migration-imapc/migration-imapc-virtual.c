@@ -221,12 +221,16 @@ virtual_note_source(struct migration_imapc_mailbox *mmbox,
 		    const struct ahead_mailbox *mailbox)
 {
 	unsigned char digest[SHA1_RESULTLEN];
+	/* what is left out is not to be expected at the destination */
+	struct sync_side source = mailbox->source;
 
 	if (mmbox->mlist->record == NULL)
 		return;
+	source.messages -= I_MIN(source.messages,
+				 seq_range_count(&mmbox->filtered_uids));
 	migration_imapc_record_digest_source(mailbox, digest);
 	migration_imapc_sides_set_source(mmbox->muser, mailbox->dest_name,
-					 &mailbox->source, digest);
+					 &source, digest);
 }
 
 /* imapc would only try again what was tried often enough. */
@@ -245,6 +249,7 @@ int migration_imapc_virtual_open(struct migration_imapc_mailbox *mmbox)
 	struct mailbox *box = &mmbox->mbox->box;
 	struct migration_imapc_ahead *ahead;
 	struct ahead_mailbox *mailbox = virtual_find(mmbox);
+	int ret;
 
 	if (mailbox == NULL)
 		return 0;
@@ -258,6 +263,7 @@ int migration_imapc_virtual_open(struct migration_imapc_mailbox *mmbox)
 		mailbox->unchanged = TRUE;
 		mmbox->unchanged = TRUE;
 		mmbox->mbox->capabilities = ahead->capabilities;
+		migration_imapc_mail_filter_unchanged(mmbox, mailbox);
 		return 1;
 	}
 	mailbox->open = TRUE;
@@ -266,6 +272,11 @@ int migration_imapc_virtual_open(struct migration_imapc_mailbox *mmbox)
 					      AHEAD_PART_FLAGS)) {
 		migration_imapc_ahead_leave(ahead, mailbox);
 		return virtual_is_lost(mmbox) ? -1 : 0;
+	}
+	ret = migration_imapc_mail_filter_served(mmbox, mailbox);
+	if (ret <= 0) {
+		migration_imapc_ahead_leave(ahead, mailbox);
+		return ret < 0 || virtual_is_lost(mmbox) ? -1 : 0;
 	}
 	if (index_storage_mailbox_open(box, FALSE) < 0) {
 		migration_imapc_ahead_leave(ahead, mailbox);

@@ -66,6 +66,9 @@ static const struct setting_text setting_texts[] = {
 	  "Which mailboxes are migrated, and what they are called: "
 	  "`\\Sent = Sent; Alt/* = Old/*; !Spam` "
 	  "([names.md](names.md))." },
+	{ "migration_imapc_filter_before", "date", "0.1.0",
+	  "Leave mails out that were received on this day or later, "
+	  "in UTC: `2025-01-01` ([filters.md](filters.md#mails))." },
 	{ "migration_imapc_filter_exclude", "patterns or `auto`", "0.1.0",
 	  "Leave mailboxes alone on both sides: they are not brought "
 	  "over, and the destination's of that name are not deleted. "
@@ -73,9 +76,19 @@ static const struct setting_text setting_texts[] = {
 	  "separator. `auto` is what holds no mail at the source's "
 	  "provider, such as Exchange's calendars "
 	  "([filters.md](filters.md))." },
+	{ "migration_imapc_filter_flags", "flags", "0.1.0",
+	  "Only mails that have all of these flags and keywords, and "
+	  "none of those after a `!`: `!\\Deleted, !$Junk` "
+	  "([filters.md](filters.md#mails))." },
 	{ "migration_imapc_filter_include", "patterns", "0.1.0",
 	  "Only these mailboxes; all others are left alone on both "
 	  "sides ([filters.md](filters.md))." },
+	{ "migration_imapc_filter_max_size", NULL, "0.1.0",
+	  "Leave larger mails out. `0` is no limit "
+	  "([filters.md](filters.md#mails))." },
+	{ "migration_imapc_filter_since", "date", "0.1.0",
+	  "Leave mails out that were received before this day, in "
+	  "UTC: `2020-01-01` ([filters.md](filters.md#mails))." },
 	{ "migration_imapc_max_rate", NULL, "0.1.0",
 	  "Leave room on the line for others: bytes of mails a "
 	  "second, by pauses. `0` is no limit." },
