@@ -22,3 +22,18 @@ def test_demo():
         found = re.findall(rf"^  {re.escape(what)} +{count}  equal$",
                            result.stdout, re.M)
         assert len(found) == len(VERSIONS), what
+    assert readme_lines() <= {plain(line)
+                              for line in result.stdout.splitlines()}
+
+
+def plain(line):
+    """Without what differs from run to run."""
+    return re.sub(r"\d+\.\d s|\d+ waits", "N", line).rstrip()
+
+
+def readme_lines():
+    """What README.md shows of it."""
+    with open(f"{os.environ['DM_SRC']}/README.md", encoding="utf-8") as file:
+        block = re.search(r"^```output\n(The migration.*?)^```$", file.read(),
+                          re.M | re.S)
+    return {plain(line) for line in block[1].splitlines()}

@@ -2,10 +2,11 @@
 """Every guide: links lead somewhere, and code blocks are what they say.
 
 Commands of doveadm are held against the usage that doveadm prints, other
-commands against the shell's parser, configurations against doveconf, JSON
-against a JSON parser. What commands do is tested where the feature is.
+commands against the shell's parser, configurations against doveconf, others
+against their parsers: CHECKS. What commands do is tested where the feature is.
 """
 
+import functools
 import glob
 import itertools
 import json
@@ -13,8 +14,11 @@ import os
 import re
 import shlex
 import subprocess
+import textwrap
+import urllib.parse
 
 import pytest
+import yaml
 
 from lab import Dovecot, VERSIONS
 
@@ -23,7 +27,7 @@ GUIDES = sorted(os.path.relpath(path, TOP) for pattern in
                 ("*.md", "doc/*.md", "tests/lib/*.md")
                 for path in glob.glob(f"{TOP}/{pattern}"))
 FENCED = re.compile(r"^( *)```(.*?)\n(.*?)^\1```$", re.M | re.S)
-INDENTED = re.compile(r"(?<=\n\n)(?:    .*\n|\n(?=    ))+")
+INDENTED = re.compile(r"(?<=\n\n) {4}.*\n")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 # doveadm's own options, before the command: those with an argument
 GLOBAL = {"-c": 1, "-f": 1, "-o": 1, "-i": 1, "-D": 0, "-v": 0}
@@ -36,15 +40,8 @@ def read(path):
 
 def code_blocks(path):
     """[(the words after the fence, text)]"""
-    text = read(path)
-    blocks = [(kind, re.sub(f"^{indent}", "", body, flags=re.M))
-              for indent, kind, body in FENCED.findall(text)]
-    rest = FENCED.sub("", text)
-    return blocks + [("", re.sub("^    ", "", body, flags=re.M))
-                     for body in INDENTED.findall(rest)
-                     # the rest of a list's entry is no code
-                     if not re.match(r" {4}( |[a-z(])", body) or
-                     "doveadm " in body]
+    return [(kind, re.sub(f"^{indent}", "", body, flags=re.M))
+            for indent, kind, body in FENCED.findall(read(path))]
 
 
 def commands(text):
@@ -125,15 +122,95 @@ def test_commands_are_doveadms(server):
     assert checked > 30
 
 
+def parse_shell(text):
+    done = subprocess.run(["bash", "-n"], input=text, text=True,
+                          capture_output=True)
+    assert done.returncode == 0, f"{text}\n{done.stderr}"
+
+
+def powershell_is_cmdlets(text):
+    """There is no PowerShell in Debian: names and quotes only."""
+    assert text.count('"') % 2 == 0 and text.count("{") == text.count("}")
+    for line in text.splitlines():
+        assert re.match(r"(\$\w+ = )?[A-Z][a-z]+-[A-Z]\w+( |$)", line), line
+
+
+def program_says(text):
+    """A part of each block of output is in the code, as it is printed."""
+    parts = re.findall(r"[A-Za-z][a-z]+(?:[ ,]+[a-z]+)+", text)
+    assert any(part in program_text() for part in parts) or \
+        re.search(r"\b(dovecot_migration_\w+|ETA)\b", text), text
+
+
+@functools.lru_cache(None)
+def program_text():
+    """All texts of the C code, joined where they are continued."""
+    parts = []
+    for path in glob.glob(f"{TOP}/src/**/*.c", recursive=True):
+        with open(path, encoding="utf-8") as file:
+            parts += re.sub(r'"\s*\n\s*"', "", file.read()).splitlines()
+    return "\n".join(parts)
+
+
+def breakpoints_exist(text):
+    for name in re.findall(r"^\(gdb\) break (\w+)", text, re.M):
+        assert name in program_text(), name
+
+
+# How each kind of code block is checked. Here it is parsed; in addition,
+# doveadm's commands are held against its usage, and configurations ("conf 2.3",
+# "conf 2.4 part") against doveconf, below.
+CHECKS = {
+    "sh": parse_shell,
+    "conf": lambda text: None,
+    "json": json.loads,
+    "yaml": yaml.safe_load,
+    "python": lambda text: compile(textwrap.dedent(text), "guide", "exec"),
+    "powershell": powershell_is_cmdlets,
+    "output": program_says,
+    "gdb": breakpoints_exist,
+    "url": lambda text: urllib.parse.urlsplit(text.strip()).port,
+}
+
+
 @pytest.mark.parametrize("path", GUIDES)
-def test_shell_and_json_parse(path):
+def test_every_code_block_is_checked(path):
     for kind, text in code_blocks(path):
-        if kind.split()[:1] == ["sh"]:
-            done = subprocess.run(["bash", "-n"], input=text, text=True,
-                                  capture_output=True)
-            assert done.returncode == 0, f"{text}\n{done.stderr}"
-        elif kind.split()[:1] == ["json"]:
-            json.loads(text)
-        else:
-            assert kind.split()[:1] in ([], ["conf"], ["yaml"], ["python"],
-                                        ["powershell"]), kind
+        assert kind.split()[:1] and kind.split()[0] in CHECKS, f"{kind}: {text}"
+        CHECKS[kind.split()[0]](text)
+        assert kind.split()[0] != "conf" or re.match(
+            r"conf (2\.3|2\.4)( part)?$", kind), kind
+    # an indented block would not be checked: the rest of a list's entry is
+    # no code
+    for block in INDENTED.findall(FENCED.sub("", read(path))):
+        assert re.match(r" {4}( *[\w(`\[*]|- )", block) and not re.match(
+            r" +(doveadm|migration_\w+ =|imapc_\w+ =)", block), block
+
+
+def test_configurations_are_dovecots(server):
+    """doveconf takes each block for this version. A part is completed by the
+    server's own configuration."""
+    known = set(re.findall(r"^\| `(migration_\w+)` ", read("doc/settings.md"),
+                           re.M)) | {"migration_locks"}
+    checked = 0
+    for path in GUIDES:
+        for kind, text in code_blocks(path):
+            if kind.split()[:2] != ["conf", server.version]:
+                continue
+            if kind.endswith(" part"):
+                text = "!include dovecot.conf\n" + text
+                if server.version == "2.4":
+                    text = "dovecot_config_version = 2.4.1\n" + text
+            text = text.replace("/etc/ssl/certs/ca-certificates.crt",
+                                server.conf)
+            name = f"{server.dir}/block.conf"
+            with open(name, "w", encoding="utf-8") as file:
+                file.write(text)
+            result = server.doveconf("-n", conf=name)
+            assert (result.rc, result.err) == (0, ""), f"{path}: {result}"
+            names = set(re.findall(r"^ *(migration_\w+) = \S", text, re.M))
+            assert {word for word in names if word not in (
+                "migration_imapc", "migration_pop3", "migration_gmail",
+                "migration_import")} <= known, path
+            checked += 1
+    assert checked >= 8

@@ -64,6 +64,26 @@ def test_each_command_has_its_page():
     assert sorted(f"{SRC}/{path}" for path in installed) == pages()
 
 
+def test_overview():
+    """dovecot-migration(7) names every plugin, command and file of the code."""
+    page = f"{SRC}/doc/man/dovecot-migration.7"
+    text = re.sub(r"\s+", " ", plain(page))
+    for name in commands():
+        assert f"doveadm-migration-{name}(1)" in text
+    for plugin in glob.glob(f"{SRC}/src/plugins/migration-*"):
+        assert os.path.basename(plugin).replace("-", "_") in text
+    files = set()
+    for path in glob.glob(f"{SRC}/src/**/*.[ch]", recursive=True):
+        with open(path) as file:
+            files |= set(re.findall(
+                r'#define \w+(?:FILE|JOURNAL)_NAME "([\w-]+)"', file.read()))
+    assert len(files) > 4
+    for name in files:
+        assert name in text, name
+    with open(f"{SRC}/Makefile.am") as file:
+        assert os.path.relpath(page, SRC) in file.read()
+
+
 @pytest.mark.parametrize("name", commands())
 def test_options(name):
     text = plain(f"{SRC}/doc/man/doveadm-migration-{name}.1")

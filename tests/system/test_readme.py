@@ -16,6 +16,8 @@ from lab import Dovecot, VERSIONS, sample, snapshot
 TOP = os.environ["DM_SRC"]
 BLOCK = re.compile(r"^```(\S+)(?: (\S+))?\n(.*?)^```$", re.M | re.S)
 
+PLUGINS = ("migration_imapc", "migration_pop3", "migration_gmail",
+           "migration_import")
 CONF_FILES = ("migration-imap.conf", "migration-imap-pop3.conf")
 USER = "jane"
 
@@ -75,12 +77,46 @@ def servers(request, ca):
         yield source, dest, user
 
 
-@pytest.mark.parametrize("name", CONF_FILES)
-def test_conf_d_is_accepted_by_doveconf(servers, name):
-    _, dest, _ = servers
-    result = dest.doveconf("-n", conf=f"{dest.dir}/{name}").ok()
-    assert result.err == ""
-    assert "migration_imapc" in result.out
+def with_options(text):
+    """The lines that are commented out as configuration, and not as prose."""
+    return re.sub(r"^#(?=(?:  )?[a-z0-9_]+ [={]|}$)", "", text, flags=re.M)
+
+
+@pytest.mark.parametrize("options", [False, True], ids=["as-is", "options"])
+def test_conf_d_is_accepted_by_doveconf(servers, options):
+    """Each file, and what it offers in comments."""
+    source, dest, _ = servers
+    known = set(re.findall(r"^\| `(migration_\w+)` ", read("doc/settings.md"),
+                           re.M))
+    for name in sorted(os.listdir(f"{TOP}/conf.d/{dest.version}")):
+        text = own(read(f"conf.d/{dest.version}/{name}"), source, dest)
+        if name == "migration-metrics.conf":    # !included by the server's
+            text = ("" if dest.version == "2.3" else
+                    "dovecot_config_version = 2.4.1\n"
+                    ) + "!include dovecot.conf\n" + text
+        if options:
+            text = with_options(text)
+        path = f"{dest.dir}/checked.conf"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        result = dest.doveconf("-n", conf=path).ok()
+        assert result.err == "", name
+        assert "migration_" in result.out, name
+        # 2.3 takes any name in plugin { }
+        assert {word for word in re.findall(r"^ +(migration_\w+) = ", text,
+                                            re.M)
+                if word not in PLUGINS} <= known, name
+
+
+def test_each_case_has_its_file():
+    """The same ones for both, and the guides' own configurations."""
+    assert set(os.listdir(f"{TOP}/conf.d/2.3")) == \
+        set(os.listdir(f"{TOP}/conf.d/2.4"))
+    for guide in ("google-workspace", "gmail", "microsoft-365"):
+        for word, text in re.findall(r"^```conf (\S+)\n(.*?)^```$", read(
+                f"doc/oauth2-{guide}.md"), re.M | re.S):
+            assert f"\n\n{text}\n" in read(
+                f"conf.d/{word}/migration-{guide}.conf")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
