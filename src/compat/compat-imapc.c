@@ -65,6 +65,11 @@ compat_imapc_user_enable_features(struct mail_user *user ATTR_UNUSED)
 	return "";
 }
 
+bool compat_imapc_enable_modseqs(const struct imapc_settings *set ATTR_UNUSED)
+{
+	return FALSE;
+}
+
 const struct imapc_settings *
 compat_imapc_settings_with_search(const struct imapc_settings *set,
 				  pool_t pool ATTR_UNUSED)
@@ -215,6 +220,17 @@ const char *compat_imapc_user_enable_features(struct mail_user *user)
 		str_append(str, wanted[i].name);
 	}
 	return str_c(str);
+}
+
+bool compat_imapc_enable_modseqs(const struct imapc_settings *_set)
+{
+	/* expanded for this user, see above */
+	struct imapc_settings *set = (struct imapc_settings *)_set;
+
+	if ((set->parsed_features & IMAPC_FEATURE_MODSEQ) != 0)
+		return FALSE;
+	set->parsed_features |= IMAPC_FEATURE_MODSEQ;
+	return TRUE;
 }
 
 const struct imapc_settings *

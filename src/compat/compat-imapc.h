@@ -33,6 +33,11 @@ bool compat_imapc_has_feature(const struct imapc_settings *set,
    words that were added to imapc_features, "" if there was nothing to add. */
 const char *compat_imapc_user_enable_features(struct mail_user *user);
 
+/* The same for MODSEQs, which only the source of a command needs: to be called
+   before a mailbox is opened. Returns FALSE if they were on already, or if the
+   administrator turned them off. */
+bool compat_imapc_enable_modseqs(const struct imapc_settings *set);
+
 /* Returns settings with the server's SEARCH in use: the same ones if it is
    already so, else a copy of them from the pool. */
 const struct imapc_settings *

@@ -81,6 +81,18 @@ static bool entry_is_set(const struct sync_record_entry *entry)
 	return !entry->unset;
 }
 
+bool sync_record_get(const struct sync_record *record, const char *mailbox,
+		     struct sync_side *source_r, struct sync_side *dest_r)
+{
+	const struct sync_record_entry *entry = sync_record_find(record, mailbox);
+
+	if (entry == NULL)
+		return FALSE;
+	*source_r = entry->source;
+	*dest_r = entry->dest;
+	return TRUE;
+}
+
 unsigned int sync_record_count(const struct sync_record *record)
 {
 	struct hash_iterate_context *iter;
@@ -199,9 +211,8 @@ bool sync_record_read(struct sync_record *record, const char *text,
 
 /* ---- comparing ---- */
 
-static bool
-side_is_same(const struct sync_side *then, const struct sync_side *now,
-	     const char **reason_r)
+bool sync_side_is_same(const struct sync_side *then,
+		       const struct sync_side *now, const char **reason_r)
 {
 	if (now->highestmodseq == 0)
 		*reason_r = "without HIGHESTMODSEQ changed flags do not show";
@@ -233,7 +244,7 @@ bool sync_record_source_is_same(const struct sync_record *record,
 		*reason_r = "nothing is known of it";
 		return FALSE;
 	}
-	return side_is_same(&entry->source, source, reason_r);
+	return sync_side_is_same(&entry->source, source, reason_r);
 }
 
 bool sync_record_dest_is_same(const struct sync_record *record,
@@ -247,5 +258,5 @@ bool sync_record_dest_is_same(const struct sync_record *record,
 		*reason_r = "nothing is known of it";
 		return FALSE;
 	}
-	return side_is_same(&entry->dest, dest, reason_r);
+	return sync_side_is_same(&entry->dest, dest, reason_r);
 }

@@ -16,6 +16,10 @@ struct sync_side {
 	uint32_t first_recent_uid;
 };
 
+/* TRUE if one side is what it was. reason_r is set on both paths. */
+bool sync_side_is_same(const struct sync_side *then,
+		       const struct sync_side *now, const char **reason_r);
+
 struct sync_record;
 
 /* key names all on which the comparison depended: server, account, options. */
@@ -36,6 +40,10 @@ void sync_record_set(struct sync_record *record, const char *mailbox,
 /* Nothing is known of this mailbox. */
 void sync_record_unset(struct sync_record *record, const char *mailbox);
 unsigned int sync_record_count(const struct sync_record *record);
+/* What the two sides were when they were the same. FALSE if nothing is known
+   of the mailbox. */
+bool sync_record_get(const struct sync_record *record, const char *mailbox,
+		     struct sync_side *source_r, struct sync_side *dest_r);
 
 /* TRUE if this side of the mailbox is what it was. reason_r is set on both
    paths. */

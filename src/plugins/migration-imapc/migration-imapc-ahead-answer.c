@@ -135,12 +135,35 @@ ahead_parts_limited(struct ahead_command *command,
 	return TRUE;
 }
 
+/* What changed does not fit what is known: everything is asked for. Nobody
+   needs to wait for it yet, and what else is wanted goes on. */
+static void
+ahead_ask_everything(struct migration_imapc_ahead *ahead,
+		     struct ahead_mailbox *mailbox, const char *reason)
+{
+	enum ahead_part parts = migration_imapc_changes_forget(mailbox, 0);
+
+	e_debug(ahead->muser->event, "mailbox %s: asking for all mails, not "
+		"only for what changed: %s", mailbox->vname, reason);
+	migration_imapc_ahead_mailbox_clear_mails(ahead, mailbox);
+	T_BEGIN {
+		migration_imapc_ahead_ask_parts(ahead, mailbox, parts);
+	} T_END;
+}
+
 /* All of the mailbox's mails were listed: do the numbers agree? */
 static void
 ahead_listed(struct migration_imapc_ahead *ahead,
 	     struct ahead_mailbox *mailbox)
 {
+	const char *reason;
+
 	migration_imapc_ahead_mails_finish(mailbox);
+	if (migration_imapc_changes_only(mailbox) &&
+	    !migration_imapc_changes_apply(mailbox, &reason)) {
+		ahead_ask_everything(ahead, mailbox, reason);
+		return;
+	}
 	if (mailbox->uidvalidity != mailbox->source.uidvalidity) {
 		ahead_refuse(ahead, mailbox, "EXAMINE tells another "
 			     "UIDVALIDITY than STATUS did");
@@ -159,7 +182,11 @@ ahead_parts_answered(struct ahead_command *command,
 	struct ahead_mailbox *mailbox = command->session->mailbox;
 	enum ahead_part part;
 
-	if ((reply->state != IMAPC_COMMAND_STATE_OK ||
+	if (command->changes && (reply->state != IMAPC_COMMAND_STATE_OK ||
+				 ahead_reply_is_limit(reply))) {
+		migration_imapc_changes_refused(ahead, mailbox,
+						reply->text_full);
+	} else if ((reply->state != IMAPC_COMMAND_STATE_OK ||
 	     ahead_reply_is_limit(reply)) &&
 	    (!ahead_reply_is_limit(reply) ||
 	     !ahead_parts_limited(command, reply))) {

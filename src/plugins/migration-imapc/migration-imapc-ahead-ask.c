@@ -120,10 +120,10 @@ migration_imapc_ahead_parts_count(struct ahead_mailbox *mailbox,
 	}
 }
 
-static void
-ahead_send_range(struct migration_imapc_ahead *ahead,
+static struct ahead_command *
+ahead_send_parts(struct migration_imapc_ahead *ahead,
 		 struct ahead_mailbox *mailbox, enum ahead_part parts,
-		 const char *items, uint32_t uid1, uint32_t uid2)
+		 const char *text)
 {
 	struct ahead_session *session = ahead_select(ahead, mailbox);
 	struct ahead_command *command;
@@ -131,14 +131,36 @@ ahead_send_range(struct migration_imapc_ahead *ahead,
 
 	command = ahead_command_begin(ahead, session, AHEAD_COMMAND_PARTS, &cmd);
 	command->parts = parts;
+	mailbox->asked |= parts;
+	migration_imapc_ahead_parts_count(mailbox, parts, 1);
+	imapc_command_send(cmd, text);
+	return command;
+}
+
+void
+migration_imapc_ahead_send_changes(struct migration_imapc_ahead *ahead,
+				   struct ahead_mailbox *mailbox,
+				   const char *text)
+{
+	struct ahead_command *command =
+		ahead_send_parts(ahead, mailbox, AHEAD_PART_FLAGS, text);
+
+	command->changes = TRUE;
+}
+
+static void
+ahead_send_range(struct migration_imapc_ahead *ahead,
+		 struct ahead_mailbox *mailbox, enum ahead_part parts,
+		 const char *items, uint32_t uid1, uint32_t uid2)
+{
+	struct ahead_command *command;
+
+	command = ahead_send_parts(ahead, mailbox, parts, uid2 == 0 ?
+		t_strdup_printf("UID FETCH %u:* (%s)", uid1, items) :
+		t_strdup_printf("UID FETCH %u:%u (%s)", uid1, uid2, items));
 	command->items = i_strdup(items);
 	command->uid1 = uid1;
 	command->uid2 = uid2;
-	mailbox->asked |= parts;
-	migration_imapc_ahead_parts_count(mailbox, parts, 1);
-	imapc_command_send(cmd, uid2 == 0 ?
-		t_strdup_printf("UID FETCH %u:* (%s)", uid1, items) :
-		t_strdup_printf("UID FETCH %u:%u (%s)", uid1, uid2, items));
 }
 
 void
@@ -158,16 +180,16 @@ migration_imapc_ahead_ask_range(struct migration_imapc_ahead *ahead,
 	ahead_send_range(ahead, mailbox, parts, items, uid1, uid2);
 }
 
-static void
-ahead_append_details(struct migration_imapc_ahead *ahead, string_t *items)
+void migration_imapc_ahead_append_details(struct migration_imapc_ahead *ahead,
+					  string_t *items)
 {
 	str_append(items, " INTERNALDATE RFC822.SIZE");
 	if (ahead->have_savedate)
 		str_append(items, " SAVEDATE");
 }
 
-static void
-ahead_append_headers(struct ahead_mailbox *mailbox, string_t *items)
+void migration_imapc_ahead_append_headers(struct ahead_mailbox *mailbox,
+					  string_t *items)
 {
 	const char *const *name;
 
@@ -187,20 +209,21 @@ migration_imapc_ahead_ask_parts(struct migration_imapc_ahead *ahead,
 {
 	const enum ahead_part both = AHEAD_PART_OLD_DETAILS |
 		AHEAD_PART_NEW_DETAILS;
-	enum ahead_part all = parts &
-		(AHEAD_PART_FLAGS | AHEAD_PART_HEADERS);
+	enum ahead_part all;
 	uint32_t uid1 = 1, uid2 = 0;
 	string_t *items = t_str_new(128);
 
+	if ((parts & AHEAD_PART_HEADERS) != 0)
+		mailbox->header_names = ahead->header_names;
+	parts = migration_imapc_changes_ask(ahead, mailbox, parts);
+	all = parts & (AHEAD_PART_FLAGS | AHEAD_PART_HEADERS);
 	if ((parts & AHEAD_PART_FLAGS) != 0) {
 		str_append(items, " FLAGS");
 		if (ahead->have_modseqs)
 			str_append(items, " MODSEQ");
 	}
-	if ((parts & AHEAD_PART_HEADERS) != 0) {
-		mailbox->header_names = ahead->header_names;
-		ahead_append_headers(mailbox, items);
-	}
+	if ((parts & AHEAD_PART_HEADERS) != 0)
+		migration_imapc_ahead_append_headers(mailbox, items);
 	if (mailbox->new_uid == 1) {
 		/* all mails are new: there are no old ones to ask for */
 		mailbox->known |= AHEAD_PART_OLD_DETAILS;
@@ -212,7 +235,7 @@ migration_imapc_ahead_ask_parts(struct migration_imapc_ahead *ahead,
 	if (all != 0 && ((parts & both) == both ||
 	    ((parts & both) != 0 && (mailbox->known & both) != 0))) {
 		all |= parts & both;
-		ahead_append_details(ahead, items);
+		migration_imapc_ahead_append_details(ahead, items);
 	}
 	if (all != 0) {
 		migration_imapc_ahead_ask_range(ahead, mailbox, all,
@@ -227,7 +250,7 @@ migration_imapc_ahead_ask_parts(struct migration_imapc_ahead *ahead,
 	else if (parts == AHEAD_PART_OLD_DETAILS)
 		uid2 = mailbox->new_uid - 1;
 	str_truncate(items, 0);
-	ahead_append_details(ahead, items);
+	migration_imapc_ahead_append_details(ahead, items);
 	migration_imapc_ahead_ask_range(ahead, mailbox, parts, str_c(items) + 1,
 					uid1, uid2);
 }

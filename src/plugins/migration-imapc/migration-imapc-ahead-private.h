@@ -74,6 +74,8 @@ struct migration_imapc_ahead {
 	enum imapc_capability capabilities;
 	bool have_modseqs:1;
 	bool have_savedate:1;
+	/* the server does not tell what changed since a MODSEQ */
+	bool no_changes:1;
 };
 
 /* One EXAMINE and the commands that follow it. */
@@ -103,6 +105,8 @@ struct ahead_command {
 	enum ahead_part parts;
 	char *items;
 	uint32_t uid1, uid2;
+	/* ... or only of those that changed (migration-imapc-changes.c) */
+	bool changes;
 	/* AHEAD_COMMAND_TEXTS: indexes of mails between which all of them are;
 	   how many there are */
 	unsigned int first_idx, last_idx, mails;
@@ -133,6 +137,15 @@ void migration_imapc_ahead_ask_range(struct migration_imapc_ahead *ahead,
 				     struct ahead_mailbox *mailbox,
 				     enum ahead_part parts, const char *items,
 				     uint32_t uid1, uint32_t uid2);
+/* Sends a command whose answers belong to AHEAD_PART_FLAGS. */
+void migration_imapc_ahead_send_changes(struct migration_imapc_ahead *ahead,
+					struct ahead_mailbox *mailbox,
+					const char *text);
+/* Adds dates and sizes, or the mailbox's header_names, to what is fetched. */
+void migration_imapc_ahead_append_details(struct migration_imapc_ahead *ahead,
+					  string_t *items);
+void migration_imapc_ahead_append_headers(struct ahead_mailbox *mailbox,
+					  string_t *items);
 /* Asks for the next wanted texts of the mailbox by one command. Returns FALSE
    if there are none, or if none of them may be downloaded now; the first one may
    if must_ask. */
@@ -168,9 +181,55 @@ void migration_imapc_ahead_mixed_up(struct migration_imapc_ahead *ahead);
 
 /* migration-imapc-ahead-reply.c: sorts untagged replies into the tables */
 void migration_imapc_ahead_register(struct imapc_storage_client *client);
+/* A mail that the mailbox does not have yet. */
+struct ahead_mail *
+migration_imapc_ahead_mail_add(struct ahead_mailbox *mailbox, uint32_t uid);
+/* The one copy of these flags that the mailbox keeps */
+const char *migration_imapc_ahead_flags(struct ahead_mailbox *mailbox,
+					const char *flags);
 /* All mails of the mailbox are there. */
 void migration_imapc_ahead_mails_finish(struct ahead_mailbox *mailbox);
 /* Frees a text. */
 void migration_imapc_ahead_mail_clear(struct ahead_mail *mail);
+
+/* migration-imapc-changes.c: only the changes of a mailbox that the destination
+   has as it was */
+/* TRUE if that is how the mailbox is asked for. */
+static inline bool
+migration_imapc_changes_only(const struct ahead_mailbox *mailbox)
+{
+	return mailbox->then.messages > 0;
+}
+/* The mailbox's tables come into being: is it to be done so? */
+void migration_imapc_changes_begin(struct migration_imapc_ahead *ahead,
+				   struct ahead_mailbox *mailbox);
+/* Asks for the parts that changed, if the destination still has what did not;
+   returns those that are to be asked for in the usual way. */
+enum ahead_part migration_imapc_changes_ask(struct migration_imapc_ahead *ahead,
+					    struct ahead_mailbox *mailbox,
+					    enum ahead_part parts);
+/* All mails are to be asked for. Returns which parts of them: these and those
+   that had been asked for. */
+enum ahead_part migration_imapc_changes_forget(struct ahead_mailbox *mailbox,
+					       enum ahead_part parts);
+/* The server does not do that. */
+void migration_imapc_changes_refused(struct migration_imapc_ahead *ahead,
+				     struct ahead_mailbox *mailbox,
+				     const char *reason);
+/* All was answered: the mailbox's mails become what the source has. FALSE and
+   reason_r if that is not certain. */
+bool migration_imapc_changes_apply(struct ahead_mailbox *mailbox,
+				   const char **reason_r);
+/* dsync says what the destination is. FALSE if it is not what the source's
+   mails were taken from. */
+bool migration_imapc_changes_dest_is_same(struct migration_imapc_ahead *ahead,
+					  struct ahead_mailbox *mailbox);
+/* Fills mail->header with the mailbox's header_names from the destination, if
+   it can be had there. */
+void migration_imapc_changes_read_header(struct migration_imapc_ahead *ahead,
+					 struct ahead_mailbox *mailbox,
+					 struct ahead_mail *mail);
+/* Closes the destination's mailbox. */
+void migration_imapc_changes_end(struct ahead_mailbox *mailbox);
 
 #endif

@@ -15,6 +15,8 @@
 #include "str.h"
 #include "imap-arg.h"
 #include "imap-date.h"
+#include "imap-seqset.h"
+#include "seq-range-array.h"
 #include "imapc-client-private.h"
 #include "migration-budget.h"
 #include "migration-imapc-private.h"
@@ -145,8 +147,8 @@ migration_imapc_ahead_mail(struct ahead_mailbox *mailbox, uint32_t uid)
 	return array_idx_modifiable(&mailbox->mails, mailbox->found_idx);
 }
 
-static struct ahead_mail *
-ahead_mail_add(struct ahead_mailbox *mailbox, uint32_t uid)
+struct ahead_mail *
+migration_imapc_ahead_mail_add(struct ahead_mailbox *mailbox, uint32_t uid)
 {
 	const struct ahead_mail *last;
 	struct ahead_mail *mail;
@@ -207,13 +209,24 @@ static uint32_t ahead_fetch_uid(const struct imap_arg *list)
 	return 0;
 }
 
+const char *migration_imapc_ahead_flags(struct ahead_mailbox *mailbox,
+					const char *flags)
+{
+	char *known = hash_table_lookup(mailbox->flags, flags);
+
+	if (known == NULL) {
+		known = p_strdup(mailbox->pool, flags);
+		hash_table_insert(mailbox->flags, known, known);
+	}
+	return known;
+}
+
 static void
 ahead_fetch_flags(struct ahead_mailbox *mailbox, struct ahead_mail *mail,
 		  const struct imap_arg *arg)
 {
 	const struct imap_arg *list;
 	const char *flag;
-	char *known;
 	string_t *str;
 
 	if (!imap_arg_get_list(arg, &list))
@@ -224,12 +237,7 @@ ahead_fetch_flags(struct ahead_mailbox *mailbox, struct ahead_mail *mail,
 			str_append_c(str, ' ');
 		str_append(str, flag);
 	}
-	known = hash_table_lookup(mailbox->flags, str_c(str));
-	if (known == NULL) {
-		known = p_strdup(mailbox->pool, str_c(str));
-		hash_table_insert(mailbox->flags, known, known);
-	}
-	mail->flags = known;
+	mail->flags = migration_imapc_ahead_flags(mailbox, str_c(str));
 }
 
 static void ahead_copy_value(buffer_t **buf, const struct imap_arg *arg)
@@ -381,7 +389,7 @@ ahead_untagged_fetch(const struct imapc_untagged_reply *reply,
 		/* arrived after the mails were listed: for the next run */
 		if ((mailbox->known & AHEAD_PART_FLAGS) != 0)
 			return;
-		mail = ahead_mail_add(mailbox, uid);
+		mail = migration_imapc_ahead_mail_add(mailbox, uid);
 	}
 	fetch_pace_arrived(&ahead->pace, AHEAD_REPLY_SIZE);
 	T_BEGIN {
@@ -389,6 +397,58 @@ ahead_untagged_fetch(const struct imapc_untagged_reply *reply,
 	} T_END;
 	if (ahead->awaited == mail && mail->text == AHEAD_TEXT_HERE)
 		imapc_client_stop(ahead->client);
+}
+
+/* ---- SEARCH ---- */
+
+/* The mailbox that is asked for its changes now, or NULL */
+static struct ahead_mailbox *
+ahead_searched(const struct imapc_untagged_reply *reply,
+	       struct imapc_storage_client *client)
+{
+	struct migration_imapc_ahead *ahead;
+	struct ahead_session *session = ahead_front(reply, client, &ahead);
+
+	return session == NULL || !session->examined ||
+		session->mailbox->pool == NULL ||
+		!migration_imapc_changes_only(session->mailbox) ? NULL :
+		session->mailbox;
+}
+
+static void
+ahead_untagged_search(const struct imapc_untagged_reply *reply,
+		      struct imapc_storage_client *client)
+{
+	struct ahead_mailbox *mailbox = ahead_searched(reply, client);
+	const struct imap_arg *args = reply->args;
+	const char *value;
+	uint32_t uid;
+
+	if (mailbox == NULL)
+		return;
+	for (; imap_arg_get_atom(args, &value); args++) {
+		if (str_to_uint32(value, &uid) == 0 && uid > 0)
+			seq_range_array_add(&mailbox->found, uid);
+	}
+}
+
+/* ESEARCH (TAG "7") UID ALL 1:5,9 */
+static void
+ahead_untagged_esearch(const struct imapc_untagged_reply *reply,
+		       struct imapc_storage_client *client)
+{
+	struct ahead_mailbox *mailbox = ahead_searched(reply, client);
+	const struct imap_arg *args = reply->args;
+	const char *value;
+
+	if (mailbox == NULL)
+		return;
+	for (; !IMAP_ARG_IS_EOL(&args[0]) && !IMAP_ARG_IS_EOL(&args[1]); args++) {
+		/* what cannot be read shows as mails that were not found */
+		if (imap_arg_atom_equals(&args[0], "ALL") &&
+		    imap_arg_get_atom(&args[1], &value))
+			(void)imap_seq_set_nostar_parse(value, &mailbox->found);
+	}
 }
 
 void migration_imapc_ahead_register(struct imapc_storage_client *client)
@@ -400,4 +460,8 @@ void migration_imapc_ahead_register(struct imapc_storage_client *client)
 	imapc_storage_client_register_untagged(client, "OK", ahead_untagged_ok);
 	imapc_storage_client_register_untagged(client, "FETCH",
 					       ahead_untagged_fetch);
+	imapc_storage_client_register_untagged(client, "SEARCH",
+					       ahead_untagged_search);
+	imapc_storage_client_register_untagged(client, "ESEARCH",
+					       ahead_untagged_esearch);
 }

@@ -109,7 +109,9 @@ migration_imapc_ahead_mailbox_begin(struct migration_imapc_ahead *ahead,
 	mailbox->highestmodseq = 0;
 	mailbox->next_wanted = 0;
 	mailbox->texts_exact = mailbox->sampled = FALSE;
+	mailbox->doubt = NULL;
 	ahead_mailbox_learn_dest(ahead, mailbox);
+	migration_imapc_changes_begin(ahead, mailbox);
 }
 
 void migration_imapc_ahead_text_came(struct migration_imapc_ahead *ahead,
@@ -158,6 +160,7 @@ ahead_mailbox_end(struct migration_imapc_ahead *ahead,
 	if (mailbox->pool == NULL)
 		return;
 	i_assert(mailbox->pending == 0);
+	migration_imapc_changes_end(mailbox);
 	migration_imapc_ahead_mailbox_clear_mails(ahead, mailbox);
 	array_free(&mailbox->mails);
 	hash_table_destroy(&mailbox->flags);
@@ -263,6 +266,17 @@ bool migration_imapc_ahead_wait_parts(struct migration_imapc_ahead *ahead,
 			break;
 	}
 	return (mailbox->known & parts) == parts && !mailbox->refused;
+}
+
+void migration_imapc_ahead_list_anew(struct migration_imapc_ahead *ahead,
+				     struct ahead_mailbox *mailbox)
+{
+	i_zero(&mailbox->then);
+	mailbox->doubt = NULL;
+	/* what is on its way would be taken for an answer to what comes now */
+	while (mailbox->pending > 0 && ahead_wait(ahead)) ;
+	mailbox->asked = mailbox->known = 0;
+	migration_imapc_ahead_mailbox_clear_mails(ahead, mailbox);
 }
 
 static bool

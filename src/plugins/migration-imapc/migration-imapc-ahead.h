@@ -19,6 +19,7 @@
 #include "fetch-window.h"
 #include "sync-record.h"
 
+struct migration_imapc_changes_reader;
 struct migration_imapc_list;
 struct ahead_session;
 
@@ -101,6 +102,16 @@ struct ahead_mailbox {
 	unsigned int part_commands[4];
 	/* the header fields that were asked for */
 	const char *const *header_names;
+	/* What the source was when the destination became the same: what did
+	   not change since then is taken from there
+	   (migration-imapc-changes.c). All 0 if everything is asked for. */
+	struct sync_side then;
+	/* what SEARCH found of such a mailbox */
+	ARRAY_TYPE(seq_range) found;
+	/* why its changes alone are not to be believed, or NULL */
+	const char *doubt;
+	/* the destination's mailbox while headers are read from it, or NULL */
+	struct migration_imapc_changes_reader *reader;
 	/* no mail before this index has a wanted text */
 	unsigned int next_wanted;
 	/* texts that are ahead of their use */
@@ -165,6 +176,10 @@ void migration_imapc_ahead_go_on(struct migration_imapc_ahead *ahead);
 bool migration_imapc_ahead_wait_parts(struct migration_imapc_ahead *ahead,
 				      struct ahead_mailbox *mailbox,
 				      enum ahead_part parts);
+/* What was asked for of the mailbox is not enough: everything is asked for when
+   the next part of it is wanted. */
+void migration_imapc_ahead_list_anew(struct migration_imapc_ahead *ahead,
+				     struct ahead_mailbox *mailbox);
 /* The fields that are wanted as AHEAD_PART_HEADERS, of this mailbox and of
    those that follow. */
 void migration_imapc_ahead_set_headers(struct migration_imapc_ahead *ahead,

@@ -403,6 +403,7 @@ dest_mailbox_get_status(struct mailbox *box, enum mailbox_status_items items,
 {
 	struct dest_mailbox *dbox = DEST_MAILBOX_CONTEXT_REQUIRE(box);
 	struct sync_side side;
+	const char *name;
 
 	if (dbox->module_ctx.super.get_status(box, items, status_r) < 0)
 		return -1;
@@ -417,8 +418,9 @@ dest_mailbox_get_status(struct mailbox *box, enum mailbox_status_items items,
 	} else {
 		return 0;
 	}
-	migration_imapc_sides_set_dest(dbox->muser,
-		migration_imapc_names_unescape(box->list, box->vname), &side);
+	name = migration_imapc_names_unescape(box->list, box->vname);
+	migration_imapc_sides_set_dest(dbox->muser, name, &side);
+	migration_imapc_sides_set_dest_name(dbox->muser, name, box);
 	return 0;
 }
 

@@ -86,6 +86,8 @@ struct migration_imapc_list {
 	unsigned int message_limit;
 	/* what it is known by, or NULL: migration-imapc-provider.c */
 	const char *login_words, *server_id;
+	/* the program that it says it is, or NULL */
+	const char *server_name;
 	/* ... and what follows from that, with what settings replace */
 	struct provider_profile profile;
 
@@ -322,6 +324,14 @@ void migration_imapc_sides_unref(struct migration_imapc_sides **sides);
 void migration_imapc_sides_set_dest(struct migration_imapc_user *muser,
 				    const char *vname,
 				    const struct sync_side *side);
+/* What dsync knows the destination's mailbox by. NULL if it said nothing of such
+   a mailbox. To be opened and freed by the caller. */
+void migration_imapc_sides_set_dest_name(struct migration_imapc_user *muser,
+					 const char *vname,
+					 const struct mailbox *dest);
+struct mailbox *
+migration_imapc_sides_alloc_dest(struct migration_imapc_user *muser,
+				 const char *vname);
 /* FALSE and all 0 if it said nothing of such a mailbox */
 bool migration_imapc_sides_get_dest(struct migration_imapc_user *muser,
 				    const char *vname,
@@ -376,6 +386,10 @@ void migration_imapc_record_fill_side(const struct mailbox_status *status,
 /* The digest of UIDs, flags and keywords */
 void migration_imapc_record_digest_source(const struct ahead_mailbox *mailbox,
 					  unsigned char *digest_r);
+/* The names of a mail's keywords at the destination; indexes is scratch room. */
+void migration_imapc_record_get_keywords(struct mailbox *box, uint32_t seq,
+					 ARRAY_TYPE(keyword_indexes) *indexes,
+					 ARRAY_TYPE(const_string) *keywords);
 /* dsync has finished with the destination's mailbox, it is still open. */
 void migration_imapc_record_dest_synced(struct migration_imapc_user *muser,
 					struct mailbox *box);
@@ -386,6 +400,15 @@ bool migration_imapc_record_source_is_same(struct migration_imapc_list *mlist,
 bool migration_imapc_record_is_unchanged(struct migration_imapc_list *mlist,
 					 const struct ahead_mailbox *mailbox,
 					 struct sync_side *dest_r);
+/* What the source's mailbox was at an earlier run. FALSE if nothing is known of
+   it. */
+bool migration_imapc_record_get_source(struct migration_imapc_list *mlist,
+				       const struct ahead_mailbox *mailbox,
+				       struct sync_side *source_r);
+/* sync_changes_are_enough() if the destination is this now */
+bool migration_imapc_record_changes_are_enough(
+	struct migration_imapc_list *mlist, const struct ahead_mailbox *mailbox,
+	const struct sync_side *dest, const char **reason_r);
 
 /* migration-imapc-rename.c: mailboxes that are called otherwise at the
    destination. A mailbox that the source has; id is what the server knows it by,

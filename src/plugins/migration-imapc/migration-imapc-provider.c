@@ -27,6 +27,24 @@ provider_append_arg(string_t *text, const struct imap_arg *args)
 	}
 }
 
+/* ID ("name" "Dovecot" "version" "2.3"): returns NULL if it gives no name. */
+static const char *provider_id_name(pool_t pool, const struct imap_arg *args)
+{
+	const struct imap_arg *list;
+	const char *key, *value;
+
+	if (!imap_arg_get_list(args, &list))
+		return NULL;
+	for (; !IMAP_ARG_IS_EOL(&list[0]) && !IMAP_ARG_IS_EOL(&list[1]);
+	     list += 2) {
+		if (imap_arg_get_astring(&list[0], &key) &&
+		    strcasecmp(key, "name") == 0 &&
+		    imap_arg_get_astring(&list[1], &value))
+			return p_strdup(pool, value);
+	}
+	return NULL;
+}
+
 static void
 provider_untagged_id(const struct imapc_untagged_reply *reply,
 		     struct imapc_storage_client *client)
@@ -42,6 +60,8 @@ provider_untagged_id(const struct imapc_untagged_reply *reply,
 	text = t_str_new(128);
 	provider_append_arg(text, reply->args);
 	mlist->server_id = p_strdup(mlist->list->list.pool, str_c(text));
+	mlist->server_name = provider_id_name(mlist->list->list.pool,
+					      reply->args);
 }
 
 void migration_imapc_provider_init(struct migration_imapc_list *mlist)

@@ -15,6 +15,7 @@
 #include "str.h"
 #include "imap-util.h"
 #include "mail-index.h"
+#include "sync-changes.h"
 #include "migration-file.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
@@ -108,13 +109,11 @@ void migration_imapc_record_digest_source(const struct ahead_mailbox *mailbox,
 	sha1_result(&ctx, digest_r);
 }
 
-static void
-digest_dest_mail(struct sha1_ctxt *ctx, struct mailbox *box, uint32_t seq,
-		 ARRAY_TYPE(keyword_indexes) *indexes,
-		 ARRAY_TYPE(const_string) *keywords)
+void migration_imapc_record_get_keywords(struct mailbox *box, uint32_t seq,
+					 ARRAY_TYPE(keyword_indexes) *indexes,
+					 ARRAY_TYPE(const_string) *keywords)
 {
 	const ARRAY_TYPE(keywords) *names = mail_index_get_keywords(box->index);
-	const struct mail_index_record *rec = mail_index_lookup(box->view, seq);
 	const char *name;
 	unsigned int idx;
 
@@ -124,6 +123,16 @@ digest_dest_mail(struct sha1_ctxt *ctx, struct mailbox *box, uint32_t seq,
 		name = array_idx_elem(names, idx);
 		array_push_back(keywords, &name);
 	}
+}
+
+static void
+digest_dest_mail(struct sha1_ctxt *ctx, struct mailbox *box, uint32_t seq,
+		 ARRAY_TYPE(keyword_indexes) *indexes,
+		 ARRAY_TYPE(const_string) *keywords)
+{
+	const struct mail_index_record *rec = mail_index_lookup(box->view, seq);
+
+	migration_imapc_record_get_keywords(box, seq, indexes, keywords);
 	digest_add(ctx, rec->uid, rec->flags, keywords);
 }
 
@@ -268,8 +277,12 @@ record_key(struct migration_imapc_list *mlist, const struct migration_run *run)
 {
 	const struct imapc_settings *set = mlist->list->set;
 
-	return t_strdup_printf("%s:%u %s %s %s %s %s %s", set->imapc_host,
-			       set->imapc_port, set->imapc_user,
+	/* another program at the same address counts MODSEQs from its own
+	   beginning */
+	return t_strdup_printf("%s:%u %s %s %s %s %s %s %s", set->imapc_host,
+			       set->imapc_port,
+			       mlist->server_name == NULL ? "" :
+			       mlist->server_name, set->imapc_user,
 			       set->imapc_master_user,
 			       migration_imapc_names_prefix(mlist),
 			       run->command, t_strarray_join(run->options, " "),
@@ -386,4 +399,32 @@ bool migration_imapc_record_is_unchanged(struct migration_imapc_list *mlist,
 	}
 	mlist->record->skipped_count++;
 	return TRUE;
+}
+
+bool migration_imapc_record_get_source(struct migration_imapc_list *mlist,
+				       const struct ahead_mailbox *mailbox,
+				       struct sync_side *source_r)
+{
+	struct sync_side dest;
+
+	return mlist->record != NULL &&
+		sync_record_get(mlist->record->record, mailbox->vname, source_r,
+				&dest);
+}
+
+bool migration_imapc_record_changes_are_enough(struct migration_imapc_list *mlist,
+					       const struct ahead_mailbox *mailbox,
+					       const struct sync_side *dest,
+					       const char **reason_r)
+{
+	struct sync_side then_source, then_dest;
+
+	if (mlist->record == NULL ||
+	    !sync_record_get(mlist->record->record, mailbox->vname,
+			     &then_source, &then_dest)) {
+		*reason_r = "nothing is known of it";
+		return FALSE;
+	}
+	return sync_changes_are_enough(&then_source, &then_dest,
+				       &mailbox->source, dest, reason_r);
 }

@@ -217,6 +217,21 @@ serve_put_header(struct mail *mail, const char *const *names,
 	imapc_mail_fetch_update(imail, &reply, args);
 }
 
+/* A mail that the source had when the destination became the same. */
+static struct ahead_mail *
+serve_old_header(struct mail *mail, struct ahead_mail *known)
+{
+	struct migration_imapc_mailbox *mmbox = serve_mailbox(mail);
+	struct migration_imapc_ahead *ahead = mmbox->mlist->ahead;
+
+	migration_imapc_changes_read_header(ahead, mmbox->served, known);
+	if (known->header != NULL ||
+	    !migration_imapc_ahead_wait_parts(ahead, mmbox->served,
+					      AHEAD_PART_HEADERS))
+		return known;
+	return migration_imapc_ahead_mail(mmbox->served, mail->uid);
+}
+
 /* TRUE if stock will find the fields in its cache. */
 static bool
 serve_headers(struct mail *mail, struct mailbox_header_lookup_ctx *headers)
@@ -234,6 +249,10 @@ serve_headers(struct mail *mail, struct mailbox_header_lookup_ctx *headers)
 					      AHEAD_PART_HEADERS))
 		return FALSE;
 	known = migration_imapc_ahead_mail(mailbox, mail->uid);
+	if (known != NULL && known->header == NULL &&
+	    migration_imapc_changes_only(mailbox)) {
+		known = serve_old_header(mail, known);
+	}
 	if (known == NULL || known->header == NULL)
 		return FALSE;
 	/* a mail that nobody said to want a header of before is not cached

@@ -14,6 +14,8 @@
 struct migration_imapc_side {
 	struct sync_side dest, source, synced;
 	guid_128_t dest_guid;
+	struct mailbox_list *dest_list;
+	const char *dest_vname;
 	unsigned char source_digest[SHA1_RESULTLEN];
 	bool have_dest, have_source, have_synced;
 };
@@ -85,6 +87,30 @@ void migration_imapc_sides_set_dest(struct migration_imapc_user *muser,
 
 	side->dest = *dest;
 	side->have_dest = TRUE;
+}
+
+void migration_imapc_sides_set_dest_name(struct migration_imapc_user *muser,
+					 const char *vname,
+					 const struct mailbox *dest)
+{
+	struct migration_imapc_side *side = side_get(muser, vname);
+
+	if (side->dest_list == dest->list &&
+	    strcmp(side->dest_vname, dest->vname) == 0)
+		return;
+	side->dest_list = dest->list;
+	side->dest_vname = p_strdup(muser->sides->pool, dest->vname);
+}
+
+struct mailbox *
+migration_imapc_sides_alloc_dest(struct migration_imapc_user *muser,
+				 const char *vname)
+{
+	const struct migration_imapc_side *side = side_get(muser, vname);
+
+	return side->dest_list == NULL ? NULL :
+		mailbox_alloc(side->dest_list, side->dest_vname,
+			      MAILBOX_FLAG_READONLY);
 }
 
 void migration_imapc_sides_set_guid(struct migration_imapc_user *muser,

@@ -12,6 +12,7 @@
 #include "mailbox-tree.h"
 #include "mailbox-rename.h"
 #include "imapc-client-private.h"
+#include "compat-imapc.h"
 #include "migration-run.h"
 #include "source-filter.h"
 #include "source-mailbox.h"
@@ -268,6 +269,10 @@ static void migration_imapc_status_init_ahead(struct migration_imapc_list *mlist
 	const char *vname, *name, *reason;
 
 	if (mlist->ahead == NULL) {
+		if (compat_imapc_enable_modseqs(mlist->list->set)) {
+			e_debug(mlist->muser->event,
+				"adding to imapc_features: modseq");
+		}
 		mlist->ahead = migration_imapc_ahead_init(mlist, &reason);
 		if (mlist->ahead == NULL) {
 			e_debug(mlist->muser->event, "mailboxes are not "

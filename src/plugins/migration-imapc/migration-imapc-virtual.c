@@ -267,6 +267,8 @@ int migration_imapc_virtual_open(struct migration_imapc_mailbox *mmbox)
 		return 1;
 	}
 	mailbox->open = TRUE;
+	if (!migration_imapc_changes_dest_is_same(ahead, mailbox))
+		migration_imapc_ahead_list_anew(ahead, mailbox);
 	if (mailbox->source.messages > 0 &&
 	    !migration_imapc_ahead_wait_parts(ahead, mailbox,
 					      AHEAD_PART_FLAGS)) {

@@ -117,8 +117,10 @@ static const struct setting_text setting_texts[] = {
 	  "its capabilities and its ID say." },
 	{ "migration_imapc_record", "path", "0.1.0",
 	  "Ask nothing for mailboxes that did not change on either "
-	  "side since they were last seen to be the same: the file "
-	  "that remembers it. It is not used if it was written for "
+	  "side since they were last seen to be the same, and only "
+	  "for the changes of those that changed at a source with "
+	  "CONDSTORE: the file that remembers it. It is not used if "
+	  "it was written for "
 	  "another server, account or command, and can be deleted at "
 	  "any time. Empty: compare all mailboxes in each run." },
 	{ "migration_imapc_sizes", NULL, "0.1.0",

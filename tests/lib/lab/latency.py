@@ -73,6 +73,8 @@ class Link:
         self.bytes_down = 0
         # faults that happened
         self.broken = 0
+        # a function of what a client sent at once: what the server gets
+        self.rewrite = None
         self._delay = round_trip / 2
         self._rate = rate
         # in pieces of 20 ms
@@ -253,7 +255,7 @@ class _Connection:
             self.link._burst()
             self.link.bytes_up += len(data)
             self.sent += data
-            return data
+            return self.link.rewrite(data) if self.link.rewrite else data
         if self.fault is not None:
             data = self._up_to_fault(data)
         self.link.bytes_down += len(data)
