@@ -7,20 +7,16 @@
 #include "mail-user.h"
 #include "index-storage.h"
 #include "maildir-storage.h"
-#include "maildir-uidlist.h"
-#include "maildir-filename.h"
 #include "sdbox-storage.h"
 #include "sdbox-file.h"
 #include "sdbox-sync.h"
 #include "mdbox-storage.h"
 #include "mdbox-map.h"
 #include "cache-replace.h"
-#include "migration-file.h"
+#include "maildir-swap.h"
 #include "mail-replace.h"
 
 #include <stdio.h>
-#include <unistd.h>
-#include <sys/stat.h>
 
 #define TEMP_MAILBOX_NAME "dovecot-migration-replacement"
 
@@ -218,150 +214,8 @@ swap_mdbox(struct mailbox *box, uint32_t uid, struct mailbox *temp_box,
 	return 1;
 }
 
-/* -- maildir */
-
-struct maildir_found {
-	/* not in the data stack, of which the caller has its own frame */
-	char *path;
-};
-
-static int
-maildir_found_file(struct maildir_mailbox *mbox ATTR_UNUSED, const char *path,
-		   struct maildir_found *found)
-{
-	if (access(path, F_OK) < 0)
-		return 0;
-	i_free(found->path);
-	found->path = i_strdup(path);
-	return 1;
-}
-
-/* The mail's file, whatever flags are in its name by now. NULL if it is gone
-   or cannot be looked for. */
-static const char *maildir_find(struct maildir_mailbox *mbox, uint32_t uid)
-{
-	struct maildir_found found = { .path = NULL };
-	const char *path = NULL;
-
-	if (maildir_file_do(mbox, uid, maildir_found_file, &found) > 0)
-		path = t_strdup(found.path);
-	i_free(found.path);
-	return path;
-}
-
-/* Copies the list, with another file name in the line of this UID: "17 W400
-   :name". Dovecot's own functions can only add names at the end. Returns FALSE
-   if there is no such line. */
-static bool
-maildir_uidlist_copy(struct istream *input, uint32_t uid, const char *fname,
-		     string_t *dest)
-{
-	const char *prefix = t_strdup_printf("%u ", uid), *line, *old_name;
-	bool found = FALSE;
-
-	while ((line = i_stream_read_next_line(input)) != NULL) {
-		old_name = strncmp(line, prefix, strlen(prefix)) != 0 ? NULL :
-			strchr(line, ':');
-		if (old_name == NULL)
-			str_append(dest, line);
-		else {
-			str_append_data(dest, line, old_name + 1 - line);
-			str_append(dest, fname);
-			found = TRUE;
-		}
-		str_append_c(dest, '\n');
-	}
-	return found && input->stream_errno == 0;
-}
-
-/* The list is locked. */
-static int
-maildir_uidlist_rename(struct mailbox *box, uint32_t uid, const char *fname,
-		       const char **error_r)
-{
-	string_t *data = str_new(default_pool, 4096);
-	struct istream *input;
-	const char *dir, *path;
-	struct stat st;
-	int ret = 0;
-
-	if (mailbox_get_path_to(box, MAILBOX_LIST_PATH_TYPE_CONTROL, &dir) <= 0)
-		return failed(box, "Control directory isn't known", error_r);
-	path = t_strconcat(dir, "/", MAILDIR_UIDLIST_NAME, NULL);
-	input = i_stream_create_file(path, SIZE_MAX);
-	if (!maildir_uidlist_copy(input, uid, fname, data)) {
-		*error_r = t_strdup_printf("%s does not have UID %u", path, uid);
-		ret = -1;
-	} else if (stat(path, &st) < 0) {
-		*error_r = t_strdup_printf("stat(%s) failed: %m", path);
-		ret = -1;
-	} else {
-		ret = migration_file_replace(path, data, error_r);
-		if (ret == 0 && chmod(path, st.st_mode & 0777) < 0) {
-			*error_r = t_strdup_printf("chmod(%s) failed: %m", path);
-			ret = -1;
-		}
-	}
-	i_stream_destroy(&input);
-	str_free(&data);
-	return ret;
-}
-
-static int
-swap_maildir_locked(struct mailbox *box, uint32_t uid,
-		    struct mailbox *temp_box, uint32_t temp_uid,
-		    const char **error_r)
-{
-	struct maildir_mailbox *mbox = MAILDIR_MAILBOX(box);
-	const char *path, *temp_path, *new_path, *info;
-
-	path = maildir_find(mbox, uid);
-	if (path == NULL)
-		return 0;
-	temp_path = maildir_find(MAILDIR_MAILBOX(temp_box), temp_uid);
-	if (temp_path == NULL) {
-		*error_r = "The temporary mailbox lost its mail";
-		return -1;
-	}
-	/* the flags are in the name */
-	info = strchr(strrchr(path, '/'), MAILDIR_INFO_SEP);
-	new_path = t_strdup_printf("%s/%s%s",
-		t_strdup_until(path, strrchr(path, '/')),
-		t_strcut(strrchr(temp_path, '/') + 1, MAILDIR_INFO_SEP),
-		info == NULL ? "" : info);
-	if (rename(temp_path, new_path) < 0) {
-		*error_r = t_strdup_printf("rename(%s, %s) failed: %m",
-					   temp_path, new_path);
-		return -1;
-	}
-	if (maildir_uidlist_rename(box, uid, strrchr(new_path, '/') + 1,
-				   error_r) < 0) {
-		i_unlink(new_path);
-		return -1;
-	}
-	if (unlink(path) < 0) {
-		*error_r = t_strdup_printf("unlink(%s) failed: %m", path);
-		return -1;
-	}
-	return 1;
-}
-
-static int
-swap_maildir(struct mailbox *box, uint32_t uid, struct mailbox *temp_box,
-	     uint32_t temp_uid, const char **error_r)
-{
-	struct maildir_mailbox *mbox = MAILDIR_MAILBOX(box);
-	int ret;
-
-	if (maildir_uidlist_lock(mbox->uidlist) <= 0)
-		return failed(box, "dovecot-uidlist can't be locked", error_r);
-	ret = swap_maildir_locked(box, uid, temp_box, temp_uid, error_r);
-	maildir_uidlist_unlock(mbox->uidlist);
-	return ret;
-}
-
 static const struct replace_format formats[] = {
-	{ MAILDIR_STORAGE_NAME, swap_maildir },
+	{ MAILDIR_STORAGE_NAME, maildir_swap },
 	{ SDBOX_STORAGE_NAME, swap_sdbox },
 	{ MDBOX_STORAGE_NAME, swap_mdbox },
 };

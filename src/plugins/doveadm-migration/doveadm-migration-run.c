@@ -12,6 +12,7 @@
 #include "secret-mask.h"
 #include "migration-lock.h"
 #include "migration-lock-dict.h"
+#include "maildir-swap.h"
 #include "migration-run.h"
 #include "source-mailbox.h"
 #include "source-pause.h"
@@ -309,6 +310,7 @@ run_guarded(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 	struct retry_state mailbox_failures = { .failures = 0 };
 	int ret;
 
+	maildir_swap_recover(user);
 	deletion_guard_begin(user, limit);
 	do {
 		source_mailboxes_begin(record);
