@@ -68,7 +68,7 @@ def servers(request, ca):
     version = request.param
     with Dovecot(version, ca=ca, listeners=("imap", "imaps", "pop3", "pop3s"),
                  master_users={"migrator": "secret"}) as source, \
-            Dovecot(version, driver="mdbox") as dest:
+            Dovecot(version, driver="mdbox", one_users_file=True) as dest:
         for name in CONF_FILES:
             with open(f"{dest.dir}/{name}", "w", encoding="utf-8") as file:
                 file.write(own(read(f"conf.d/{version}/{name}"), source, dest))
@@ -146,9 +146,14 @@ def test_packages_of_readme_are_those_of_dev():
         assert name in read("dev"), name
 
 
-def test_commands_of_quick_start(servers):
+@pytest.fixture(scope="module")
+def copy(servers):
+    """The reader's user at the new server, the only one that it has."""
+    return servers[1].user(USER)
+
+
+def test_commands_of_quick_start(servers, copy):
     source, dest, user = servers
-    copy = dest.user(USER)
     ran = 0
     for line in commands():
         if not line.startswith("doveadm "):
@@ -160,6 +165,22 @@ def test_commands_of_quick_start(servers):
     assert ran >= 3
     assert snapshot.of(copy) == snapshot.of(user)
     assert os.path.exists(f"{copy.home}/dovecot-migration-report.json")
+
+
+@pytest.mark.parametrize("guide", ["test-migration", "cutover"])
+def test_commands_of_guides(servers, copy, guide):
+    """The guides' procedures, from the first command to the last."""
+    source, dest, user = servers
+    ran = 0
+    for text in re.findall(r"^( *)```sh\n(.*?)^\1```$", read(
+            f"doc/{guide}.md"), re.M | re.S):
+        for line in text[1].splitlines():
+            result = dest.run("/usr/bin/doveadm",
+                              *own(line, source, dest).split()[1:])
+            assert result.rc == 0, f"{line}\n{result}"
+            ran += 1
+    assert ran >= 4
+    assert snapshot.of(copy) == snapshot.of(user)
 
 
 def test_links_of_readme_resolve():
