@@ -503,7 +503,13 @@ static const struct error_advice advices[] = {
 	  "The userdb cannot be asked.",
 	  "Look at Dovecot's auth log; run it again.",
 	  "many-users.md" },
-	{ ERROR_GROUP_RUN, "is in the home of a user who has none|Can't remember which mails were left out",
+	{ ERROR_GROUP_RUN, "The user has no home|Control directory isn't known|is in the home of a user who has none",
+	  "What has to be kept from run to run stands in the user's home, and "
+	  "the userdb has none for him.",
+	  "Give the user a home in the userdb, or a place elsewhere to the "
+	  "setting that the message names.",
+	  "settings.md" },
+	{ ERROR_GROUP_RUN, "Can't remember which mails were left out",
 	  "What a filter left out has to be remembered, and cannot be.",
 	  "Make the user's home writable, or name another file in "
 	  "`migration_imapc_record`.",
