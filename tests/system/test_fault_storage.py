@@ -4,13 +4,15 @@ there is right, the exit code says to try again, and when there is room the next
 run completes the user without doubles."""
 
 import contextlib
+import errno
 import glob
 import os
+import random
 import subprocess
 
 import pytest
 
-from lab import Dovecot, mailgen, places, snapshot
+from lab import Dovecot, mailgen, places, snapshot, stepkill
 
 DRIVERS = ("maildir", "sdbox", "mdbox")
 
@@ -125,6 +127,44 @@ def test_a_read_only_destination(here, theirs, driver):
         backup(theirs, ours)
         mount("-o", "remount,rw", path)
         assert snapshot.of(ours, pop3=False) == before
+
+
+def steps(version, driver, error):
+    if "DM_LONG" in os.environ:
+        return range(1, 1000)
+    return random.Random(f"{version} {driver} {error}").sample(range(1, 60), 2)
+
+
+@pytest.fixture(scope="module")
+def few(source):
+    user = source.user()
+    mailgen.deliver(user, {"INBOX": mailgen.mails(5),
+                           "Sent": mailgen.mails(3, seed=3)})
+    return user
+
+
+ERRORS = ("EDQUOT", "ENOSPC", "EROFS")
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_no_room_from_any_moment_on(here, few, driver, error):
+    """Every call that changes a file fails in its turn, and all after it."""
+    if DRIVERS.index(driver) != ERRORS.index(error) and \
+            "DM_LONG" not in os.environ:
+        pytest.skip("each error with each format: ./dev test --long")
+    for step in steps(here.version, driver, error):
+        ours = here.user(driver=driver)
+        rc, err = stepkill.fail(
+            here, ours, step, error, "backup", "-R", "-u", ours.name, "imapc:",
+            o=here.imapc(few.server, user=few.name))
+        assert "Panic" not in err and rc >= 0, (step, err)
+        if rc == 0 and os.strerror(getattr(errno, error)) not in err:
+            break
+        assert rc in (0, 3, 73, 75, 77), (step, rc, err)
+        assert_part_of(ours, few)
+        assert_completes(few, ours)
+    assert "DM_LONG" not in os.environ or step > 60
 
 
 def test_a_quota_of_dovecots(version, theirs):
