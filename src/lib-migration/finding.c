@@ -369,6 +369,15 @@ static const struct finding_info findings[] = {
 		"Nothing, or rename one of them at the source.",
 		"import.md",
 	},
+	[FINDING_MBOX_CHANGED] = {
+		FINDING_GROUP_IMPORT, "mbox-changed", "warning",
+		"An import into an mbox was killed, and the mbox was changed "
+		"since, so that what the import has left cannot be told from "
+		"what others have appended.",
+		"Look in the mbox, behind the byte that is named, for a mail "
+		"that is cut off, and for one that begins in its last line.",
+		"import.md",
+	},
 	[FINDING_SOURCE_EMPTY] = {
 		FINDING_GROUP_IMPORT, "source-empty", "warning",
 		"No mailbox was found in the source. Stock ends with 0 and "

@@ -13,6 +13,7 @@
 #include "mdbox-storage.h"
 #include "dbox-repair.h"
 #include "import-journal.h"
+#include "import-journal-mbox.h"
 #include "import-roll-back.h"
 
 #include <dirent.h>
@@ -50,6 +51,11 @@ static const char *import_journal_dir(struct mailbox *box)
 		   at once */
 		storage = MDBOX_STORAGE(box->storage);
 		return storage->storage_dir;
+	}
+	if (mailbox_is_mbox(box)) {
+		/* its other paths are those of files */
+		return mailbox_get_path_to(box, MAILBOX_LIST_PATH_TYPE_INDEX,
+					   &dir) <= 0 ? NULL : dir;
 	}
 	if ((!mailbox_is_sdbox(box) && !mailbox_is_maildir(box)) ||
 	    mailbox_get_path_to(box, MAILBOX_LIST_PATH_TYPE_CONTROL, &dir) <= 0)
@@ -139,6 +145,25 @@ import_journal_try_write(struct import_journal *journal, bool sync)
 	}
 }
 
+int import_journal_begin_transaction(struct import_journal *journal,
+				     struct mailbox_transaction_context *t)
+{
+	return mailbox_is_mbox(journal->box) ?
+		import_journal_mbox_begin(t, journal->lines) : 0;
+}
+
+int import_journal_begin_mail(struct import_journal *journal,
+			      struct mail *mail, struct mail *text)
+{
+	if (!mailbox_is_mbox(journal->box))
+		return 0;
+	if (import_journal_mbox_add(journal->box, mail, text,
+				    journal->lines) < 0)
+		return -1;
+	import_journal_try_write(journal, FALSE);
+	return 0;
+}
+
 void import_journal_begin_save(struct import_journal *journal,
 			       const char *guid)
 {
@@ -165,6 +190,8 @@ void import_journal_note(struct import_journal *journal,
 
 void import_journal_begin_commit(struct import_journal *journal)
 {
+	if (mailbox_is_mbox(journal->box))
+		import_journal_mbox_add_end(journal->lines);
 	import_journal_try_write(journal,
 		journal->box->storage->set->parsed_fsync_mode !=
 		FSYNC_MODE_NEVER);
@@ -217,7 +244,13 @@ import_journal_read(struct import_roll_back *roll_back, const char *path)
 	if (ret < 0)
 		ret = import_roll_back_error(roll_back->box, "read", path);
 	else {
-		import_journal_parse(roll_back, data);
+		if (mailbox_is_mbox(roll_back->box)) {
+			roll_back->text = p_memdup(roll_back->pool, data,
+						   st.st_size);
+			roll_back->text_size = st.st_size;
+		} else {
+			import_journal_parse(roll_back, data);
+		}
 		ret = 0;
 	}
 	i_free(data);
@@ -225,24 +258,47 @@ import_journal_read(struct import_roll_back *roll_back, const char *path)
 	return ret;
 }
 
+static int import_journal_roll_back_open(struct import_roll_back *roll_back)
+{
+	struct mailbox *box = roll_back->box;
+	int ret;
+
+	if (mailbox_open(box) < 0)
+		return -1;
+	if (mailbox_is_sdbox(box))
+		ret = import_roll_back_sdbox(roll_back);
+	else if (mailbox_is_maildir(box))
+		ret = import_roll_back_maildir(roll_back);
+	else
+		ret = import_roll_back_mbox(roll_back);
+	mailbox_close(box);
+	return ret;
+}
+
+/* An mbox's journal lies beside the index, which can outlive the file. */
+static bool import_journal_is_without_mails(struct mailbox *box)
+{
+	struct stat st;
+	const char *path;
+
+	return mailbox_is_mbox(box) &&
+		mailbox_get_path_to(box, MAILBOX_LIST_PATH_TYPE_MAILBOX,
+				    &path) > 0 &&
+		stat(path, &st) < 0 && errno == ENOENT;
+}
+
 static int import_journal_roll_back_lines(struct import_roll_back *roll_back)
 {
 	struct mailbox *box = roll_back->box;
 	int ret;
 
-	if (mailbox_is_mdbox(box))
-		ret = import_roll_back_mdbox(roll_back);
-	else {
-		if (mailbox_open(box) < 0)
-			return -1;
-		ret = mailbox_is_sdbox(box) ?
-			import_roll_back_sdbox(roll_back) :
-			import_roll_back_maildir(roll_back);
-		mailbox_close(box);
-	}
+	if (import_journal_is_without_mails(box))
+		return 0;
+	ret = mailbox_is_mdbox(box) ? import_roll_back_mdbox(roll_back) :
+		import_journal_roll_back_open(roll_back);
 	e_debug(box->event, "Import: an earlier one was killed while it "
-		"saved %u mails, %u of them are taken back",
-		hash_table_count(roll_back->lines), roll_back->deleted_count);
+		"saved mails, %u of them are taken back",
+		roll_back->deleted_count);
 	return ret;
 }
 

@@ -4,6 +4,7 @@
 
 struct mail;
 struct mailbox;
+struct mailbox_transaction_context;
 struct import_journal;
 
 /* sdbox and Maildir commit by moving mails' files to their place first, and
@@ -13,8 +14,8 @@ struct import_journal;
    appends mails to files, and brings those back that no mailbox has (QUIRKS.md,
    "mdbox-killed-commit").
 
-   So what tells such mails is written down: before each commit, and for mdbox
-   before each mail. The next import takes back what was begun and not committed,
+   So what tells such mails is written down: before each commit, and for mdbox and
+   mbox (import-journal-mbox.h) before each mail. The next import takes back what was begun and not committed,
    and imports those mails anew, with everything that belongs to them. Mails of
    others are never touched. */
 
@@ -22,7 +23,16 @@ struct import_journal;
 struct import_journal *import_journal_init(struct mailbox *box);
 void import_journal_deinit(struct import_journal **journal);
 
-/* A mail is going to be saved, with this GUID. */
+/* Nothing was saved in the transaction yet. mbox is locked until it ends.
+   Returns -1 if that fails; the storage has the error. */
+int import_journal_begin_transaction(struct import_journal *journal,
+				     struct mailbox_transaction_context *t);
+/* Before a save is begun: a mail is going to be saved with the text of another mail
+   (or its own). Returns -1 if that cannot be read; the text's storage has the
+   error. */
+int import_journal_begin_mail(struct import_journal *journal,
+			      struct mail *mail, struct mail *text);
+/* It is going to be saved with this GUID. */
 void import_journal_begin_save(struct import_journal *journal,
 			       const char *guid);
 /* The mail was saved, with this GUID, in the transaction that is committed

@@ -8,8 +8,11 @@ struct mailbox;
 
 struct import_roll_back {
 	struct mailbox *box;
-	/* the lines of the journal, each its own value */
+	/* the lines of the journal, each its own value; not of mbox's */
 	HASH_TABLE(const char *, const char *) lines;
+	/* mbox's journal */
+	const char *text;
+	size_t text_size;
 	pool_t pool;
 	unsigned int deleted_count;
 };

@@ -9,6 +9,7 @@
 #include "migration-run.h"
 #include "import-evidence.h"
 #include "import-journal.h"
+#include "import-journal-mbox.h"
 #include "import-local.h"
 #include "import-target-private.h"
 
@@ -17,11 +18,6 @@
 /* The first commit comes early: it makes a new mailbox's cache file, which
    Dovecot looks for in vain twice for each mail before. */
 #define FIRST_COMMIT_MAILS 10
-
-static bool is_mbox(const struct mailbox *box)
-{
-	return strcmp(box->storage->name, "mbox") == 0;
-}
 
 static void
 import_target_uid_changed(struct import_target *target, uint32_t source_uid,
@@ -102,14 +98,18 @@ int import_target_commit(struct import_target *target)
 static int import_target_begin_save(struct import_target *target)
 {
 	/* mbox cannot turn its read lock into a write lock */
-	if (is_mbox(target->box) && import_target_end_reading(target) < 0)
+	if (mailbox_is_mbox(target->box) && import_target_end_reading(target) < 0)
 		return -1;
 	if (target->save_trans != NULL)
 		return 0;
 	target->save_trans = mailbox_transaction_begin(target->box,
 		target->trans_flags | MAILBOX_TRANSACTION_FLAG_EXTERNAL |
 		MAILBOX_TRANSACTION_FLAG_ASSIGN_UIDS, IMPORT_TARGET_REASON);
-	return 0;
+	if (import_journal_begin_transaction(target->journal,
+					     target->save_trans) == 0)
+		return 0;
+	mailbox_transaction_rollback(&target->save_trans);
+	return -1;
 }
 
 /* The failure is the source's. Returns -1. */
@@ -265,6 +265,8 @@ import_target_copy(struct import_target *target, struct mail *mail,
 	    import_target_read_uidl(target, mail) < 0 ||
 	    import_target_begin_save(target) < 0)
 		return -1;
+	if (import_journal_begin_mail(target->journal, mail, text) < 0)
+		return import_target_take_error(target, text);
 	ctx = mailbox_save_alloc(target->save_trans);
 	mailbox_save_copy_flags(ctx, mail);
 	import_target_set_metadata(target, ctx, mail);

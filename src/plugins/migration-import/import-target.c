@@ -4,11 +4,15 @@
 #include "array.h"
 #include "index-storage.h"
 #include "mail-storage-private.h"
+#include "maildir-storage.h"
+#include "maildir-keywords.h"
+#include "maildir-uidlist.h"
 #include "dbox-repair.h"
 #include "migration-run.h"
 #include "import-journal.h"
 #include "import-local.h"
 #include "import-lookup.h"
+#include "import-roll-back.h"
 #include "import-target-private.h"
 
 struct migration_run *import_target_run(struct import_target *target)
@@ -110,6 +114,26 @@ import_target_get_flags(struct mail *mail, struct import_flags *flags_r)
 	flags_r->keywords = mail_get_keywords(mail);
 }
 
+/* Maildir renames mails' files first, with letters for keywords, and writes down
+   what the letters mean then. Who is killed between the two leaves letters that
+   mean nothing (QUIRKS.md, "maildir-keyword-names"). So this is written before. */
+static void
+maildir_write_keyword_names(struct mailbox *box,
+			    const struct mail_keywords *keywords)
+{
+	struct maildir_mailbox *mbox = MAILDIR_MAILBOX(box);
+	struct maildir_keywords_sync_ctx *ctx;
+	unsigned int i;
+
+	if (maildir_uidlist_lock(mbox->uidlist) <= 0)
+		return;
+	ctx = maildir_keywords_sync_init(mbox->keywords, box->index);
+	for (i = 0; i < keywords->count; i++)
+		(void)maildir_keywords_idx_char(ctx, keywords->idx[i]);
+	maildir_keywords_sync_deinit(&ctx);
+	maildir_uidlist_unlock(mbox->uidlist);
+}
+
 static void
 import_target_change_flags(struct import_target *target,
 			   struct mail *dest_mail,
@@ -124,6 +148,8 @@ import_target_change_flags(struct import_target *target,
 	if (change->add_keywords != NULL) {
 		keywords = mailbox_keywords_create_valid(target->box,
 							 change->add_keywords);
+		if (mailbox_is_maildir(target->box))
+			maildir_write_keyword_names(target->box, keywords);
 		mail_update_keywords(dest_mail, MODIFY_ADD, keywords);
 		mailbox_keywords_unref(&keywords);
 	}
