@@ -65,6 +65,13 @@ compat_imapc_user_enable_features(struct mail_user *user ATTR_UNUSED)
 	return "";
 }
 
+bool compat_imapc_has_metadata(const struct imapc_settings *set,
+			       enum imapc_capability capabilities)
+{
+	return (set->parsed_features & IMAPC_FEATURE_NO_METADATA) == 0 &&
+		(capabilities & IMAPC_CAPABILITY_METADATA) != 0;
+}
+
 bool compat_imapc_enable_modseqs(const struct imapc_settings *set ATTR_UNUSED)
 {
 	return FALSE;
@@ -220,6 +227,12 @@ const char *compat_imapc_user_enable_features(struct mail_user *user)
 		str_append(str, wanted[i].name);
 	}
 	return str_c(str);
+}
+
+bool compat_imapc_has_metadata(const struct imapc_settings *set ATTR_UNUSED,
+			       enum imapc_capability capabilities ATTR_UNUSED)
+{
+	return FALSE;
 }
 
 bool compat_imapc_enable_modseqs(const struct imapc_settings *_set)

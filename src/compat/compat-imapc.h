@@ -94,6 +94,10 @@ bool compat_imapc_user_keeps_metadata(struct mail_user *user);
 bool compat_imapc_can_read_ahead(const struct imapc_settings *set,
 				 const char **reason_r);
 
+/* TRUE if imapc reads METADATA from a server that can do this: 2.4 only. */
+bool compat_imapc_has_metadata(const struct imapc_settings *set,
+			       enum imapc_capability capabilities);
+
 /* TRUE if imapc wants MODSEQs from a server that can do this. */
 bool compat_imapc_has_modseqs(const struct imapc_settings *set,
 			      enum imapc_capability capabilities);

@@ -67,3 +67,24 @@ def test_metadata_needs_no_setting(cyrus, dest):
                  o=dest.imapc(cyrus, user=theirs.name,
                               password=theirs.password)).ok()
     assert snapshot.of(ours).count() == 2
+
+
+def test_metadata_is_kept(cyrus, dest):
+    """... and one that keeps it gets it: all of a mailbox by one command."""
+    if dest.version == "2.3":
+        pytest.skip("2.3's imapc reads no METADATA")
+    theirs, ours = cyrus.user(), dest.user()
+    conf = dest.write_conf(
+        f"{dest.dir}/keeps.conf", plugins=("migration_imapc",),
+        extra="mail_attribute {\n  dict file {\n    path = "
+              "%{home}/attributes\n  }\n}\n")
+    fill(theirs, {"INBOX": mailgen.mails(2), "Sent": mailgen.mails(1, seed=2)})
+    client = mailgen.login(theirs)
+    client.command("SETMETADATA", "INBOX", '(/private/comment "from Cyrus")')
+    client.logout()
+    result = dest.doveadm("backup", "-R", "-u", ours.name, "imapc:", conf=conf,
+                          o=dest.imapc(cyrus, user=theirs.name,
+                                       password=theirs.password), debug=True)
+    assert result.ok() and "METADATA was refused" not in result.err
+    assert dest.doveadm("mailbox", "metadata", "get", "-u", ours.name, "INBOX",
+                        "/private/comment", conf=conf).out == "from Cyrus\n"

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+import lab
 from lab import mailgen, snapshot
 from lab.latency import Fault, Link
 from lab.scripted import ImapServer, On
@@ -116,3 +117,52 @@ def test_the_numbers(source, dest):
         assert run() <= 10
         assert len(re.findall(rb"BODY\.PEEK\[\]", link.sent()[0])) == 1
         assert snapshot.of(ours) == snapshot.of(theirs)
+
+
+# a place for METADATA
+METADATA = ("mail_attribute {\n  dict file {\n    path = %{home}/attributes\n"
+            "  }\n}\nprotocol imap {\n  imap_metadata = yes\n}\n")
+
+
+def test_the_numbers_with_metadata(dest, version):
+    """imapc-metadata-waits: the same where both sides have METADATA, with a value in each second
+    mailbox and with empty ones."""
+    if version == "2.3":
+        pytest.skip("2.3's imapc reads no METADATA")
+    conf = dest.write_conf(f"{dest.dir}/metadata.conf", extra=METADATA,
+                           plugins=("migration_imapc",))
+    with lab.Dovecot(version, driver="maildir", extra=METADATA) as source, \
+            Link(round_trip=0.1) as link:
+        theirs, ours = source.user(), dest.user(driver="mdbox")
+        mailgen.deliver(theirs, {
+            "INBOX" if n == 0 else f"Box{n}":
+            mailgen.mails(0 if n % 10 == 9 else 25, seed=n)
+            for n in range(40)})
+        client = mailgen.login(theirs)
+        for n in range(1, 40, 2):
+            client.command("SETMETADATA", f"Box{n}",
+                           f'(/private/comment "of {n}")')
+            client.command("SETMETADATA", f"Box{n}",
+                           f'(/shared/vendor/x "also of {n}")')
+        client.logout()
+        settings = dest.imapc(source, user=theirs.name,
+                              password=theirs.password,
+                              port=link.to(source.ports["imap"]))
+
+        def run():
+            link.reset()
+            dest.doveadm("backup", "-R", "-u", ours.name, "imapc:",
+                         conf=conf, o=settings).ok()
+            return link.waits
+
+        assert run() <= 14 and link.connections == 1
+        assert link.count(r"\d+ GETMETADATA ") == 40
+        assert snapshot.of(ours) == snapshot.of(theirs)
+        for n in (1, 19, 20, 39):
+            got = [dest.doveadm("mailbox", "metadata", "get", "-u", ours.name,
+                                f"Box{n}", entry, conf=conf).out
+                   for entry in ("/private/comment", "/shared/vendor/x")]
+            assert [f"of {n}" in text for text in got] == [n % 2 == 1] * 2, got
+        assert run() <= 7
+        mailgen.append(theirs, "Box7", mailgen.mails(10, seed="new"))
+        assert run() <= 10

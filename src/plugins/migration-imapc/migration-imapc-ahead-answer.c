@@ -186,6 +186,8 @@ ahead_parts_answered(struct ahead_command *command,
 				 ahead_reply_is_limit(reply))) {
 		migration_imapc_changes_refused(ahead, mailbox,
 						reply->text_full);
+	} else if (command->parts == AHEAD_PART_METADATA) {
+		migration_imapc_metadata_answered(ahead, mailbox, reply);
 	} else if ((reply->state != IMAPC_COMMAND_STATE_OK ||
 	     ahead_reply_is_limit(reply)) &&
 	    (!ahead_reply_is_limit(reply) ||
@@ -194,7 +196,7 @@ ahead_parts_answered(struct ahead_command *command,
 			"the server answers: %s", reply->text_full));
 		return;
 	}
-	for (part = 1; part <= AHEAD_PART_HEADERS; part <<= 1) {
+	for (part = 1; part <= AHEAD_PART_LAST; part <<= 1) {
 		if ((command->parts & part) == 0 ||
 		    migration_imapc_ahead_parts_are_pending(mailbox, part))
 			continue;

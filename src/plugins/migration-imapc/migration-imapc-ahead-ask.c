@@ -148,6 +148,13 @@ migration_imapc_ahead_send_changes(struct migration_imapc_ahead *ahead,
 	command->changes = TRUE;
 }
 
+void migration_imapc_ahead_send_metadata(struct migration_imapc_ahead *ahead,
+					 struct ahead_mailbox *mailbox,
+					 const char *text)
+{
+	(void)ahead_send_parts(ahead, mailbox, AHEAD_PART_METADATA, text);
+}
+
 static void
 ahead_send_range(struct migration_imapc_ahead *ahead,
 		 struct ahead_mailbox *mailbox, enum ahead_part parts,
@@ -215,7 +222,10 @@ migration_imapc_ahead_ask_parts(struct migration_imapc_ahead *ahead,
 
 	if ((parts & AHEAD_PART_HEADERS) != 0)
 		mailbox->header_names = ahead->header_names;
-	parts = migration_imapc_changes_ask(ahead, mailbox, parts);
+	if ((parts & AHEAD_PART_METADATA) != 0)
+		migration_imapc_metadata_ask(ahead, mailbox);
+	parts = migration_imapc_changes_ask(ahead, mailbox, parts) &
+		ENUM_NEGATE(AHEAD_PART_METADATA);
 	all = parts & (AHEAD_PART_FLAGS | AHEAD_PART_HEADERS);
 	if ((parts & AHEAD_PART_FLAGS) != 0) {
 		str_append(items, " FLAGS");
@@ -261,6 +271,10 @@ migration_imapc_ahead_probable_parts(struct migration_imapc_ahead *ahead,
 {
 	enum ahead_part parts = AHEAD_PART_FLAGS | AHEAD_PART_NEW_DETAILS;
 
+	if (ahead->want_metadata)
+		parts |= AHEAD_PART_METADATA;
+	if (mailbox->source.messages == 0)
+		return parts & AHEAD_PART_METADATA;
 	if (ahead->want_old_details)
 		parts |= AHEAD_PART_OLD_DETAILS;
 	/* dsync compares headers only if there is something to compare with, or
@@ -507,7 +521,8 @@ static void ahead_topup_parts(struct migration_imapc_ahead *ahead)
 		else if (!mailbox->visited &&
 			 !migration_imapc_record_source_is_same(ahead->mlist,
 								mailbox) &&
-			 !mailbox->refused && mailbox->source.messages > 0 &&
+			 !mailbox->refused &&
+			 (mailbox->source.messages > 0 || ahead->want_metadata) &&
 			 ahead_mailbox_is_wanted(ahead, mailbox)) {
 			if (listed > 0 && listed + mailbox->source.messages >
 			    AHEAD_MAX_LISTED)

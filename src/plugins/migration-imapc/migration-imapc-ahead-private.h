@@ -74,6 +74,8 @@ struct migration_imapc_ahead {
 	enum imapc_capability capabilities;
 	bool have_modseqs:1;
 	bool have_savedate:1;
+	/* the METADATA of the mailboxes is wanted, and the server has it */
+	bool want_metadata:1;
 	/* the server does not tell what changed since a MODSEQ */
 	bool no_changes:1;
 };
@@ -141,6 +143,10 @@ void migration_imapc_ahead_ask_range(struct migration_imapc_ahead *ahead,
 void migration_imapc_ahead_send_changes(struct migration_imapc_ahead *ahead,
 					struct ahead_mailbox *mailbox,
 					const char *text);
+/* Sends a command whose answers are AHEAD_PART_METADATA. */
+void migration_imapc_ahead_send_metadata(struct migration_imapc_ahead *ahead,
+					 struct ahead_mailbox *mailbox,
+					 const char *text);
 /* Adds dates and sizes, or the mailbox's header_names, to what is fetched. */
 void migration_imapc_ahead_append_details(struct migration_imapc_ahead *ahead,
 					  string_t *items);
@@ -191,6 +197,15 @@ const char *migration_imapc_ahead_flags(struct ahead_mailbox *mailbox,
 void migration_imapc_ahead_mails_finish(struct ahead_mailbox *mailbox);
 /* Frees a text. */
 void migration_imapc_ahead_mail_clear(struct ahead_mail *mail);
+
+/* migration-imapc-metadata.c: what is said of mailboxes */
+void migration_imapc_metadata_ask(struct migration_imapc_ahead *ahead,
+				  struct ahead_mailbox *mailbox);
+void migration_imapc_metadata_reply(struct ahead_mailbox *mailbox,
+				    const struct imap_arg *args);
+void migration_imapc_metadata_answered(struct migration_imapc_ahead *ahead,
+				       struct ahead_mailbox *mailbox,
+				       const struct imapc_command_reply *reply);
 
 /* migration-imapc-changes.c: only the changes of a mailbox that the destination
    has as it was */

@@ -451,6 +451,17 @@ ahead_untagged_esearch(const struct imapc_untagged_reply *reply,
 	}
 }
 
+static void
+ahead_untagged_metadata(const struct imapc_untagged_reply *reply,
+			struct imapc_storage_client *client)
+{
+	struct migration_imapc_ahead *ahead;
+	struct ahead_session *session = ahead_front(reply, client, &ahead);
+
+	if (session != NULL && session->mailbox->pool != NULL)
+		migration_imapc_metadata_reply(session->mailbox, reply->args);
+}
+
 void migration_imapc_ahead_register(struct imapc_storage_client *client)
 {
 	imapc_storage_client_register_untagged(client, "EXISTS",
@@ -464,4 +475,8 @@ void migration_imapc_ahead_register(struct imapc_storage_client *client)
 					       ahead_untagged_search);
 	imapc_storage_client_register_untagged(client, "ESEARCH",
 					       ahead_untagged_esearch);
+	/* 2.4 unregisters its own handler by this name in capitals, and would
+	   find ours; replies find it in any case */
+	imapc_storage_client_register_untagged(client, "Metadata",
+					       ahead_untagged_metadata);
 }

@@ -110,6 +110,8 @@ migration_imapc_ahead_mailbox_begin(struct migration_imapc_ahead *ahead,
 	mailbox->next_wanted = 0;
 	mailbox->texts_exact = mailbox->sampled = FALSE;
 	mailbox->doubt = NULL;
+	i_zero(&mailbox->metadata);
+	mailbox->metadata_refused = FALSE;
 	ahead_mailbox_learn_dest(ahead, mailbox);
 	migration_imapc_changes_begin(ahead, mailbox);
 }
@@ -510,6 +512,10 @@ migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 	ahead->budget = migration_imapc_budget_get(mlist);
 	if (!migration_budget_is_limited(ahead->budget))
 		ahead->budget = NULL;
+	ahead->want_metadata = ahead->muser->keeps_metadata &&
+		mlist->list->list.ns->user->dsyncing &&
+		mlist->list->list.ns->owner != NULL &&
+		compat_imapc_has_metadata(mlist->list->set, capabilities);
 	ahead->have_modseqs = compat_imapc_has_modseqs(mlist->list->set,
 						       capabilities);
 	ahead->both_directions = migration_imapc_user_is_synced(

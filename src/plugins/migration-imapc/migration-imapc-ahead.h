@@ -70,6 +70,9 @@ enum ahead_part {
 	AHEAD_PART_OLD_DETAILS	= 0x04,
 	/* the header fields by which dsync compares mails */
 	AHEAD_PART_HEADERS	= 0x08,
+	/* what is said of the mailbox itself (migration-imapc-metadata.c) */
+	AHEAD_PART_METADATA	= 0x10,
+	AHEAD_PART_LAST		= AHEAD_PART_METADATA,
 };
 
 struct ahead_mailbox {
@@ -99,7 +102,9 @@ struct ahead_mailbox {
 	uint32_t new_uid;
 	enum ahead_part asked, known;
 	/* commands that were not answered yet, for each bit of ahead_part */
-	unsigned int part_commands[4];
+	unsigned int part_commands[5];
+	/* AHEAD_PART_METADATA */
+	ARRAY(struct ahead_metadata) metadata;
 	/* the header fields that were asked for */
 	const char *const *header_names;
 	/* What the source was when the destination became the same: what did
@@ -121,6 +126,8 @@ struct ahead_mailbox {
 	/* what the server answered to EXAMINE if it refused it, or NULL */
 	const char *refusal;
 
+	/* the server did not give its METADATA, or not all of it */
+	bool metadata_refused:1;
 	/* it was opened in this run */
 	bool visited:1;
 	/* it is open now, and served from here */

@@ -142,9 +142,12 @@ changes_ask_old(struct migration_imapc_ahead *ahead,
 enum ahead_part migration_imapc_changes_forget(struct ahead_mailbox *mailbox,
 					       enum ahead_part parts)
 {
+	const enum ahead_part kept = AHEAD_PART_METADATA;
+
 	i_zero(&mailbox->then);
-	parts |= mailbox->asked | mailbox->known;
-	mailbox->asked = mailbox->known = 0;
+	parts |= (mailbox->asked | mailbox->known) & ENUM_NEGATE(kept);
+	mailbox->asked &= kept;
+	mailbox->known &= kept;
 	return parts;
 }
 

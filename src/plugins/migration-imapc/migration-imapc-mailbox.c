@@ -531,6 +531,8 @@ void migration_imapc_mailbox_allocated(struct mailbox *box)
 	/* 2.4 crashes where it asks who owns a public namespace */
 	if (!muser->keeps_metadata || mailbox_get_namespace(box)->owner == NULL)
 		mailbox_leave_metadata_out(mmbox, v);
+	else
+		migration_imapc_metadata_mailbox_init(v);
 	migration_imapc_fetch_mailbox_init(mmbox, v);
 	MODULE_CONTEXT_SET(box, migration_imapc_storage_module, mmbox);
 }
