@@ -2,11 +2,13 @@
 """migration_imapc: connections that fail for a while, and servers that ask for
 patience. The run waits and goes on; what it cannot wait for ends it with 75."""
 
+import os
 import re
+import subprocess
 
 import pytest
 
-from lab import mailgen, snapshot
+from lab import mailgen, places, snapshot
 from lab.latency import Fault, Link
 from lab.scripted import ImapServer, On
 from test_source_faults import (backup, findings, folders, report, seen,
@@ -144,3 +146,37 @@ def test_wrong_password_is_not_tried_again(dest):
     with ImapServer(folders(), users={"user": "other"}) as server:
         assert backup(dest, server, ours, **PATIENT).rc == 77
         assert server.count("LOGIN|AUTHENTICATE") == 1
+
+
+@pytest.fixture
+def hosts(version):
+    """A hosts file that only this version's servers see, empty so far."""
+    folder = places.scratch("h")
+    path, etc = f"{folder}/hosts", f"{places.root(version).rstrip('/')}/etc"
+    os.mkdir(f"{folder}/etc")
+    os.symlink(path, f"{folder}/etc/hosts")
+    with open(path, "w", encoding="ascii") as file:
+        file.write("127.0.0.1 localhost\n")
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o",
+                    f"lowerdir={folder}/etc:{etc}", etc], check=True)
+    yield path
+    subprocess.run(["umount", "-l", etc], check=True)
+
+
+def test_a_name_that_is_found_later(dest, hosts):
+    """The name server does not answer at first."""
+    ours = dest.user(driver="mdbox")
+    with ImapServer(folders()) as server:
+        options = {**dest.imapc(server, user="user", password="secret"),
+                   "imapc_host": "imap.example.com"}
+        process = dest.start_doveadm(
+            "backup", "-R", "-u", ours.name, "imapc:", o=options,
+            stderr=subprocess.PIPE, text=True)
+        first = process.stderr.readline()
+        assert "imap.example.com" in first, first
+        assert server.connection_count == 0
+        with open(hosts, "a", encoding="ascii") as file:
+            file.write("127.0.0.1 imap.example.com\n")
+        err = process.communicate(timeout=60)[1]
+        assert process.returncode == 0, first + err
+        assert stored(ours) == seen(server)

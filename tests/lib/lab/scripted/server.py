@@ -55,6 +55,7 @@ class Server:
         self.received = []
         self.errors = []
         self.connection_count = 0
+        self.most_at_once = 0
         self._lock = threading.Lock()
         self._open = set()
         self._threads = []
@@ -133,6 +134,7 @@ class Server:
         with self._lock:
             self._open.add(connection)
             self.connection_count += 1
+            self.most_at_once = max(self.most_at_once, len(self._open))
             connection.number = self.connection_count
         try:
             if self.implicit_tls:
