@@ -86,8 +86,8 @@ def test_again_and_again(here, theirs, wanted, driver):
     assert snapshot.of(ours, pop3=False) == wanted
 
 
-def kill_imap_processes(server):
-    """kill -9 to all IMAP sessions of a server"""
+def kill_processes(server, program):
+    """kill -9 to all sessions of a server that this program serves"""
     master = server.pid
     killed = 0
     for name in os.listdir("/proc"):
@@ -98,7 +98,7 @@ def kill_imap_processes(server):
                 title, _, rest = file.read().partition(") ")
         except OSError:
             continue
-        if title.endswith("(imap") and int(rest.split()[1]) == master:
+        if title.endswith(f"({program}") and int(rest.split()[1]) == master:
             os.kill(int(name), signal.SIGKILL)
             killed += 1
     return killed
@@ -121,7 +121,7 @@ def test_a_killed_source_server(here, mortal, number):
     wanted = snapshot.of(theirs, pop3=False)
     with Link(0) as link:
         port = link.to(theirs.server.ports["imap"], Fault(
-            lambda: killed.append(kill_imap_processes(theirs.server)),
+            lambda: killed.append(kill_processes(theirs.server, "imap")),
             after_answers=number))
         result = here.doveadm(
             "backup", "-R", "-u", ours.name, "imapc:",
@@ -137,3 +137,30 @@ def test_a_killed_source_server(here, mortal, number):
                  o=here.imapc(theirs.server, user=theirs.name,
                               password=theirs.password)).ok()
     assert snapshot.of(ours, pop3=False) == wanted
+
+
+def test_a_killed_doveadm_service(version, here, theirs, wanted):
+    """The run is in a server's process: doveadm -S."""
+    killed = []
+    settings = {"mailbox_list_drop_noselect": False} \
+        if version == "2.4" else {}
+    with Link(0) as link:
+        port = link.to(theirs.server.ports["imap"], Fault(
+            lambda: killed.append(kill_processes(server, "doveadm-server")),
+            after_answers=9))
+        with Dovecot(version, listeners=("imap", "doveadm"),
+                     plugins=("migration_imapc",),
+                     settings={**settings, **here.imapc(
+                         theirs.server, user=theirs.name, port=port)}
+                     ) as server:
+            ours = server.user(driver="mdbox")
+
+            def run():
+                return server.doveadm(
+                    "backup", "-S", f"127.0.0.1:{server.ports['doveadm']}",
+                    "-R", "-u", ours.name, "imapc:")
+            result = run()
+            assert killed == [1] and result.rc == 75, (killed, result)
+            for _ in range(2):
+                run().ok()
+                assert snapshot.of(ours, pop3=False) == wanted
