@@ -86,8 +86,8 @@ def test_again_and_again(here, theirs, wanted, driver):
     assert snapshot.of(ours, pop3=False) == wanted
 
 
-def kill_processes(server, program):
-    """kill -9 to all sessions of a server that this program serves"""
+def kill_processes(server, program=""):
+    """kill -9 to all processes of a server that run this program, or any"""
     master = server.pid
     killed = 0
     for name in os.listdir("/proc"):
@@ -98,7 +98,8 @@ def kill_processes(server, program):
                 title, _, rest = file.read().partition(") ")
         except OSError:
             continue
-        if title.endswith(f"({program}") and int(rest.split()[1]) == master:
+        if int(rest.split()[1]) == master and (
+                not program or title.endswith(f"({program}")):
             os.kill(int(name), signal.SIGKILL)
             killed += 1
     return killed
@@ -164,3 +165,26 @@ def test_a_killed_doveadm_service(version, here, theirs, wanted):
             for _ in range(2):
                 run().ok()
                 assert snapshot.of(ours, pop3=False) == wanted
+
+
+@pytest.mark.parametrize("number", (8, 14))
+def test_a_source_server_that_starts_again(here, mortal, number):
+    """Its master and everything else is killed; the same run goes on."""
+    theirs, ours = mortal, here.user(driver="maildir")
+    wanted = snapshot.of(theirs, pop3=False)
+
+    def kill_and_start():
+        os.kill(theirs.server.pid, signal.SIGSTOP)
+        kill_processes(theirs.server)
+        theirs.server.kill()
+        theirs.server.start()
+    with Link(0) as link:
+        result = here.doveadm(
+            "backup", "-R", "-u", ours.name, "imapc:",
+            o=here.imapc(theirs.server, user=theirs.name,
+                         password=theirs.password, port=link.to(
+                             theirs.server.ports["imap"], Fault(
+                                 kill_and_start, after_answers=number))))
+        assert link.broken
+    assert result.rc == 0 and "Panic" not in result.err, result
+    assert snapshot.of(ours, pop3=False) == wanted

@@ -149,6 +149,12 @@ class Dovecot:
             self._process.wait(30)
             self._process = None
 
+    def kill(self):
+        """kill -9 to the master alone."""
+        self._process.kill()
+        self._process.wait(30)
+        os.unlink(f"{self.dir}/run/master.pid")
+
     def __enter__(self):
         return self.start()
 
