@@ -36,6 +36,11 @@ bool compat_imapc_user_keeps_metadata(struct mail_user *user)
 	return ret != 0;
 }
 
+bool compat_imapc_reads_metadata(void)
+{
+	return TRUE;
+}
+
 bool compat_imapc_has_feature(const struct imapc_settings *set,
 			      enum compat_imapc_feature feature)
 {
@@ -171,6 +176,11 @@ bool compat_imapc_user_keeps_metadata(struct mail_user *user ATTR_UNUSED)
 {
 	/* 2.3 reads no METADATA */
 	return TRUE;
+}
+
+bool compat_imapc_reads_metadata(void)
+{
+	return FALSE;
 }
 
 static enum imapc_features

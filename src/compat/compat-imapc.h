@@ -87,6 +87,8 @@ compat_imapc_client_clone(const struct imapc_client *client);
    then ends the run if the destination has no mail_attribute dict to keep it
    in. Looks the dict's settings up: ask once for each user. */
 bool compat_imapc_user_keeps_metadata(struct mail_user *user);
+/* TRUE if imapc reads a source's METADATA (RFC 5464). */
+bool compat_imapc_reads_metadata(void);
 
 /* FALSE if imapc_features asks for workarounds that concern how mailboxes are
    opened and mails are fetched: then it has to be done as stock does it.

@@ -2,6 +2,7 @@
 """migration_imapc: what the source's mailboxes are called at the destination."""
 
 import json
+import os
 
 import pytest
 
@@ -221,3 +222,144 @@ def test_special_use_goes_where_the_destination_has_it(dest):
     with open(report, encoding="utf-8") as file:
         assert json.load(file)["special_use_missing"] == [
             'mailbox "Bin" { special_use = \\Trash }']
+
+
+# -- what names say where the server says nothing
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_localized_names(dest, asked):
+    """migration_imapc_localized_names; two of one use, or a name below another
+    one, prove nothing."""
+    ours = dest.user(driver="sdbox")
+    report = f"{ours.home}/report.json"
+    conf = dest.write_conf(
+        f"{dest.dir}/localized-{asked}.conf", plugins=("migration_imapc",),
+        settings={"namespace inbox": {
+            f"mailbox {name}": {"special_use": f"\\{name}"}
+            for name in ("Sent", "Junk", "Trash", "Drafts")}})
+    names = ("Gesendete Objekte", "Entwürfe", "Papierkorb", "Corbeille",
+             "Old/Spamverdacht")
+    plugin = {"migration_imapc_localized_names": "yes"} if asked else {}
+    with ImapServer(folders("INBOX", *(f"INBOX/{name}" for name in names)),
+                    prefix="INBOX/") as server:
+        for _ in range(2):
+            result = backup(dest, ours, server, report=report, conf=conf,
+                            plugin=plugin)
+            assert result.rc == 0, str(result)
+    expected = set(names) | {"INBOX", "Old"}
+    if asked:
+        expected |= {"Sent", "Drafts"}
+        expected -= {"Gesendete Objekte", "Entwürfe"}
+        assert ("mailbox-renamed", "INBOX/Gesendete Objekte") in findings(report)
+    assert set(mailboxes(ours)) - {"Old"} == expected - {"Old"}
+
+
+# -- trees of servers that are not here
+
+EXCHANGE_LIKE = dict(
+    tree=folders("INBOX", "Sent Items", "Deleted Items", "Junk Email", "Drafts",
+                 "Archive", "Conversation History", "INBOX/Sub/a&b", "R&D 50%",
+                 "Übersicht", "with.dot", "~x", "a=41", "x" * 200),
+    server=dict(separator="/", identity='"name" "Microsoft.Exchange.Imap4.'
+                'Imap4Server" "version" "15.2"', noselect=["INBOX/Sub"]))
+GMAIL_LIKE = dict(
+    tree=folders("INBOX", "[Gmail]/Alle Nachrichten", "[Gmail]/Gesendet",
+                 "[Gmail]/Papierkorb", "Work/Sub", "Work", "a^b", "50% off"),
+    server=dict(separator="/", noselect=["[Gmail]"],
+                special_use={"[Gmail]/Alle Nachrichten": "\\All",
+                             "[Gmail]/Gesendet": "\\Sent",
+                             "[Gmail]/Papierkorb": "\\Trash"}))
+FORMS = ["mdbox", "maildir-fs", "sdbox", "maildir"]
+LIKE = ([(like, form) for like in (EXCHANGE_LIKE, GMAIL_LIKE) for form in FORMS]
+        if os.environ.get("DM_LONG") else
+        [(EXCHANGE_LIKE, "maildir"), (GMAIL_LIKE, "sdbox")])
+
+
+@pytest.mark.parametrize("like, form", LIKE, ids=[
+    f"{'exchange' if like is EXCHANGE_LIKE else 'gmail'}-{form}"
+    for like, form in LIKE])
+def test_trees_of_others(dest, like, form):
+    """Every mail in its place, what nobody can open is opened by nobody, verify
+    compares through the names, and a second run has nothing to do."""
+    fields = {}
+    if form == "maildir-fs":
+        fields = ({"mail": "maildir:~/Maildir:LAYOUT=fs"}
+                  if dest.version == "2.3" else
+                  {"mailbox_list_layout": "fs"})
+    ours = dest.user(driver=form.split("-")[0], fields=fields)
+    report = f"{ours.home}/report.json"
+    plugin = {"migration_imapc_map": "\\Sent = Sent; Work = Old/Arbeit"}
+    with ImapServer(like["tree"], **like["server"]) as server:
+        for _ in range(2):
+            del server.received[:]
+            result = backup(dest, ours, server, report=report, plugin=plugin)
+            assert result.rc == 0, str(result)
+        assert not any("EXAMINE" in line for line in server.received)
+        assert not any("UID FETCH" in line for line in server.received)
+        after = snapshot.of(ours, pop3=False)
+        held = {name for name, box in after.mailboxes.items() if box.mails}
+        assert len(held) == len(like["tree"])
+        if like is GMAIL_LIKE:
+            assert {"Sent", "Old/Arbeit", "Old/Arbeit/Sub", "50% off"} <= held
+        else:
+            assert {"INBOX/Sub/a&b", "R&D 50%", "Sent Items"} <= held
+        # a parent that nobody could open at the source
+        parent = like["server"]["noselect"][0]
+        listed = dest.doveadm("mailbox", "status", "-u", ours.name, "messages",
+                              parent)
+        assert listed.rc != 0 or "messages=0" in listed.out
+        if form.startswith(("mdbox", "sdbox")):
+            assert parent not in after.mailboxes, sorted(after.mailboxes)
+
+        verified = dest.doveadm(
+            "migration", "verify", "--full", "-u", ours.name, "imapc:",
+            o={**dest.imapc(server, user="user", password="secret"),
+               **dest.plugin_options({"migration_report_path": report,
+                                      **plugin})})
+        assert verified.rc == 0, str(verified)
+        with open(report, encoding="utf-8") as file:
+            section = json.load(file)["verify"]
+        assert {box["mailbox"] for box in section["mailboxes"]} >= held
+        # and sees what is missing there
+        victim = "Sent" if like is GMAIL_LIKE else "R&D 50%"
+        dest.doveadm("expunge", "-u", ours.name, "mailbox", victim, "all").ok()
+        missed = dest.doveadm(
+            "migration", "verify", "-u", ours.name, "imapc:",
+            o={**dest.imapc(server, user="user", password="secret"),
+               **dest.plugin_options({"migration_report_path": report,
+                                      **plugin})})
+        assert missed.rc != 0
+        assert ("mail-missing", victim) in findings(report)
+
+
+def test_an_import_follows_the_map(dest):
+    """Under its names the destination has the mails already: twice is once."""
+    ours = dest.user(driver="mdbox")
+    options = ({"mail_plugins/migration_import": "yes"}
+               if dest.version == "2.4" else
+               {"mail_plugins": "migration_imapc migration_import"})
+    with ImapServer(folders("INBOX", "Alt", "Alt/Tief", "Spam"),
+                    special_use={"Spam": "\\Junk"}) as server:
+        for _ in range(2):
+            dest.doveadm("import", "-u", ours.name, "imapc:", "", "all",
+                         o={**dest.imapc(server, user="user",
+                                         password="secret"), **options,
+                            **dest.plugin_options({
+                                "migration_imapc_map":
+                                    "Alt = Neu; !\\Junk"})}).ok()
+    after = snapshot.of(ours, pop3=False)
+    assert {name: len(box.mails) for name, box in after.mailboxes.items()
+            if box.mails} == {"INBOX": 1, "Neu": 1, "Neu/Tief": 1}
+
+
+def test_what_is_not_carried_is_said(dest):
+    ours = dest.user(driver="sdbox")
+    report = f"{ours.home}/report.json"
+    with ImapServer(folders("INBOX", "Flat"), special_use={
+            "Flat": "\\NoInferiors"}, capabilities="IMAP4rev1 LITERAL+ SASL-IR "
+            "AUTH=PLAIN NAMESPACE ACL METADATA") as server:
+        assert backup(dest, ours, server, report=report).rc == 0
+    with open(report, encoding="utf-8") as file:
+        said = {item["what"]: item for item in json.load(file)["not_carried"]}
+    assert said["noinferiors"]["mailboxes"] == ["Flat"]
+    assert set(said) == {"noinferiors", "acl", "metadata"}

@@ -117,6 +117,24 @@ def test_mailbox_filters(dest):
         assert "Work/2019" in mailboxes(dest, ours)
 
 
+def test_plan_prints_the_profile(dest):
+    ours = dest.user(driver="sdbox")
+    with ImapServer({"INBOX": mails(2)}) as server:
+        result, report = run(dest, ours, server, ("migration", "plan"),
+                             migration_imapc_provider="yahoo",
+                             migration_imapc_sizes="estimated")
+    assert result.rc == 0, str(result)
+    [line] = [line for line in result.err.splitlines()
+              if "The source is taken for Yahoo or AOL, because "
+              "migration_imapc_provider says so" in line]
+    for words in ("message_limit 1000 (migration_imapc_message_limit)",
+                  "daily_limit unlimited (migration_imapc_daily_limit)",
+                  "connections 5", "sizes estimated (migration_imapc_sizes)",
+                  "exclude none (migration_imapc_filter_exclude)"):
+        assert words in line, line
+    assert report["provider"]["provider"] == "yahoo"
+
+
 @pytest.mark.parametrize("setting", ["migration_imapc_provider",
                                      "migration_imapc_sizes"])
 def test_unknown_words_are_refused(dest, setting):

@@ -13,6 +13,7 @@
 #include "settings-loader.h"
 #include "migration-report.h"
 #include "migration-run.h"
+#include "provider.h"
 #include "migration-settings.h"
 #include "doveadm-migration-run.h"
 #include "plan-import.h"
@@ -325,6 +326,28 @@ static int plan_make(struct plan_context *pctx, pool_t pool)
 	return ret;
 }
 
+/* What the source was taken for, and what follows from it. */
+static void plan_say_provider(const struct migration_run *run)
+{
+	ARRAY_TYPE(provider_value) values;
+	const struct provider_value *value;
+	string_t *text = t_str_new(256);
+
+	if (run->provider == NULL)
+		return;
+	t_array_init(&values, 8);
+	provider_describe(run->provider, &values);
+	array_foreach(&values, value) {
+		str_printfa(text, "%s%s %s", str_len(text) == 0 ? "" : ", ",
+			    value->name,
+			    value->value[0] == '\0' ? "none" : value->value);
+		if (value->setting[0] != '\0')
+			str_printfa(text, " (%s)", value->setting);
+	}
+	e_info(run->event, "The source is taken for %s, because %s: %s",
+	       run->provider->title, run->provider_reason, str_c(text));
+}
+
 static int
 plan_run_user(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 {
@@ -351,6 +374,7 @@ plan_run_user(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	pool = pool_alloconly_create("plan", 4096);
 	pctx.mailboxes_json = str_new(default_pool, 1024);
 	ret = plan_make(&pctx, pool);
+	plan_say_provider(pctx.run);
 	str_free(&pctx.mailboxes_json);
 	pool_unref(&pool);
 	mail_user_deinit(&pctx.source_user);

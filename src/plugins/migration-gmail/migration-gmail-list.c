@@ -11,32 +11,8 @@
 #include "gmail-label-keyword.h"
 #include "migration-report.h"
 #include "migration-run.h"
+#include "special-use.h"
 #include "migration-gmail-private.h"
-
-/* The special-use attributes that Gmail gives to its folders. */
-static const struct {
-	enum mailbox_info_flags flag;
-	const char *name;
-} special_uses[] = {
-	{ MAILBOX_SPECIALUSE_ALL, "\\All" },
-	{ MAILBOX_SPECIALUSE_DRAFTS, "\\Drafts" },
-	{ MAILBOX_SPECIALUSE_FLAGGED, "\\Flagged" },
-	{ MAILBOX_SPECIALUSE_IMPORTANT, "\\Important" },
-	{ MAILBOX_SPECIALUSE_JUNK, "\\Junk" },
-	{ MAILBOX_SPECIALUSE_SENT, "\\Sent" },
-	{ MAILBOX_SPECIALUSE_TRASH, "\\Trash" },
-};
-
-static const char *special_use_name(enum mailbox_info_flags flags)
-{
-	unsigned int i;
-
-	for (i = 0; i < N_ELEMENTS(special_uses); i++) {
-		if ((flags & special_uses[i].flag) != 0)
-			return special_uses[i].name;
-	}
-	return "";
-}
 
 /* ---- the account ---- */
 
@@ -90,7 +66,8 @@ migration_gmail_list_add_places(struct migration_gmail_list *mlist,
 		place = p_new(mlist->pool, struct migration_gmail_place, 1);
 		place->name = p_strdup(mlist->pool, mailbox->name);
 		place->place = gmail_place_find(mailbox->remote_name,
-			special_use_name(mailbox->flags), mlist->system_prefix);
+			t_strcut(special_use_names(mailbox->flags), ' '),
+			mlist->system_prefix);
 		remote_name = p_strdup(mlist->pool, mailbox->remote_name);
 		hash_table_update(mlist->places, remote_name, place);
 		if (place->place == GMAIL_PLACE_LABEL)

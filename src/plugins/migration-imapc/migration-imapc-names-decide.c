@@ -11,7 +11,9 @@
 #include "imapc-client-private.h"
 #include "compat-imapc.h"
 #include "list-compat.h"
+#include "mailbox-use.h"
 #include "migration-run.h"
+#include "special-use.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-names.h"
 #include "migration-imapc-names-private.h"
@@ -237,7 +239,7 @@ void migration_imapc_names_add_entry(struct migration_imapc_names *names,
 	entry = array_append_space(entries);
 	entry->remote_name = remote_name;
 	entry->name = p_strdup(names->pool, name);
-	entry->special_use = migration_imapc_names_special_use(listed->flags);
+	entry->special_use = special_use_names(listed->flags);
 	entry->owner = mailbox_prefix_owner(remote_name, &names->namespaces, sep);
 	entry->is_inbox = strcmp(remote_name, "INBOX") == 0;
 	entry->noselect = (listed->flags & MAILBOX_NOSELECT) != 0;
@@ -317,6 +319,60 @@ names_tell_special_use(struct migration_imapc_names *names,
 	}
 }
 
+static void
+json_add_reason(string_t *json, const char *what, const char *mailboxes,
+		const char *why)
+{
+	str_append(json, str_len(json) == 0 ? "{" : ", {");
+	str_printfa(json, "\"what\": \"%s\", ", what);
+	if (mailboxes != NULL)
+		str_printfa(json, "\"mailboxes\": [%s], ", mailboxes);
+	str_append(json, "\"why\": \"");
+	json_append_escaped(json, why);
+	str_append(json, "\"}");
+}
+
+/* What the source has beside mails, and the destination cannot be given. Nothing
+   is asked for it. */
+static void names_tell_not_carried(struct migration_imapc_names *names)
+{
+	struct mail_user *user = names->mlist->list->list.ns->user;
+	struct migration_run *run = migration_run_find(user);
+	string_t *json = t_str_new(256), *mailboxes = t_str_new(256);
+	const struct listed_name *listed;
+	const char *const *words = t_strsplit_spaces(
+		run->source_capabilities == NULL ? "" :
+		run->source_capabilities, " ");
+
+	array_foreach(&names->listed, listed) {
+		if ((listed->flags & MAILBOX_NOINFERIORS) == 0)
+			continue;
+		str_append(mailboxes, str_len(mailboxes) == 0 ? "\"" : ", \"");
+		json_append_escaped(mailboxes, listed->remote_name);
+		str_append_c(mailboxes, '"');
+	}
+	if (str_len(mailboxes) > 0) {
+		json_add_reason(json, "noinferiors", str_c(mailboxes),
+			"Dovecot's mailboxes can always have others below them");
+	}
+	if (str_array_icase_find(words, "ACL")) {
+		json_add_reason(json, "acl", NULL, "dsync reads no rights over "
+			"IMAP: who shares mailboxes has to share them again");
+	}
+	if ((str_array_icase_find(words, "METADATA") ||
+	     str_array_icase_find(words, "METADATA-SERVER")) &&
+	    (!names->mlist->muser->keeps_metadata ||
+	     !compat_imapc_reads_metadata())) {
+		json_add_reason(json, "metadata", NULL, "Dovecot 2.3 does not "
+			"read it over IMAP, 2.4 only into a mail_attribute dict "
+			"of the destination");
+	}
+	if (str_len(json) > 0 && !names->told) {
+		migration_run_add_section(run, "not_carried",
+			t_strdup_printf("[%s]", str_c(json)));
+	}
+}
+
 /* The destination has the last word. */
 static int
 names_check_dest(struct migration_imapc_names *names,
@@ -355,6 +411,8 @@ int migration_imapc_names_decide(struct migration_imapc_names *names,
 		compat_namespace_get_special_uses(dest_ns, names_add_use,
 						  &uses);
 	}
+	if (names->mlist->muser->set->localized_names)
+		mailbox_use_guess(entries, names->rules.separator);
 	hash_table_create(&escaped, default_pool, 0, str_hash, strcmp);
 	array_foreach_modifiable(entries, entry) {
 		if (entry->reason != NULL) {
@@ -378,8 +436,10 @@ int migration_imapc_names_decide(struct migration_imapc_names *names,
 		names_tell_entry(names, entry,
 				 hash_table_lookup(escaped, entry->remote_name));
 	}
-	if (ret == 0 && dest_ns != NULL)
+	if (ret == 0 && dest_ns != NULL) {
 		names_tell_special_use(names, &uses, entries);
+		names_tell_not_carried(names);
+	}
 	hash_table_destroy(&escaped);
 	return ret;
 }

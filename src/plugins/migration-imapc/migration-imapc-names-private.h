@@ -62,7 +62,4 @@ const char *
 migration_imapc_names_fit(struct migration_imapc_names *names,
 			  const char *remote_name, const char **reason_r);
 
-/* migration-imapc-names.c: the attributes with blanks between them (data stack) */
-const char *migration_imapc_names_special_use(enum mailbox_info_flags flags);
-
 #endif

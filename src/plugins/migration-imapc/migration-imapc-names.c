@@ -16,6 +16,7 @@
 #include "mailbox-tree.h"
 #include "imapc-client-private.h"
 #include "compat-imapc.h"
+#include "special-use.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-names.h"
 #include "migration-imapc-names-private.h"
@@ -25,20 +26,11 @@
 static const struct {
 	const char *name;
 	enum mailbox_info_flags flag;
-	bool special_use;
 } list_flags[] = {
-	{ "\\NoSelect", MAILBOX_NOSELECT, FALSE },
-	{ "\\NonExistent", MAILBOX_NONEXISTENT, FALSE },
-	{ "\\NoInferiors", MAILBOX_NOINFERIORS, FALSE },
-	{ "\\Subscribed", MAILBOX_SUBSCRIBED, FALSE },
-	{ "\\All", MAILBOX_SPECIALUSE_ALL, TRUE },
-	{ "\\Archive", MAILBOX_SPECIALUSE_ARCHIVE, TRUE },
-	{ "\\Drafts", MAILBOX_SPECIALUSE_DRAFTS, TRUE },
-	{ "\\Flagged", MAILBOX_SPECIALUSE_FLAGGED, TRUE },
-	{ "\\Junk", MAILBOX_SPECIALUSE_JUNK, TRUE },
-	{ "\\Sent", MAILBOX_SPECIALUSE_SENT, TRUE },
-	{ "\\Trash", MAILBOX_SPECIALUSE_TRASH, TRUE },
-	{ "\\Important", MAILBOX_SPECIALUSE_IMPORTANT, TRUE },
+	{ "\\NoSelect", MAILBOX_NOSELECT },
+	{ "\\NonExistent", MAILBOX_NONEXISTENT },
+	{ "\\NoInferiors", MAILBOX_NOINFERIORS },
+	{ "\\Subscribed", MAILBOX_SUBSCRIBED },
 };
 
 static enum mailbox_info_flags flag_parse(const char *name)
@@ -49,22 +41,7 @@ static enum mailbox_info_flags flag_parse(const char *name)
 		if (strcasecmp(list_flags[i].name, name) == 0)
 			return list_flags[i].flag;
 	}
-	return 0;
-}
-
-const char *migration_imapc_names_special_use(enum mailbox_info_flags flags)
-{
-	const char *names = "";
-	unsigned int i;
-
-	for (i = 0; i < N_ELEMENTS(list_flags); i++) {
-		if (list_flags[i].special_use &&
-		    (flags & list_flags[i].flag) != 0) {
-			names = t_strconcat(names, names[0] == '\0' ? "" : " ",
-					    list_flags[i].name, NULL);
-		}
-	}
-	return names;
+	return special_use_flag(name);
 }
 
 static struct migration_imapc_names *

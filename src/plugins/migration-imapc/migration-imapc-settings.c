@@ -19,6 +19,7 @@
 			  struct migration_imapc_settings)
 static const struct setting_define migration_imapc_setting_defines[] = {
 	DEF(STR, daily_limit),
+	DEF(BOOL, localized_names),
 	DEF(STR, map),
 	DEF(STR, filter_before),
 	DEF(STR, filter_exclude),
@@ -43,6 +44,7 @@ static const struct setting_define migration_imapc_setting_defines[] = {
 
 static const struct migration_imapc_settings migration_imapc_default_settings = {
 	.daily_limit = "auto",
+	.localized_names = FALSE,
 	.map = "",
 	.filter_before = "",
 	.filter_exclude = "auto",

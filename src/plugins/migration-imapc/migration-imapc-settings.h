@@ -17,6 +17,8 @@ struct migration_imapc_settings {
 	const char *filter_since, *filter_before, *filter_flags;
 	/* bytes a second; 0 = no limit */
 	uoff_t max_rate;
+	/* what mailboxes are for is seen by their names: mailbox-use.h */
+	bool localized_names;
 	/* which mailboxes are migrated, and under which names: mailbox-map.h */
 	const char *map;
 	/* mails a second; 0 = no limit */

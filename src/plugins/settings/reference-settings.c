@@ -62,6 +62,11 @@ static const struct setting_text setting_texts[] = {
 	  "`~/dovecot-migration-downloads`. Then the run ends with "
 	  "exit code 75 and says when to continue. `auto` is 2500 MB "
 	  "for Gmail and no limit elsewhere." },
+	{ "migration_imapc_localized_names", NULL, "0.1.0",
+	  "See by the name what a mailbox is for, where the server "
+	  "does not say it: `Gesendet` and `Posta inviata` become the "
+	  "destination's mailbox for `\\Sent` "
+	  "([names.md](names.md#localised-names))." },
 	{ "migration_imapc_map", "rules", "0.1.0",
 	  "Which mailboxes are migrated, and what they are called: "
 	  "`\\Sent = Sent; Alt/* = Old/*; !Spam` "
