@@ -557,6 +557,51 @@ bool dsync_plan_question(const struct dsync_plan *plan,
 	return TRUE;
 }
 
+static const struct reuse_pair *
+find_pair(const ARRAY_TYPE(reuse_pair) *pairs,
+	  const struct dsync_plan_change *change)
+{
+	const struct reuse_pair *pair;
+
+	array_foreach(pairs, pair) {
+		if ((change->action == DSYNC_PLAN_MAIL_DELETE &&
+		     pair->here_uid == change->uid) ||
+		    (change->action == DSYNC_PLAN_MAIL_COPY &&
+		     pair->there_uid == change->uid))
+			return pair;
+	}
+	return NULL;
+}
+
+void dsync_plan_reuse(struct dsync_plan *plan,
+		      const ARRAY_TYPE(reuse_pair) *pairs)
+{
+	struct dsync_plan_change *change;
+	const struct reuse_pair *pair;
+	unsigned int i = 0;
+
+	while (i < array_count(&plan->changes)) {
+		change = array_idx_modifiable(&plan->changes, i);
+		pair = find_pair(pairs, change);
+		if (pair == NULL) {
+			i++;
+			continue;
+		}
+		plan->counts[change->action]--;
+		if (change->action == DSYNC_PLAN_MAIL_COPY) {
+			plan->copied_bytes -= change->size;
+			array_delete(&plan->changes, i, 1);
+			continue;
+		}
+		change->action = DSYNC_PLAN_MAIL_RENUMBER;
+		change->new_uid = pair->there_uid;
+		change->reason = "its mailbox is made again with the source's "
+			"UIDs";
+		plan->counts[change->action]++;
+		i++;
+	}
+}
+
 void dsync_plan_leave_out(struct dsync_plan *plan, const char *reason)
 {
 	plan->fate = DSYNC_PLAN_REFUSE;

@@ -4,6 +4,7 @@
 
 #include "mail-types.h"
 #include "delete-guard.h"
+#include "mailbox-reuse.h"
 
 /* What dsync will do to one mailbox of the destination, without doing it. Pure:
    takes what both sides have, gives each change with its reason.
@@ -130,6 +131,11 @@ bool dsync_plan_question(const struct dsync_plan *plan,
 			 const struct dsync_plan_side *dest, bool completed,
 			 unsigned int elsewhere,
 			 struct delete_question *question_r);
+
+/* The mailbox is replaced, and these mails of it come back under the UIDs that the
+   source has for them: they are neither deleted nor copied but renumbered. */
+void dsync_plan_reuse(struct dsync_plan *plan,
+		      const ARRAY_TYPE(reuse_pair) *pairs);
 
 /* The run leaves the mailbox as it is: the plan without any change. reason (kept)
    says why. */

@@ -182,6 +182,21 @@ static const struct finding_info findings[] = {
 		"Nothing.",
 		"guard.md",
 	},
+	[FINDING_UIDVALIDITY_CHANGED] = {
+		FINDING_GROUP_DELETIONS, "uidvalidity-changed", "info",
+		"The source's mailbox has another UIDVALIDITY than at the last "
+		"run, and is made again at the destination. The finding says "
+		"how many of its mails were here and were not fetched, and how "
+		"many that were here are deleted.",
+		"Nothing.",
+		"renames.md",
+	},
+	[FINDING_MAILBOX_MADE_AGAIN] = {
+		FINDING_GROUP_DELETIONS, "mailbox-made-again", "info",
+		"The same of a mailbox whose UIDs did not fit.",
+		"Nothing.",
+		"renames.md",
+	},
 	[FINDING_UIDL_UNMATCHED] = {
 		FINDING_GROUP_POP3, "uidl-unmatched",
 		"error, or warning with `migration_pop3_ignore_missing_uidls`",

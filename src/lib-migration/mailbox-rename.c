@@ -137,7 +137,12 @@ claim(struct rename_context *ctx, struct rename_source *source,
 	ctx->claimed[dest_idx] = TRUE;
 }
 
-/* ---- the three ways ---- */
+bool mailbox_rename_counts_fit(unsigned int there, unsigned int here)
+{
+	return here > 0 && here <= there + there / 10 && here >= there / 2;
+}
+
+/* ---- the ways ---- */
 
 static void find_by_id(struct rename_context *ctx, struct rename_source *source)
 {
@@ -182,6 +187,34 @@ fits(const struct rename_context *ctx, const struct rename_source *source,
 		!id_speaks_against(ctx, source, dest);
 }
 
+static bool source_has_name(const struct rename_context *ctx, const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < ctx->source_count; i++) {
+		if (strcmp(ctx->sources[i].name, name) == 0)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/* courier-rename: RENAME gives a new UIDVALIDITY and UIDs from 1. Only a name
+   that is new can be that of one whose name is gone. */
+static bool
+fits_anew(const struct rename_context *ctx, const struct rename_source *source,
+	  unsigned int dest_idx)
+{
+	const struct rename_dest *dest = &ctx->dests[dest_idx];
+
+	return !ctx->claimed[dest_idx] && may_be(ctx, source, dest) &&
+		*source->id == '\0' && source->uidvalidity != 0 &&
+		dest->uidvalidity != source->uidvalidity &&
+		source->messages > 0 &&
+		source->uidnext == source->messages + 1 && dest->uidnext > 1 &&
+		find_dest_name(ctx, source->name) == UINT_MAX &&
+		!source_has_name(ctx, dest->name);
+}
+
 static bool
 has_same_mails(struct rename_context *ctx, const struct rename_source *source,
 	       unsigned int dest_idx)
@@ -194,12 +227,15 @@ has_same_mails(struct rename_context *ctx, const struct rename_source *source,
 /* Mailboxes that were made in the same second have one UIDVALIDITY on many
    servers, so that alone says nothing. */
 static void
-find_by_mails(struct rename_context *ctx, struct rename_source *source)
+find_by_mails(struct rename_context *ctx, struct rename_source *source,
+	      bool (*may_fit)(const struct rename_context *ctx,
+			      const struct rename_source *source,
+			      unsigned int dest_idx))
 {
 	unsigned int i, found = UINT_MAX;
 
 	for (i = 0; i < ctx->dest_count; i++) {
-		if (!fits(ctx, source, i) || !has_same_mails(ctx, source, i))
+		if (!may_fit(ctx, source, i) || !has_same_mails(ctx, source, i))
 			continue;
 		if (found != UINT_MAX)
 			return; /* two with the same mails: no telling */
@@ -276,7 +312,7 @@ void mailbox_renames_find(ARRAY_TYPE(rename_source) *sources,
 		ctx.sources[i].dest_idx = UINT_MAX;
 		guid_128_empty(ctx.sources[i].guid);
 	}
-	for (way = 0; way < 3; way++) {
+	for (way = 0; way < 4; way++) {
 		for (i = 0; i < ctx.source_count; i++) T_BEGIN {
 			if (ctx.sources[i].dest_idx != UINT_MAX)
 				;
@@ -285,7 +321,8 @@ void mailbox_renames_find(ARRAY_TYPE(rename_source) *sources,
 			else if (way == 1)
 				find_by_name(&ctx, &ctx.sources[i]);
 			else
-				find_by_mails(&ctx, &ctx.sources[i]);
+				find_by_mails(&ctx, &ctx.sources[i],
+					      way == 2 ? fits : fits_anew);
 		} T_END;
 	}
 	for (i = 0; i < ctx.source_count; i++) T_BEGIN {

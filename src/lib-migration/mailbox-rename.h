@@ -15,7 +15,10 @@
       what was remembered of it;
    2. the same name and the same UIDVALIDITY;
    3. the same UIDVALIDITY and the same mails, where the destination has no UID
-      that the source has not given yet.
+      that the source has not given yet;
+   4. the same mails, where the server has no ids, the source's mailbox was
+      numbered anew (quirk: courier-rename) and its name is as new as the other
+      one's is gone.
    INBOX is INBOX: renaming it leaves its name behind (RFC 3501 6.3.5). */
 
 struct rename_source {
@@ -25,6 +28,7 @@ struct rename_source {
 	/* 0 if the server does not tell them; then only the id or the name says
 	   which one it is */
 	uint32_t uidvalidity, uidnext;
+	unsigned int messages;
 	/* what dsync would know it by */
 	guid_128_t stock_guid;
 
@@ -55,8 +59,12 @@ ARRAY_DEFINE_TYPE(rename_known, struct rename_known);
    255 of them. */
 bool mailbox_rename_id_is_valid(const char *id);
 
-/* TRUE if both have the same mails under the same UIDs, as far as the
-   destination has any. Costs something. */
+/* TRUE if mailboxes with so many mails can be one that was renamed and numbered
+   anew: some mails may be new there, and a few may be gone. */
+bool mailbox_rename_counts_fit(unsigned int there, unsigned int here);
+
+/* TRUE if both have the same mails, as far as the destination has any: under the
+   same UIDs if the UIDVALIDITY is the same. Costs something. */
 typedef bool rename_same_mails_t(void *context,
 				 const struct rename_source *source,
 				 const struct rename_dest *dest);

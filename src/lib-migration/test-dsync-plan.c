@@ -298,6 +298,42 @@ START_TEST(test_guard)
 }
 END_TEST
 
+/* A mailbox that is replaced, and which of its mails come back: "here=there". */
+static const struct {
+	const char *source, *dest;
+	struct reuse_pair pairs[3];
+	const char *changes;
+} reuse_tests[] = {
+	{ "9/3 1a 2b", "5/3 1a 2b", { { 1, 1 }, { 2, 2 } }, "1 2" },
+	{ "9/3 1a 2b", "5/3 1a 2b", { { 2, 1 }, { 1, 2 } }, "1>2 2>1" },
+	{ "9/5 2a 3n 4b", "5/4 1a 2b 3x", { { 1, 2 }, { 2, 4 } },
+	  "+3 -3 1>2 2>4" },
+	{ "9/3 1a 2b", "5/3 1a 2b", { { 0, 0 } }, "+1 +2 -1 -2" },
+};
+
+START_TEST(test_reuse)
+{
+	struct dsync_plan_side source = side_parse(reuse_tests[_i].source);
+	struct dsync_plan_side dest = side_parse(reuse_tests[_i].dest);
+	const struct reuse_pair *pair;
+	ARRAY_TYPE(reuse_pair) pairs;
+	struct dsync_plan plan;
+
+	t_array_init(&pairs, 4);
+	for (pair = reuse_tests[_i].pairs; pair->here_uid != 0; pair++)
+		array_push_back(&pairs, pair);
+	dsync_plan_mailbox(BACKUP, FALSE, &source, &dest,
+			   pool_datastack_create(), &plan);
+	ck_assert_int_eq(plan.fate, DSYNC_PLAN_REPLACE);
+	dsync_plan_reuse(&plan, &pairs);
+	ck_assert_str_eq(changes_text(&plan), reuse_tests[_i].changes);
+	ck_assert_uint_eq(plan.counts[DSYNC_PLAN_MAIL_RENUMBER],
+			  array_count(&pairs));
+	ck_assert_uint_eq(plan.counts[DSYNC_PLAN_MAIL_COPY] +
+			  array_count(&pairs), array_count(&source.mails));
+}
+END_TEST
+
 /* Whatever was planned: nothing of it is done, and nothing is refused to
    dsync. */
 START_TEST(test_left_out)
@@ -336,6 +372,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_mailbox, 0, N_ELEMENTS(tests));
 	tcase_add_loop_test(tc, test_guids, 0, N_ELEMENTS(guid_tests));
 	tcase_add_loop_test(tc, test_flags, 0, N_ELEMENTS(flag_tests));
+	tcase_add_loop_test(tc, test_reuse, 0, N_ELEMENTS(reuse_tests));
 	tcase_add_loop_test(tc, test_guard, 0, N_ELEMENTS(guard_tests));
 	tcase_add_loop_test(tc, test_left_out, 0, N_ELEMENTS(guard_tests));
 	tcase_add_test(tc, test_names);

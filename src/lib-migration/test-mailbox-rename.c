@@ -13,6 +13,8 @@ struct side_row {
 	const char *name, *id;
 	uint32_t uidvalidity, uidnext;
 	char guid;
+	/* 0: the server did not say */
+	unsigned int messages;
 };
 
 struct row {
@@ -161,6 +163,34 @@ static const struct row rows[] = {
 	{ .what = "... and nothing else says what it is",
 	  .sources = { { "B", "", 0, 0, 'b' } }, .expected = "b",
 	  .dests = { { "A", "", 0, 5, 'a' } } },
+	{ .what = "courier-rename: numbered anew",
+	  .sources = { { "B", "", 9, 5, 'b', 4 } }, .expected = "a",
+	  .dests = { { "A", "", 1, 7, 'a' } }, .same = "B=A" },
+	{ .what = "... with other mails",
+	  .sources = { { "B", "", 9, 5, 'b', 4 } }, .expected = "b",
+	  .dests = { { "A", "", 1, 7, 'a' } }, .same = "" },
+	{ .what = "... one of two",
+	  .sources = { { "B", "", 9, 5, 'b', 4 }, { "D", "", 9, 5, 'd', 4 } },
+	  .expected = "ca",
+	  .dests = { { "A", "", 1, 7, 'a' }, { "C", "", 1, 7, 'c' } },
+	  .same = "B=C D=A" },
+	{ .what = "... and what two may be is neither",
+	  .sources = { { "B", "", 9, 5, 'b', 4 } }, .expected = "b",
+	  .dests = { { "A", "", 1, 7, 'a' }, { "C", "", 1, 7, 'c' } },
+	  .same = "B=A B=C" },
+	{ .what = "not numbered anew: UIDs are missing",
+	  .sources = { { "B", "", 9, 7, 'b', 4 } }, .expected = "b",
+	  .dests = { { "A", "", 1, 7, 'a' } } },
+	{ .what = "the other name is still there",
+	  .sources = { { "A", "", 3, 5, 'a', 4 }, { "B", "", 9, 5, 'b', 4 } },
+	  .expected = "ab",
+	  .dests = { { "A", "", 1, 7, 'a' } } },
+	{ .what = "the name was there before",
+	  .sources = { { "B", "", 9, 5, 'b', 4 } }, .expected = "b",
+	  .dests = { { "A", "", 1, 7, 'a' }, { "B", "", 2, 5, 'b' } } },
+	{ .what = "a server with ids says what was renamed",
+	  .sources = { { "B", "x", 9, 5, 'b', 4 } }, .expected = "b",
+	  .dests = { { "A", "", 1, 7, 'a' } } },
 	{ .what = "a run that must not rename",
 	  .sources = { { "B", "x", 7, 5, 'b' } }, .expected = "b",
 	  .dests = { { "A", "", 7, 5, 'a' } }, .known = { { "x", 'a' } },
@@ -206,6 +236,7 @@ fill(const struct row *row, ARRAY_TYPE(rename_source) *sources,
 		source->id = row->sources[i].id;
 		source->uidvalidity = row->sources[i].uidvalidity;
 		source->uidnext = row->sources[i].uidnext;
+		source->messages = row->sources[i].messages;
 		letter_guid(row->sources[i].guid, source->stock_guid);
 	}
 	for (i = 0; i < MAX_BOXES && row->dests[i].name != NULL; i++) {
@@ -343,11 +374,32 @@ START_TEST(test_damaged)
 }
 END_TEST
 
+static const struct {
+	unsigned int there, here;
+	bool fit;
+} counts[] = {
+	{ 0, 0, FALSE }, { 1, 0, FALSE }, { 1, 1, TRUE }, { 5, 5, TRUE },
+	/* new mails there */
+	{ 9, 5, TRUE }, { 10, 5, TRUE }, { 12, 5, FALSE },
+	/* mails that are gone there */
+	{ 9, 10, FALSE }, { 10, 11, TRUE }, { 100, 110, TRUE },
+	{ 100, 111, FALSE }, { 1, 1000, FALSE },
+};
+
+START_TEST(test_counts)
+{
+	ck_assert_int_eq(mailbox_rename_counts_fit(counts[_i].there,
+						   counts[_i].here),
+			 counts[_i].fit);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s;
 	TCase *tc = check_suite_begin(&s, "mailbox-rename");
 
+	tcase_add_loop_test(tc, test_counts, 0, N_ELEMENTS(counts));
 	tcase_add_loop_test(tc, test_find, 0, N_ELEMENTS(rows));
 	tcase_add_test(tc, test_record);
 	tcase_add_test(tc, test_ids);

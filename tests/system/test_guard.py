@@ -210,7 +210,7 @@ def test_mails_deleted_at_the_destination(theirs, ours):
     result, found, _ = run(theirs, ours)
     assert result.rc == 0, result
     assert {what for rows in found.values() for what, _ in rows} == {
-        "mailbox-deleted"}
+        "mailbox-made-again"}
     assert_equal(theirs, ours)
     assert_quiet(theirs, ours)
 
@@ -238,9 +238,11 @@ def test_a_new_uidvalidity_at_the_source(theirs, ours):
     for mailbox in ("INBOX", "Trash"):
         theirs.server.doveadm("mailbox", "update", "-u", theirs.name,
                               "--uid-validity", "1700000000", mailbox).ok()
-    result, found, _ = run(theirs, ours)
+    result, found, counters = run(theirs, ours)
     assert result.rc == 0, result
-    assert sorted(found) == ["INBOX", "Trash"]
+    assert {name: what for name, [(what, _)] in found.items()} == {
+        "INBOX": "uidvalidity-changed", "Trash": "uidvalidity-changed"}
+    assert counters["mails_fetched"] == counters["mailboxes_deleted"] == 0
     assert_equal(theirs, ours)
     assert_quiet(theirs, ours)
 

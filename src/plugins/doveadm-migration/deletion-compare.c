@@ -2,38 +2,25 @@
 
 #include "lib.h"
 #include "array.h"
-#include "bsearch-insert-pos.h"
 #include "mail-namespace.h"
 #include "mail-storage.h"
 #include "mail-user.h"
 #include "mailbox-evidence.h"
 #include "deletion-compare.h"
 
-struct known_mail {
-	uint32_t uid;
-	uoff_t size;
-	uint64_t header[2];
+/* One side of the comparison. */
+struct compared_mailbox {
+	struct mailbox *box;
+	struct mailbox_status status;
+	/* there is none */
+	bool missing;
+	ARRAY_TYPE(reuse_mail) mails;
 };
-ARRAY_DEFINE_TYPE(known_mail, struct known_mail);
-
-static int known_mail_uid_cmp(const struct known_mail *a,
-			      const struct known_mail *b)
-{
-	return a->uid < b->uid ? -1 : a->uid > b->uid ? 1 : 0;
-}
-
-static int known_mail_cmp(const struct known_mail *a,
-			  const struct known_mail *b)
-{
-	if (a->size != b->size)
-		return a->size < b->size ? -1 : 1;
-	return memcmp(a->header, b->header, sizeof(a->header));
-}
 
 static void note_size(void *context, const struct mailbox_evidence *evidence)
 {
-	ARRAY_TYPE(known_mail) *mails = context;
-	struct known_mail *mail = array_append_space(mails);
+	ARRAY_TYPE(reuse_mail) *mails = context;
+	struct reuse_mail *mail = array_append_space(mails);
 
 	mail->uid = evidence->uid;
 	mail->size = evidence->size;
@@ -41,111 +28,127 @@ static void note_size(void *context, const struct mailbox_evidence *evidence)
 
 static void note_header(void *context, const struct mailbox_evidence *evidence)
 {
-	ARRAY_TYPE(known_mail) *mails = context;
-	const struct known_mail key = { .uid = evidence->uid };
-	struct known_mail *mail;
-	unsigned int idx;
+	struct reuse_mail *mail = mailbox_reuse_find(context, evidence->uid);
 
-	if (array_bsearch_insert_pos(mails, &key, known_mail_uid_cmp, &idx)) {
-		mail = array_idx_modifiable(mails, idx);
+	if (mail != NULL) {
 		memcpy(mail->header, evidence->header->all,
 		       sizeof(mail->header));
+		mail->telling = header_digest_is_telling(evidence->header);
+	}
+}
+
+static void note_text(void *context, const struct mailbox_evidence *evidence)
+{
+	struct reuse_mail *mail = mailbox_reuse_find(context, evidence->uid);
+
+	if (mail != NULL) {
+		mail->text = *evidence->body;
+		mail->have_text = TRUE;
 	}
 }
 
 static int
-read_mails(struct mailbox *box, ARRAY_TYPE(known_mail) *mails,
-	   const char **error_r)
+read_mails(struct compared_mailbox *compared, const char **error_r)
 {
+	ARRAY_TYPE(reuse_mail) *mails = &compared->mails;
 	ARRAY_TYPE(seq_range) uids;
 
 	t_array_init(&uids, 1);
 	seq_range_array_add_range(&uids, 1, (uint32_t)-1);
-	if (mailbox_evidence_read(box, &uids, MAILBOX_EVIDENCE_SIZE, note_size,
-				  mails, error_r) < 0)
+	if (mailbox_evidence_read(compared->box, &uids, MAILBOX_EVIDENCE_SIZE,
+				  note_size, mails, error_r) < 0)
 		return -1;
-	array_sort(mails, known_mail_uid_cmp);
-	if (mailbox_evidence_read(box, &uids, MAILBOX_EVIDENCE_HEADER,
-				  note_header, mails, error_r) < 0)
+	mailbox_reuse_sort_by_uid(mails);
+	if (mailbox_evidence_read(compared->box, &uids,
+				  MAILBOX_EVIDENCE_HEADER, note_header, mails,
+				  error_r) < 0)
 		return -1;
-	array_sort(mails, known_mail_cmp);
+	mailbox_reuse_sort(mails);
 	return 0;
 }
 
-/* Both are sorted. */
-static unsigned int
-count_only_in_first(const ARRAY_TYPE(known_mail) *first,
-		    const ARRAY_TYPE(known_mail) *second)
-{
-	const struct known_mail *a, *b;
-	unsigned int i = 0, j = 0, a_count, b_count, only = 0;
-	int ret;
-
-	a = array_get(first, &a_count);
-	b = array_get(second, &b_count);
-	while (i < a_count) {
-		ret = j == b_count ? -1 : known_mail_cmp(&a[i], &b[j]);
-		if (ret < 0)
-			only++;
-		if (ret <= 0)
-			i++;
-		else
-			j++;
-	}
-	return only;
-}
-
-/* Returns 1 if the mailbox was read, 0 if there is none. */
 static int
-read_mailbox(struct mail_user *user, const char *vname,
-	     ARRAY_TYPE(known_mail) *mails, uint32_t *uid_next_r,
-	     const char **error_r)
+compared_open(struct compared_mailbox *compared, struct mail_user *user,
+	      const char *vname, const char **error_r)
 {
 	struct mail_namespace *ns = mail_namespace_find(user->namespaces, vname);
-	struct mailbox *box;
-	struct mailbox_status status;
 	enum mail_error error;
 	const char *text;
-	int ret = 1;
 
-	*uid_next_r = 0;
-	box = mailbox_alloc(ns->list, vname,
-			    MAILBOX_FLAG_READONLY | MAILBOX_FLAG_IGNORE_ACLS);
-	if (mailbox_sync(box, MAILBOX_SYNC_FLAG_FULL_READ) < 0) {
-		text = mailbox_get_last_internal_error(box, &error);
-		ret = error == MAIL_ERROR_NOTFOUND ? 0 : -1;
+	i_zero(compared);
+	i_array_init(&compared->mails, 128);
+	compared->box = mailbox_alloc(ns->list, vname, MAILBOX_FLAG_READONLY |
+				      MAILBOX_FLAG_IGNORE_ACLS);
+	if (mailbox_sync(compared->box, MAILBOX_SYNC_FLAG_FULL_READ) < 0) {
+		text = mailbox_get_last_internal_error(compared->box, &error);
+		compared->missing = error == MAIL_ERROR_NOTFOUND;
 		*error_r = t_strdup(text);
-	} else {
-		mailbox_get_open_status(box, STATUS_UIDNEXT, &status);
-		*uid_next_r = status.uidnext;
-		if (read_mails(box, mails, error_r) < 0)
-			ret = -1;
+		return compared->missing ? 0 : -1;
 	}
-	mailbox_free(&box);
+	mailbox_get_open_status(compared->box, STATUS_UIDNEXT |
+				STATUS_UIDVALIDITY, &compared->status);
+	return read_mails(compared, error_r);
+}
+
+static void compared_close(struct compared_mailbox *compared)
+{
+	mailbox_free(&compared->box);
+	array_free(&compared->mails);
+}
+
+/* Of mails that look alike the texts say whether they are: those that are here
+   cost nothing. */
+static int
+find_pairs(struct compared_mailbox *here, const struct compared_mailbox *there,
+	   ARRAY_TYPE(reuse_pair) *pairs, const char **error_r)
+{
+	ARRAY_TYPE(seq_range) uids;
+	int ret = 0;
+
+	t_array_init(&uids, 8);
+	mailbox_reuse_doubtful(&here->mails, &there->mails, &uids);
+	if (array_count(&uids) > 0) {
+		mailbox_reuse_sort_by_uid(&here->mails);
+		ret = mailbox_evidence_read(here->box, &uids,
+			MAILBOX_EVIDENCE_TEXT, note_text, &here->mails, error_r);
+		mailbox_reuse_sort(&here->mails);
+	}
+	mailbox_reuse_pair(&here->mails, &there->mails, pairs);
 	return ret;
 }
 
+static int
+compare(struct compared_mailbox *here, struct compared_mailbox *there,
+	struct deletion_comparison *result, const char **error_r)
+{
+	result->mails = array_count(&here->mails);
+	result->uid_next = here->status.uidnext;
+	result->uid_validity = here->status.uidvalidity;
+	result->source_mails = array_count(&there->mails);
+	result->source_uid_validity = there->status.uidvalidity;
+	result->only_here = mailbox_reuse_count_only_in_first(&here->mails,
+							      &there->mails);
+	return find_pairs(here, there, &result->pairs, error_r);
+}
+
 int deletion_compare(struct mail_user *user, struct mail_user *source_user,
-		     const char *vname, struct deletion_comparison *result_r,
+		     const char *vname, const char *source_vname, pool_t pool,
+		     struct deletion_comparison *result_r,
 		     const char **error_r)
 {
-	ARRAY_TYPE(known_mail) here, there;
-	uint32_t uid_next;
-	int ret = -1;
+	struct compared_mailbox here, there;
+	int ret;
 
 	i_zero(result_r);
-	i_array_init(&here, 128);
-	i_array_init(&there, 128);
-	if (read_mailbox(user, vname, &here, &result_r->uid_next,
-			 error_r) >= 0 &&
-	    read_mailbox(source_user, vname, &there, &uid_next,
-			 error_r) >= 0) {
-		result_r->mails = array_count(&here);
-		result_r->only_here = count_only_in_first(&here, &there);
-		ret = 0;
+	p_array_init(&result_r->pairs, pool, 16);
+	ret = compared_open(&here, user, vname, error_r);
+	if (ret == 0) {
+		ret = compared_open(&there, source_user, source_vname, error_r);
+		if (ret == 0)
+			ret = compare(&here, &there, result_r, error_r);
+		compared_close(&there);
 	}
-	array_free(&here);
-	array_free(&there);
+	compared_close(&here);
 	return ret;
 }
 

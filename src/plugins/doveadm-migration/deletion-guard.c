@@ -2,6 +2,7 @@
 
 #include "lib.h"
 #include "array.h"
+#include "hash.h"
 #include "module-dir.h"
 #include "seq-range-array.h"
 #include "sleep.h"
@@ -16,6 +17,7 @@
 #include "doveadm-mail.h"
 #include "dbox-repair.h"
 #include "mail-replace.h"
+#include "mail-reuse.h"
 #include "mailbox-reset.h"
 #include "migration-elsewhere.h"
 #include "migration-run.h"
@@ -43,6 +45,8 @@
    refused to. */
 struct guard_record {
 	const char *vname;
+	/* ... without what dsync has escaped in it */
+	const char *name;
 	/* the last question about single mails, and its answer */
 	struct delete_question question;
 	bool mails_refused;
@@ -61,6 +65,8 @@ struct guard_record {
 	bool reviewed;
 	struct deletion_comparison comparison;
 	const char *review_error;
+	/* mails whose text is kept for the mailbox that takes this one's place */
+	unsigned int kept;
 };
 
 struct deletion_guard {
@@ -68,6 +74,8 @@ struct deletion_guard {
 	struct mail_user *user;
 	struct delete_limit limit;
 	ARRAY(struct guard_record *) records;
+	/* names of the mailboxes that the source has, as in guard_record.name */
+	HASH_TABLE(char *, char *) source_names;
 	/* a mailbox was deleted for the first time in this run(), which ends
 	   dsync's work if it was because of a UID conflict */
 	bool deleted;
@@ -132,13 +140,25 @@ static struct guard_record *guard_find(const char *vname)
 	return NULL;
 }
 
-static struct guard_record *guard_get(const char *vname)
+/* Outside of dsync's work nothing is escaped. */
+static const char *guard_plain_name(struct mailbox *box)
 {
-	struct guard_record *record = guard_find(vname);
+	char escape = compat_imapc_list_get_escape_char(box->list);
+	const char *name = box->vname;
+
+	if (escape != '\0')
+		mailbox_list_name_unescape(&name, escape);
+	return name;
+}
+
+static struct guard_record *guard_get(struct mailbox *box)
+{
+	struct guard_record *record = guard_find(box->vname);
 
 	if (record == NULL) {
 		record = p_new(guard->pool, struct guard_record, 1);
-		record->vname = p_strdup(guard->pool, vname);
+		record->vname = p_strdup(guard->pool, box->vname);
+		record->name = p_strdup(guard->pool, guard_plain_name(box));
 		array_push_back(&guard->records, &record);
 	}
 	return record;
@@ -277,7 +297,7 @@ static void guard_decide(struct mailbox_transaction_context *t,
 {
 	struct mailbox *box = t->box;
 	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
-	struct guard_record *record = guard_get(box->vname);
+	struct guard_record *record = guard_get(box);
 	unsigned int lost, count = seq_range_count(uids);
 	struct migration_run *run;
 	const char *reason;
@@ -322,7 +342,7 @@ guard_count_saved(struct mailbox *box,
 	unsigned int count = seq_range_count(&changes->saved_uids);
 	struct migration_run *run;
 
-	if (count == 0)
+	if (count == 0 || mail_reuse_is_kept(box))
 		return;
 	run = migration_run_find(box->storage->user);
 	migration_run_mailbox(run, box->vname)->saved += count;
@@ -372,6 +392,17 @@ guard_transaction_rollback(struct mailbox_transaction_context *t)
  * Whole mailboxes
  */
 
+/* The source's mailbox has to be brought again, with what it has in common with
+   this one. */
+static bool
+guard_should_keep(struct mailbox *box, const struct guard_record *record,
+		  unsigned int mails)
+{
+	return mails > 0 && !record->reviewed && mail_reuse_is_served() &&
+		hash_table_lookup(guard->source_names,
+				  guard_plain_name(box)) != NULL;
+}
+
 static bool guard_may_delete(struct mailbox *box, struct guard_record *record)
 {
 	struct mailbox_status status;
@@ -388,7 +419,51 @@ static bool guard_may_delete(struct mailbox *box, struct guard_record *record)
 	question->wanted = status.messages -
 		migration_elsewhere_count(box, NULL);
 	question->completed = guard_is_completed(box, box->view);
-	return delete_guard_decide(&guard->limit, question, &reason);
+	return delete_guard_decide(&guard->limit, question, &reason) &&
+		!guard_should_keep(box, record, status.messages);
+}
+
+/* It takes the place of one that has the same mails, which are not lost. */
+static void
+guard_made_again(struct mailbox *box, const struct guard_record *record,
+		 unsigned int lost)
+{
+	const struct deletion_comparison *comparison = &record->comparison;
+	enum finding_kind what = FINDING_MAILBOX_MADE_AGAIN;
+	const char *why = "";
+
+	if (comparison->uid_validity != comparison->source_uid_validity) {
+		what = FINDING_UIDVALIDITY_CHANGED;
+		why = t_strdup_printf("at the source from %u to %u: ",
+				      comparison->uid_validity,
+				      comparison->source_uid_validity);
+	}
+	migration_run_finding(migration_run_find(guard->user),
+		MIGRATION_SEVERITY_INFO, box->vname, 0, what,
+		"%sthe mailbox is made again. Of the source's %u mails %u were "
+		"here with the same size and header, and are not fetched; of "
+		"those that were here %u are deleted", why,
+		comparison->source_mails, record->kept, lost);
+	i_info("Mailbox %s: made again, with %u mails that were here",
+	       box->vname, record->kept);
+}
+
+static void
+guard_count_deleted(struct mailbox *box, const struct guard_record *record,
+		    unsigned int mails)
+{
+	struct migration_run *run = migration_run_find(guard->user);
+	unsigned int lost = mails - I_MIN(mails, record->kept);
+
+	migration_run_mailbox(run, box->vname)->deleted += lost;
+	if (record->kept > 0) {
+		guard_made_again(box, record, lost);
+		return;
+	}
+	migration_run_count(run, MIGRATION_COUNTER_MAILBOXES_DELETED, 1);
+	migration_run_finding(run, MIGRATION_SEVERITY_INFO, box->vname, 0,
+			      FINDING_MAILBOX_DELETED, "it had %u mails", mails);
+	i_info("Mailbox %s: deleted with %u mails", box->vname, mails);
 }
 
 static int
@@ -396,21 +471,14 @@ guard_delete_allowed(struct mailbox *box, struct guard_record *record,
 		     unsigned int mails)
 {
 	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
-	struct migration_run *run;
 	int ret;
 
 	ret = mailbox_reset_is_needed(box) ? mailbox_reset(box) :
 		gbox->module_ctx.super.delete_box(box);
 	if (ret == 0 && !record->box_deleted)
 		record->box_deleted = guard->deleted = TRUE;
-	if (ret == 0 && mails > 0) {
-		run = migration_run_find(guard->user);
-		migration_run_count(run, MIGRATION_COUNTER_MAILBOXES_DELETED, 1);
-		migration_run_mailbox(run, box->vname)->deleted += mails;
-		migration_run_finding(run, MIGRATION_SEVERITY_INFO, box->vname,
-			0, FINDING_MAILBOX_DELETED, "it had %u mails", mails);
-		i_info("Mailbox %s: deleted with %u mails", box->vname, mails);
-	}
+	if (ret == 0 && mails > 0)
+		guard_count_deleted(box, record, mails);
 	return ret;
 }
 
@@ -421,9 +489,9 @@ static int guard_delete_box(struct mailbox *box)
 	unsigned int mails;
 	const char *reason;
 
-	/* a run that was killed left its own mailbox behind */
+	/* not the user's mailboxes but the suite's */
 	if (!guard_is_on(box->storage->user) || !box->opened ||
-	    mail_replace_is_temporary(box))
+	    mail_replace_is_temporary(box) || mail_reuse_is_kept(box))
 		return gbox->module_ctx.super.delete_box(box);
 	if (mailbox_sync(box, MAILBOX_SYNC_FLAG_FULL_READ) < 0)
 		return -1;
@@ -435,7 +503,7 @@ static int guard_delete_box(struct mailbox *box)
 		return 0;
 	}
 	mails = mail_index_view_get_messages_count(box->view);
-	record = guard_get(box->vname);
+	record = guard_get(box);
 	if (guard_may_delete(box, record)) {
 		/* what comes under the name now is a new mailbox */
 		record->box_refused = record->box_allowed = FALSE;
@@ -551,6 +619,29 @@ guard_get_metadata(struct mailbox *box, enum mailbox_metadata_items items,
 	return 0;
 }
 
+/* dsync asks for the state of each of the source's mailboxes before it changes
+   anything. */
+static int
+guard_get_status(struct mailbox *box, enum mailbox_status_items items,
+		 struct mailbox_status *status_r)
+{
+	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	const char *name;
+	char *copy;
+
+	if (gbox->module_ctx.super.get_status(box, items, status_r) < 0)
+		return -1;
+	if (guard_is_on(box->storage->user) &&
+	    box->storage->user != guard->user) {
+		name = guard_plain_name(box);
+		if (hash_table_lookup(guard->source_names, name) == NULL) {
+			copy = p_strdup(guard->pool, name);
+			hash_table_insert(guard->source_names, copy, copy);
+		}
+	}
+	return 0;
+}
+
 /*
  * Opening
  */
@@ -606,6 +697,7 @@ void deletion_guard_begin(struct mail_user *user,
 	guard->limit = *limit;
 	source_needs_select = FALSE;
 	p_array_init(&guard->records, pool, 8);
+	hash_table_create(&guard->source_names, pool, 0, str_hash, strcmp);
 }
 
 /* What dsync deletes because of its UID is not lost if the source has it with
@@ -620,6 +712,37 @@ static bool guard_loses_little(struct guard_record *record,
 	return delete_guard_decide(&guard->limit, question, &reason);
 }
 
+/* The mailbox will be made again: what is the same at the source need not be
+   fetched. */
+static void guard_keep(struct guard_record *record, struct mail_user *user)
+{
+	const struct deletion_comparison *comparison = &record->comparison;
+	const char *error;
+
+	if (!mail_reuse_is_served() || array_is_empty(&comparison->pairs))
+		return;
+	if (mail_reuse_keep(user, record->name, comparison->source_uid_validity,
+			    &comparison->pairs, &error) < 0) {
+		e_warning(user->event, "Mailbox %s: its mails are fetched "
+			  "again, because they can't be kept: %s",
+			  record->name, error);
+	} else {
+		record->kept = array_count(&comparison->pairs);
+	}
+}
+
+static void guard_review_failed(struct guard_record *record, const char *error)
+{
+	const char *reason;
+
+	record->reviewed = TRUE;
+	record->review_error = p_strdup(guard->pool, error);
+	/* it was only looked for what could be kept */
+	if (record->box_refused &&
+	    delete_guard_decide(&guard->limit, &record->box_question, &reason))
+		record->box_refused = FALSE;
+}
+
 static void guard_review(struct guard_record *record, struct mail_user *user,
 			 struct mail_user *source_user)
 {
@@ -627,9 +750,9 @@ static void guard_review(struct guard_record *record, struct mail_user *user,
 	const char *error;
 
 	record->reviewed = TRUE;
-	if (deletion_compare(user, source_user, record->vname,
-			     &record->comparison, &error) < 0) {
-		record->review_error = p_strdup(guard->pool, error);
+	if (deletion_compare(user, source_user, record->name, record->name,
+			     guard->pool, &record->comparison, &error) < 0) {
+		guard_review_failed(record, error);
 		return;
 	}
 	if (record->box_refused) {
@@ -696,43 +819,84 @@ guard_source_invents_uidvalidity(struct doveadm_mail_cmd_context *ctx,
 	return uidvalidity != 0 && later != 0 && uidvalidity != later;
 }
 
+/* Returns the first mailbox that may be deleted now, or NULL. */
+static struct guard_record *
+guard_review_refused(struct mail_user *user, struct mail_user *source_user,
+		     const char *error, bool *allowed_r)
+{
+	struct guard_record *record, *first = NULL;
+
+	*allowed_r = FALSE;
+	array_foreach_elem(&guard->records, record) {
+		if (!guard_record_needs_review(record))
+			continue;
+		if (source_user == NULL) {
+			guard_review_failed(record, error);
+		} else T_BEGIN {
+			guard_review(record, user, source_user);
+		} T_END;
+		if (record->box_allowed && first == NULL)
+			first = record;
+		if (record->box_allowed || record->mails_allowed ||
+		    (!record->box_refused && !record->mails_refused))
+			*allowed_r = TRUE;
+	}
+	return first;
+}
+
+static void
+guard_keep_all(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
+	       const char *location, bool compare_again)
+{
+	struct mail_user *source_user = NULL;
+	struct guard_record *record;
+	const char *error;
+
+	if (compare_again)
+		source_user = guard_source_init(ctx, location, &error);
+	array_foreach_elem(&guard->records, record) T_BEGIN {
+		if (record->box_allowed && !record->box_deleted &&
+		    (source_user == NULL ||
+		     deletion_compare(user, source_user, record->name,
+				      record->name, guard->pool,
+				      &record->comparison, &error) == 0))
+			guard_keep(record, user);
+	} T_END;
+	if (source_user != NULL)
+		mail_user_deinit(&source_user);
+}
+
 /* Returns TRUE if something may be deleted now that was refused before. */
 static bool
 guard_review_all(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 		 const char *location)
 {
-	struct guard_record *record;
+	struct guard_record *first;
 	struct mail_user *source_user;
-	bool allowed = FALSE;
-	const char *error = NULL, *vname = NULL;
+	bool allowed, compare_again = FALSE;
+	const char *error = NULL;
 	uint32_t uidvalidity = 0;
 
 	source_user = guard_source_init(ctx, location, &error);
-	array_foreach_elem(&guard->records, record) {
-		if (!guard_record_needs_review(record))
-			continue;
-		if (source_user == NULL) {
-			record->reviewed = TRUE;
-			record->review_error = p_strdup(guard->pool, error);
-		} else T_BEGIN {
-			guard_review(record, user, source_user);
-		} T_END;
-		if (record->box_allowed && vname == NULL) {
-			vname = record->vname;
-			uidvalidity = deletion_source_uidvalidity(source_user,
-								  vname);
-		}
-		if (record->box_allowed || record->mails_allowed)
-			allowed = TRUE;
+	first = guard_review_refused(user, source_user, error, &allowed);
+	if (first != NULL) {
+		uidvalidity = deletion_source_uidvalidity(source_user,
+							  first->name);
 	}
 	if (source_user != NULL)
 		mail_user_deinit(&source_user);
-	if (vname != NULL && !guard->examine_checked) {
+	if (first != NULL && !guard->examine_checked) {
 		guard->examine_checked = TRUE;
 		source_needs_select =
-			guard_source_invents_uidvalidity(ctx, location, vname,
+			guard_source_invents_uidvalidity(ctx, location,
+							 first->name,
 							 uidvalidity);
+		/* what was compared had another UIDVALIDITY than the next
+		   run() will see */
+		compare_again = source_needs_select;
 	}
+	if (first != NULL)
+		guard_keep_all(ctx, user, location, compare_again);
 	return allowed;
 }
 
@@ -807,7 +971,7 @@ static void guard_report(struct migration_run *run,
 		guard_report_box(run, record);
 }
 
-void deletion_guard_end(struct migration_run *run)
+void deletion_guard_end(struct migration_run *run, bool complete)
 {
 	struct guard_record *record;
 	pool_t pool = guard->pool;
@@ -815,6 +979,10 @@ void deletion_guard_end(struct migration_run *run)
 	array_foreach_elem(&guard->records, record) T_BEGIN {
 		guard_report(run, record);
 	} T_END;
+	/* otherwise the next run goes on with what is kept */
+	if (complete && mail_reuse_is_served())
+		mail_reuse_clean_up(guard->user);
+	hash_table_destroy(&guard->source_names);
 	guard = NULL;
 	pool_unref(&pool);
 }
@@ -840,6 +1008,7 @@ static void guard_mailbox_allocated(struct mailbox *box)
 	v->update_box = guard_update_box;
 	v->delete_box = guard_delete_box;
 	v->get_metadata = guard_get_metadata;
+	v->get_status = guard_get_status;
 	v->copy = guard_copy;
 	v->transaction_begin = guard_transaction_begin;
 	v->transaction_commit = guard_transaction_commit;

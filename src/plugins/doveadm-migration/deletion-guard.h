@@ -23,14 +23,16 @@ void deletion_guard_init(void);
 /* TRUE if an earlier run has completed the opened mailbox. */
 bool deletion_guard_is_completed(struct mailbox *box);
 
-/* Around one user's run of `backup` or `sync`. */
+/* Around one user's run of `backup` or `sync`. complete: it did all that it
+   could, and no later one goes on with it. */
 void deletion_guard_begin(struct mail_user *user,
 			  const struct delete_limit *limit);
-void deletion_guard_end(struct migration_run *run);
+void deletion_guard_end(struct migration_run *run, bool complete);
 
 /* After run() has ended. Mailboxes that dsync wanted to delete were kept: each
    is compared with its source now, which costs its mails' headers. Those that
-   lose no more than the limit allows may be deleted by the next run(), the
+   lose no more than the limit allows may be deleted by the next run(), and what
+   they have in common with the source's is kept for it (mail-reuse.h); the
    others are left alone by it. Returns TRUE if run() is to be called again. */
 bool deletion_guard_wants_another_run(struct doveadm_mail_cmd_context *ctx,
 				      struct mail_user *user,

@@ -322,7 +322,9 @@ run_guarded(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 		  source_mailboxes_want_another_run(record,
 						    &mailbox_failures)));
 	source_mailboxes_report(record);
-	deletion_guard_end(record);
+	deletion_guard_end(record, !record->continue_later &&
+			   !record->mailbox_left_out && !doveadm_is_killed() &&
+			   (ctx->exit_code == 0 || ctx->exit_code == 2));
 	return ret;
 }
 

@@ -8,6 +8,7 @@
 #include "doveadm-mail.h"
 #include "doveadm-print.h"
 #include "exit-code.h"
+#include "mail-reuse.h"
 #include "migration-report.h"
 #include "deletion-compare.h"
 #include "plan-dsync.h"
@@ -172,8 +173,18 @@ row_finish(struct plan_context *pctx, const struct plan_row *row)
  * One mailbox
  */
 
+static void
+plan_refuse(struct plan_context *pctx, const struct plan_dsync_pair *pair,
+	    struct dsync_plan *plan, const char *reason, pool_t pool)
+{
+	dsync_plan_refuse(plan, p_strdup_printf(pool, "%s: %s", plan->reason,
+						reason));
+	migration_run_finding(pctx->run, MIGRATION_SEVERITY_ERROR, pair->name,
+			      0, FINDING_DELETION_REFUSED, "%s", plan->reason);
+}
+
 /* As the guard does it: what dsync wants to delete is not lost if the source has
-   it with another UID. */
+   it with another UID, and what both sides have need not be copied. */
 static void
 plan_ask_guard(struct plan_context *pctx, const struct plan_dsync_pair *pair,
 	       const struct plan_dsync_sides *sides, struct dsync_plan *plan,
@@ -184,23 +195,26 @@ plan_ask_guard(struct plan_context *pctx, const struct plan_dsync_pair *pair,
 	struct deletion_comparison comparison;
 	struct delete_question question, review;
 	const char *reason, *error;
+	bool allowed, reuse = plan->fate == DSYNC_PLAN_REPLACE &&
+		mail_reuse_is_served();
 
 	if (!dsync_plan_question(plan, &sides->dest, sides->completed, 0,
-				 &question) ||
-	    delete_guard_decide(&pctx->limit, &question, &reason))
+				 &question))
+		return;
+	allowed = delete_guard_decide(&pctx->limit, &question, &reason);
+	if (allowed && !reuse)
 		return;
 	if (deletion_compare(pctx->dest_user, pctx->source_user, vname,
-			     &comparison, &error) == 0) {
+			     pair->name, pool, &comparison, &error) == 0) {
 		review = question;
 		review.mails = comparison.mails;
 		review.wanted = comparison.only_here;
-		if (delete_guard_decide(&pctx->limit, &review, &error))
-			return;
+		allowed = delete_guard_decide(&pctx->limit, &review, &error);
+		if (allowed && reuse)
+			dsync_plan_reuse(plan, &comparison.pairs);
 	}
-	dsync_plan_refuse(plan, p_strdup_printf(pool, "%s: %s", plan->reason,
-						reason));
-	migration_run_finding(pctx->run, MIGRATION_SEVERITY_ERROR, pair->name,
-			      0, FINDING_DELETION_REFUSED, "%s", plan->reason);
+	if (!allowed)
+		plan_refuse(pctx, pair, plan, reason, pool);
 }
 
 /* Returns -1 if it is not known what the run would do. */

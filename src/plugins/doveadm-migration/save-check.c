@@ -8,6 +8,7 @@
 #include "mail-user.h"
 #include "imapc-storage.h"
 #include "compat-imapc.h"
+#include "mail-reuse.h"
 #include "migration-run.h"
 #include "migration-user.h"
 #include "text-size.h"
@@ -117,7 +118,8 @@ static void save_check_mailbox_allocated(struct mailbox *box)
 	struct mailbox_vfuncs *v = box->vlast;
 	struct save_check_mailbox *smbox;
 
-	if (!migration_user_has_plugin(box->storage->user))
+	if (!migration_user_has_plugin(box->storage->user) ||
+	    mail_reuse_is_kept(box))
 		return;
 	smbox = p_new(box->pool, struct save_check_mailbox, 1);
 	smbox->module_ctx.super = *v;

@@ -438,7 +438,9 @@ ahead_guess_texts(struct migration_imapc_ahead *ahead,
 		return;
 	array_foreach_modifiable(&mailbox->mails, mail) {
 		if (mail->uid >= mailbox->new_uid && !mail->left_out &&
-		    mail->text == AHEAD_TEXT_UNWANTED)
+		    mail->text == AHEAD_TEXT_UNWANTED &&
+		    !migration_imapc_reuse_has(ahead->mlist, mailbox,
+					       mail->uid))
 			mail->text = AHEAD_TEXT_WANTED;
 	}
 }

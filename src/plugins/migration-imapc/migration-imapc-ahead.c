@@ -356,8 +356,10 @@ void migration_imapc_ahead_want_texts(struct migration_imapc_ahead *ahead,
 	array_foreach_modifiable(&mailbox->mails, mail) {
 		if (!seq_range_exists(uids, mail->uid))
 			migration_imapc_ahead_text_forget(ahead, mailbox, mail);
-		else if (mail->text == AHEAD_TEXT_UNWANTED ||
-			 mail->text == AHEAD_TEXT_USED)
+		else if ((mail->text == AHEAD_TEXT_UNWANTED ||
+			  mail->text == AHEAD_TEXT_USED) &&
+			 !migration_imapc_reuse_has(ahead->mlist, mailbox,
+						    mail->uid))
 			mail->text = AHEAD_TEXT_WANTED;
 	}
 	mailbox->next_wanted = 0;

@@ -5,6 +5,7 @@
    nothing is deleted because the other side does not have it. */
 
 #include "lib.h"
+#include "mail-reuse.h"
 #include "source-filter.h"
 #include "migration-imapc-private.h"
 
@@ -35,8 +36,9 @@ dest_list_hides(struct mailbox_list *list, const struct mailbox_info *info)
 	bool hidden;
 
 	T_BEGIN {
-		hidden = source_filter_hides_in_dest(list->ns->user, list,
-						     info->vname);
+		hidden = mail_reuse_hides(list, info->vname) ||
+			source_filter_hides_in_dest(list->ns->user, list,
+						    info->vname);
 	} T_END;
 	return hidden;
 }

@@ -466,6 +466,7 @@ static void migration_imapc_list_deinit(struct mailbox_list *_list)
 	migration_imapc_log_unwatch();
 	migration_imapc_status_free(mlist);
 	migration_imapc_renames_deinit(mlist);
+	migration_imapc_reuse_deinit(mlist);
 	migration_imapc_sides_forget(mlist->muser);
 	migration_budget_deinit(&mlist->budget);
 	if (mlist->spare != NULL)

@@ -7,6 +7,7 @@
 #include "mail-storage-private.h"
 #include "compat-imapc.h"
 #include "settings-loader.h"
+#include "mail-reuse.h"
 #include "migration-run.h"
 #include "migration-user.h"
 #include "oauth2-user.h"
@@ -154,7 +155,11 @@ static struct mail_storage_hooks migration_imapc_mail_storage_hooks = {
 	.mail_allocated = migration_imapc_mail_allocated,
 };
 
-/* One call of a hook may wrap an object only once. */
+/* One call of a hook may wrap an object only once. The first one asks before all
+   others whether anything has to be fetched at all. */
+static struct mail_storage_hooks migration_imapc_reuse_hooks = {
+	.mail_allocated = migration_imapc_reuse_mail_allocated,
+};
 static struct mail_storage_hooks migration_imapc_serve_hooks = {
 	.mail_allocated = migration_imapc_serve_mail_allocated,
 };
@@ -172,15 +177,19 @@ static int migration_imapc_plugin_select(struct mailbox *box, const char *reason
 void migration_imapc_plugin_init(struct module *module)
 {
 	migration_imapc_oauth2_init();
+	mail_storage_hooks_add(module, &migration_imapc_reuse_hooks);
 	mail_storage_hooks_add(module, &migration_imapc_mail_storage_hooks);
 	mail_storage_hooks_add(module, &migration_imapc_serve_hooks);
 	migration_source_select_set(migration_imapc_plugin_select);
+	mail_reuse_set_served(TRUE);
 }
 
 void migration_imapc_plugin_deinit(void)
 {
+	mail_reuse_set_served(FALSE);
 	migration_source_select_set(NULL);
 	mail_storage_hooks_remove(&migration_imapc_serve_hooks);
 	mail_storage_hooks_remove(&migration_imapc_mail_storage_hooks);
+	mail_storage_hooks_remove(&migration_imapc_reuse_hooks);
 	migration_imapc_oauth2_deinit();
 }

@@ -16,6 +16,7 @@
 
 struct ahead_mailbox;
 struct fetch_window;
+struct mail_reuse;
 struct migration_imapc_ahead;
 struct migration_imapc_mail_filter;
 struct migration_imapc_names;
@@ -78,6 +79,8 @@ struct migration_imapc_list {
 	struct migration_imapc_renames *renames;
 	/* which mails are left alone; NULL until somebody asks */
 	struct migration_imapc_mail_filter *mail_filter;
+	/* mails of the destination that take the source's place, or NULL */
+	struct mail_reuse *reuse;
 	/* logins that were accepted */
 	unsigned int login_count;
 	/* mailboxes that LIST has shown */
@@ -426,6 +429,16 @@ int migration_imapc_renames_rename_box(const struct mailbox_vfuncs *super,
 				       struct mailbox *src,
 				       struct mailbox *dest);
 void migration_imapc_renames_deinit(struct migration_imapc_list *mlist);
+
+/* migration-imapc-reuse.c: texts that the destination has kept of mailboxes that
+   are made again. init is called before anything is fetched. */
+void migration_imapc_reuse_init(struct migration_imapc_list *mlist);
+void migration_imapc_reuse_deinit(struct migration_imapc_list *mlist);
+/* The mail's text need not be fetched. */
+bool migration_imapc_reuse_has(struct migration_imapc_list *mlist,
+			       const struct ahead_mailbox *mailbox,
+			       uint32_t uid);
+void migration_imapc_reuse_mail_allocated(struct mail *mail);
 
 /* migration-imapc-virtual.c: mailboxes that are open without being selected.
    Returns 1 if the mailbox is open, 0 if stock has to open it, -1 and the

@@ -15,6 +15,7 @@
 #include "mail-namespace.h"
 #include "compat-imapc.h"
 #include "header-digest.h"
+#include "mailbox-evidence.h"
 #include "mailbox-rename.h"
 #include "migration-file.h"
 #include "migration-run.h"
@@ -126,44 +127,61 @@ static void renames_save(struct migration_imapc_renames *renames)
 
 /* ---- the same mails? ---- */
 
+static void digest_header(struct istream *input, struct header_digest *digest_r)
+{
+	struct mail_digest *digest = mail_digest_init();
+	const unsigned char *data;
+	size_t size;
+
+	while (i_stream_read_more(input, &data, &size) > 0) {
+		mail_digest_more(digest, data, size);
+		i_stream_skip(input, size);
+	}
+	mail_digest_deinit(&digest, digest_r, NULL);
+}
+
+static enum spare_result
+source_header(struct migration_imapc_spare *spare, uint32_t uid,
+	      struct header_digest *digest_r)
+{
+	struct spare_reply reply;
+	enum spare_result result;
+
+	result = migration_imapc_spare_fetch(spare, uid, "BODY.PEEK[HEADER]",
+					     &reply);
+	if (result == SPARE_OK) {
+		digest_header(reply.text, digest_r);
+		i_stream_unref(&reply.text);
+	}
+	return result;
+}
+
 static bool
 mail_is_same(struct migration_imapc_spare *spare, struct mail *mail,
 	     bool *compared_r)
 {
 	struct header_digest here, there;
-	struct mail_digest *digest;
-	struct spare_reply reply;
 	struct istream *input;
-	const unsigned char *data;
-	size_t size;
 	enum spare_result result;
 	bool same;
 
 	*compared_r = FALSE;
-	result = migration_imapc_spare_fetch(spare, mail->uid,
-					     "BODY.PEEK[HEADER]", &reply);
+	result = source_header(spare, mail->uid, &there);
 	if (result == SPARE_NO_DATA)
 		return TRUE; /* it may be gone meanwhile */
-	if (result != SPARE_OK)
+	if (result != SPARE_OK ||
+	    mail_get_hdr_stream(mail, NULL, &input) < 0)
 		return FALSE;
-	digest = mail_digest_init();
-	while (i_stream_read_more(reply.text, &data, &size) > 0) {
-		mail_digest_more(digest, data, size);
-		i_stream_skip(reply.text, size);
-	}
-	mail_digest_deinit(&digest, &there, NULL);
-	i_stream_unref(&reply.text);
-	if (mail_get_hdr_stream(mail, NULL, &input) < 0)
-		return FALSE;
-	digest = mail_digest_init();
-	while (i_stream_read_more(input, &data, &size) > 0) {
-		mail_digest_more(digest, data, size);
-		i_stream_skip(input, size);
-	}
-	mail_digest_deinit(&digest, &here, NULL);
+	digest_header(input, &here);
 	same = header_digest_compare(&here, &there) != HEADER_LIKENESS_OTHER;
 	*compared_r = same && header_digest_is_telling(&here);
 	return same;
+}
+
+/* The i-th of the compared mails: the first, one between, the last. */
+static uint32_t sample_position(unsigned int messages, unsigned int i)
+{
+	return 1 + (uint64_t)(messages - 1) * i / (SAME_MAILS_COUNT - 1);
 }
 
 static bool
@@ -185,8 +203,7 @@ box_is_same(struct migration_imapc_spare *spare, struct mailbox *box)
 	for (i = 0; i < SAME_MAILS_COUNT && same; i++) {
 		if (i > 0 && status.messages <= i)
 			break;
-		mail_set_seq(mail, 1 + (uint64_t)(status.messages - 1) * i /
-			     (SAME_MAILS_COUNT - 1));
+		mail_set_seq(mail, sample_position(status.messages, i));
 		same = mail_is_same(spare, mail, &compared);
 		if (compared)
 			compared_count++;
@@ -196,40 +213,125 @@ box_is_same(struct migration_imapc_spare *spare, struct mailbox *box)
 	return same && compared_count > 0;
 }
 
-static bool
-renames_same_mails(void *context, const struct rename_source *source,
-		   const struct rename_dest *dest)
-{
-	struct migration_imapc_renames *renames = context;
-	struct migration_imapc_list *mlist = renames->mlist;
-	struct mailbox_list *list = &mlist->list->list;
-	struct mail_user *dest_user =
-		migration_imapc_user_find_dest(list->ns->user);
-	struct mail_namespace *ns;
-	struct mailbox *box;
-	const char *remote_name, *vname;
-	uint32_t uidvalidity;
-	bool login, same = FALSE;
+struct header_list {
+	ARRAY(struct header_digest) digests;
+};
 
-	if (dest_user == NULL)
+static void
+note_header(void *context, const struct mailbox_evidence *evidence)
+{
+	struct header_list *list = context;
+
+	array_push_back(&list->digests, evidence->header);
+}
+
+static bool
+header_is_listed(const struct header_list *list,
+		 const struct header_digest *wanted)
+{
+	const struct header_digest *digest;
+
+	array_foreach(&list->digests, digest) {
+		if (header_digest_is_telling(wanted) &&
+		    header_digest_compare(digest, wanted) ==
+		    HEADER_LIKENESS_EQUAL)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/* The source's mailbox was numbered anew, so its UIDs are 1, 2, …: its first mail
+   is here, and of three only the last may be new. */
+static bool
+source_is_listed(struct migration_imapc_spare *spare, unsigned int messages,
+		 const struct header_list *list)
+{
+	struct header_digest digest;
+	unsigned int i, samples = I_MIN(messages, SAME_MAILS_COUNT);
+	uint32_t uid;
+
+	for (i = 0; i + 1 < samples || i == 0; i++) {
+		uid = sample_position(messages, i);
+		if (source_header(spare, uid, &digest) != SPARE_OK ||
+		    !header_is_listed(list, &digest))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static bool
+box_has_mails_of(struct migration_imapc_spare *spare, unsigned int messages,
+		 struct mailbox *box)
+{
+	struct header_list list;
+	struct mailbox_status status;
+	ARRAY_TYPE(seq_range) uids;
+	const char *error;
+	bool same;
+
+	if (mailbox_open(box) < 0 || mailbox_sync(box, 0) < 0)
 		return FALSE;
+	mailbox_get_open_status(box, STATUS_MESSAGES, &status);
+	if (!mailbox_rename_counts_fit(messages, status.messages))
+		return FALSE;
+	t_array_init(&uids, 1);
+	seq_range_array_add_range(&uids, 1, (uint32_t)-1);
+	i_array_init(&list.digests, status.messages);
+	same = mailbox_evidence_read(box, &uids, MAILBOX_EVIDENCE_HEADER,
+				     note_header, &list, &error) == 0 &&
+		source_is_listed(spare, messages, &list);
+	array_free(&list.digests);
+	return same;
+}
+
+/* Opens the source's mailbox on the spare connection. */
+static bool
+renames_open_source(struct migration_imapc_renames *renames,
+		    const struct rename_source *source, uint32_t *uidvalidity_r)
+{
+	struct migration_imapc_list *mlist = renames->mlist;
+	const char *remote_name;
+	bool login;
+
 	remote_name = imapc_list_storage_to_remote_name(mlist->list,
-		mailbox_list_get_storage_name(list,
+		mailbox_list_get_storage_name(&mlist->list->list,
 			source_vname(renames, source)));
 	if (mlist->spare == NULL) {
 		mlist->spare = migration_imapc_spare_init(
 			mlist->list->client->client,
 			mlist->muser->set->timeout * 1000);
 	}
-	if (migration_imapc_spare_open(mlist->spare, remote_name, TRUE,
-				       &uidvalidity, &login) != SPARE_OK ||
-	    uidvalidity != source->uidvalidity)
+	return migration_imapc_spare_open(mlist->spare, remote_name, TRUE,
+					  uidvalidity_r, &login) == SPARE_OK;
+}
+
+static bool
+renames_same_mails(void *context, const struct rename_source *source,
+		   const struct rename_dest *dest)
+{
+	struct migration_imapc_renames *renames = context;
+	struct migration_imapc_list *mlist = renames->mlist;
+	struct mail_user *dest_user =
+		migration_imapc_user_find_dest(mlist->list->list.ns->user);
+	bool anew = source->uidvalidity != dest->uidvalidity;
+	struct mail_namespace *ns;
+	struct mailbox *box;
+	const char *vname;
+	uint32_t uidvalidity;
+	bool same;
+
+	/* courier-examine: one that nobody has selected yet has another
+	   UIDVALIDITY each time */
+	if (dest_user == NULL ||
+	    !renames_open_source(renames, source, &uidvalidity) ||
+	    (!anew && uidvalidity != source->uidvalidity))
 		return FALSE;
 	vname = dest_vname(renames, dest);
 	ns = mail_namespace_find(dest_user->namespaces, vname);
 	box = mailbox_alloc(ns->list, vname,
 			    MAILBOX_FLAG_READONLY | MAILBOX_FLAG_IGNORE_ACLS);
-	same = box_is_same(mlist->spare, box);
+	same = anew ? box_has_mails_of(mlist->spare, source->messages, box) :
+		box_is_same(mlist->spare, box);
 	mailbox_free(&box);
 	e_debug(mlist->muser->event, "mailbox %s at the source and %s here have "
 		"%s mails", source_vname(renames, source), vname, same ? "the same" : "other");
@@ -265,6 +367,7 @@ void migration_imapc_renames_add_source(struct migration_imapc_list *mlist,
 	source->id = p_strdup(renames->pool, id);
 	source->uidvalidity = side->uidvalidity;
 	source->uidnext = side->uidnext;
+	source->messages = side->messages;
 	mail_generate_guid_128_hash(mailbox_list_get_storage_name(
 		&mlist->list->list, vname), source->stock_guid);
 	vname = p_strdup(renames->pool, vname);

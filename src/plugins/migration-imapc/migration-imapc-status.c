@@ -330,8 +330,10 @@ void migration_imapc_status_collect(struct migration_imapc_list *mlist)
 		count = migration_imapc_status_ask_all(mlist);
 	} T_END;
 	mlist->status->collecting = FALSE;
-	if (mlist->list->list.ns->user->dsyncing)
+	if (mlist->list->list.ns->user->dsyncing) {
 		migration_imapc_placeholders_begin(mlist->muser);
+		migration_imapc_reuse_init(mlist);
+	}
 	migration_run_count(migration_run_find(mlist->list->list.ns->user),
 			    MIGRATION_COUNTER_IMAP_COMMANDS, count);
 	answers = hash_table_count(mlist->status->answers);
