@@ -284,6 +284,8 @@ void migration_run_set_provider(struct migration_run *run,
 	if (run->provider == NULL)
 		run->provider = p_new(run->pool, struct provider_profile, 1);
 	*run->provider = *profile;
+	/* a setting's value is gone with the source's user */
+	run->provider->exclude = p_strdup(run->pool, profile->exclude);
 	run->provider_reason = p_strdup(run->pool, reason);
 }
 
