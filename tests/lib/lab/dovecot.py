@@ -31,6 +31,10 @@ _LISTENERS = {
     "doveadms": ("doveadm", "lab-tls", True),
 }
 
+# ./dev asan: the servers run without libasan, which our modules need then
+_SERVERS_WITHOUT_US = "".join(
+    f"protocol {name} {{\n  mail_plugins =\n}}\n" for name in ("imap", "pop3"))
+
 _user_counter = itertools.count(1)
 
 
@@ -160,6 +164,8 @@ class Dovecot:
 
     def __exit__(self, *exception):
         self.stop()
+        found = self.sanitizer_findings()
+        assert not found, "\n\n".join(found)
         places.remove(self.dir)
 
     def _is_up(self):
@@ -369,7 +375,8 @@ class Dovecot:
             self._conf_listeners(), self._conf_tls(),
             "".join(self._conf_namespace(ns) for ns in namespaces),
             self._conf_plugins(plugins, plugin_settings or {}),
-            _block_body(settings or {}), extra, "\n"])
+            _block_body(settings or {}), extra, "\n",
+            _SERVERS_WITHOUT_US if "DM_ASAN_LIB" in os.environ else ""])
         _write_file(path, text)
         return path
 
