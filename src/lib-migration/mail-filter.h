@@ -8,11 +8,11 @@
 /* Which mails a migration leaves alone: migration_imapc_filter_max_size, _since,
    _before and _flags.
 
-   dsync cannot bring a mail over whose UID is below those that the destination
-   has: it answers by deleting the mailbox. So a mail that was left out once
-   stays left out, and one that was brought over once stays migrated, whatever
-   the filter or the mail's flags are later. What was decided is in
-   filter-memory.h. */
+   mail-below-uidnext: dsync cannot bring a mail over whose UID is below those
+   that the destination has: it answers by deleting the mailbox. So a mail that
+   was left out once stays left out, and one that was brought over once stays
+   migrated, whatever the filter or the mail's flags are later. What was decided
+   is in filter-memory.h. */
 
 struct mail_filter;
 

@@ -4,7 +4,7 @@
 
 #include "mailbox-map.h"
 
-/* What mailboxes are used for, from the names that providers and clients give
+/* localized-names: What mailboxes are used for, from the names that providers and clients give
    them in the user's language: for servers that do not say it by special-use
    attributes (RFC 6154). A name proves nothing, so it is for
    migration_imapc_localized_names to ask for it. */

@@ -19,6 +19,16 @@
 
 /* ---- the filter ---- */
 
+/* Without -R mails go to the IMAP server. */
+static bool filter_is_of_dest(struct mail_user *user)
+{
+	const struct migration_run *run = migration_run_find(user);
+
+	return user->dsyncing && run->options != NULL &&
+		!migration_imapc_user_is_synced(user) &&
+		!migration_run_has_option(run, "reverse-sync");
+}
+
 struct migration_imapc_mail_filter *
 migration_imapc_mail_filter_get(struct migration_imapc_list *mlist)
 {
@@ -33,7 +43,7 @@ migration_imapc_mail_filter_get(struct migration_imapc_list *mlist)
 	struct migration_imapc_mail_filter *mfilter = mlist->mail_filter;
 	const char *error;
 
-	if (!migration_imapc_user_is_source(user))
+	if (!migration_imapc_user_is_source(user) || filter_is_of_dest(user))
 		return NULL;
 	if (mfilter == NULL) T_BEGIN {
 		mfilter = p_new(mlist->list->list.pool,
