@@ -230,6 +230,31 @@ def test_with_uidls_of_a_pop3_server(whole_suite, source):
     assert snapshot.of(ours).pop3 == snapshot.of(theirs).pop3
 
 
+def test_names_come_from_the_map(whole_suite, source):
+    """migration_imapc's names are the ones that are imported, and what it leaves
+    out is not: below the root and a parent, and the second time, too."""
+    theirs = source.user()
+    mailgen.deliver(theirs, {"INBOX": mailgen.mails(2),
+                             "Arbeit/Alt": mailgen.mails(3, seed="a"),
+                             "Spam": mailgen.mails(1, seed="s")})
+    boxes = snapshot.of(theirs, pop3=False).mailboxes
+    for parent, prefix in (("", ""), ("Recovered", "Recovered/")):
+        ours = whole_suite.user()
+        path = f"{ours.home}/report.json"
+        options = (whole_suite.imapc(source, user=theirs.name) |
+                   whole_suite.plugin_options({
+                       "migration_report_path": path,
+                       "migration_imapc_map": "Arbeit/* = Work/*; !Spam"}))
+        for wanted in ((5, 0), (0, 5)):
+            run_import(ours, "imapc:", parent, o=options).ok()
+            assert report_counts(path) == wanted
+        after = snapshot.of(ours, pop3=False).mailboxes
+        for name, old in (("INBOX", "INBOX"), ("Work/Alt", "Arbeit/Alt")):
+            assert after[prefix + name].mails == boxes[old].mails
+        assert not [name for name in after if "Spam" in name or
+                    "Arbeit" in name]
+
+
 @pytest.fixture(scope="module")
 def quota(version):
     """Ten mails for everybody."""

@@ -10,10 +10,7 @@
 #include "mail-user.h"
 #include "mail-storage-hooks.h"
 #include "mail-storage-private.h"
-#include "mailbox-list-iter.h"
-#include "mail-namespace.h"
 #include "index-storage.h"
-#include "import-name.h"
 #include "settings-loader.h"
 #include "migration-folders.h"
 #include "migration-run.h"
@@ -21,6 +18,7 @@
 #include "import-folders.h"
 #include "import-journal.h"
 #include "import-local.h"
+#include "import-names.h"
 #include "import-target.h"
 #include "migration-import-settings.h"
 #include "migration-import-plugin.h"
@@ -49,8 +47,7 @@ struct migration_import_user {
 	const char *created_for;
 	/* mailboxes that stock's import has looked into */
 	unsigned int source_boxes_count;
-	/* of the source's user: all his mailboxes, NULL-terminated; NULL if
-	   they were not needed yet */
+	/* of the source's user, see import_names_keep_apart() */
 	const char *const *vnames;
 };
 
@@ -430,110 +427,23 @@ static void migration_import_close(struct mailbox *box)
 	mbox->module_ctx.super.close(box);
 }
 
-/* Reads the names of the source's mailboxes. They are kept as long as the
-   user: reading them can cost a remote server's answer. */
-static const char *const *
-migration_import_get_vnames(struct migration_import_user *source)
-{
-	struct mailbox_list_iterate_context *iter;
-	const struct mailbox_info *info;
-	ARRAY_TYPE(const_string) vnames;
-	const char *vname;
-
-	if (source->vnames != NULL)
-		return source->vnames;
-	p_array_init(&vnames, source->user->pool, 64);
-	iter = mailbox_list_iter_init_namespaces(source->user->namespaces,
-		t_strsplit("*", " "), MAIL_NAMESPACE_TYPE_MASK_ALL,
-		MAILBOX_LIST_ITER_NO_AUTO_BOXES |
-		MAILBOX_LIST_ITER_RETURN_NO_FLAGS);
-	while ((info = mailbox_list_iter_next(iter)) != NULL) {
-		vname = p_strdup(source->user->pool, info->vname);
-		array_push_back(&vnames, &vname);
-	}
-	if (mailbox_list_iter_deinit(&iter) < 0) {
-		/* as stock does it with two that want one name */
-		e_error(source->user->event, "Import: can't list the source's "
-			"mailboxes, so mailboxes whose names become one are "
-			"not kept apart");
-	}
-	array_append_zero(&vnames);
-	source->vnames = array_front(&vnames);
-	return source->vnames;
-}
-
-static void
-migration_import_rename(struct mailbox *box, const char *vname,
-			const char *rival)
-{
-	migration_run_finding(migration_run_find(box->storage->user),
-		MIGRATION_SEVERITY_WARNING, vname, 0, FINDING_NAMES_COLLIDE,
-		"The source's mailbox %s would have the same name as %s, "
-		"because the separators differ: it is imported into this one",
-		import_source_box->vname, rival);
-	box->vname = p_strdup(box->pool, vname);
-	box->name = p_strdup(box->pool,
-			     mailbox_list_get_storage_name(box->list, vname));
-	event_add_str(box->event, "mailbox", vname);
-}
-
-/* What stock has put in front of the source's name, whose separators it has
-   changed to the destination's. NULL if this is no mailbox to import into. */
-static const char *migration_import_get_parent(struct mailbox *box)
-{
-	const char *vname;
-	size_t parent_len;
-
-	if (import_source_box == NULL ||
-	    (box->flags & MAILBOX_FLAG_SAVEONLY) == 0 ||
-	    box->storage->user == import_source_box->storage->user)
-		return NULL;
-	vname = import_name_convert(import_source_box->vname,
-		mail_namespace_get_sep(mailbox_get_namespace(import_source_box)),
-		mail_namespace_get_sep(mailbox_get_namespace(box)));
-	if (strlen(vname) > strlen(box->vname))
-		return NULL;
-	parent_len = strlen(box->vname) - strlen(vname);
-	return strcmp(box->vname + parent_len, vname) != 0 ? NULL :
-		p_strndup(box->pool, box->vname, parent_len);
-}
-
-/* Stock changes a separator of the destination in a source's name to '_', so
-   that two mailboxes can come to have one name. Nobody has looked at the
-   mailbox yet: it can still be another one. */
-static void
-migration_import_keep_apart(struct mailbox *box, const char *parent)
-{
-	char source_sep, dest_sep;
-	const char *name, *rival;
-
-	source_sep = mail_namespace_get_sep(
-		mailbox_get_namespace(import_source_box));
-	dest_sep = mail_namespace_get_sep(mailbox_get_namespace(box));
-	if (source_sep == dest_sep)
-		return;
-	name = import_name_decide(import_source_box->vname,
-		migration_import_get_vnames(
-			MIGRATION_IMPORT_USER_CONTEXT_REQUIRE(
-				import_source_box->storage->user)),
-		source_sep, dest_sep, &rival);
-	if (rival != NULL) {
-		migration_import_rename(box, t_strconcat(parent, name, NULL),
-					rival);
-	}
-}
-
 static void migration_import_mailbox_allocated(struct mailbox *box)
 {
 	struct mailbox_vfuncs *v = box->vlast;
 	struct migration_import_mailbox *mbox;
+	struct migration_import_user *source;
 	const char *parent;
 
 	if (MIGRATION_IMPORT_USER_CONTEXT(box->storage->user) == NULL)
 		return;
-	parent = migration_import_get_parent(box);
-	if (parent != NULL)
-		migration_import_keep_apart(box, parent);
+	parent = import_source_box == NULL ? NULL :
+		import_names_get_parent(box, import_source_box);
+	if (parent != NULL) {
+		source = MIGRATION_IMPORT_USER_CONTEXT_REQUIRE(
+			import_source_box->storage->user);
+		import_names_keep_apart(box, import_source_box, parent,
+					&source->vnames);
+	}
 
 	mbox = p_new(box->pool, struct migration_import_mailbox, 1);
 	mbox->parent = parent;
