@@ -5,6 +5,7 @@
 #include "str.h"
 #include "json-escape.h"
 #include "mail-user.h"
+#include "provider.h"
 #include "migration-run.h"
 #include "migration-report.h"
 
@@ -106,6 +107,28 @@ START_TEST(test_findings_bounded)
 			  MIGRATION_RUN_MAX_FINDINGS + 7);
 	migration_report_append_json(json, run);
 	ck_assert_ptr_nonnull(strstr(str_c(json), "\"findings_omitted\": 7"));
+	str_free(&json);
+	migration_run_forget();
+}
+END_TEST
+
+/* The report is written when the source's user is gone, with his settings. */
+START_TEST(test_provider_outlives_settings)
+{
+	struct migration_run *run;
+	struct provider_profile profile = {
+		.name = "generic", .title = "an IMAP server",
+	};
+	string_t *json = str_new(default_pool, 1024);
+	char exclude[] = "Work/*";
+
+	run = migration_run_begin(&user_1, "backup", "imapc:");
+	profile.exclude = exclude;
+	migration_run_set_provider(run, &profile, "it says so");
+	memset(exclude, 'x', strlen(exclude));
+	migration_run_finish(run, 0);
+	migration_report_append_json(json, run);
+	ck_assert_ptr_nonnull(strstr(str_c(json), "Work/*"));
 	str_free(&json);
 	migration_run_forget();
 }
@@ -274,6 +297,7 @@ int main(void)
 	tcase_add_test(tc, test_shared_by_both_users);
 	tcase_add_test(tc, test_reset_between_users);
 	tcase_add_test(tc, test_findings_bounded);
+	tcase_add_test(tc, test_provider_outlives_settings);
 	tcase_add_test(tc, test_source_opened);
 	tcase_add_test(tc, test_summary);
 	tcase_add_loop_test(tc, test_summary_bytes, 0, N_ELEMENTS(sizes));
