@@ -239,9 +239,6 @@ struct migration_run {
 	/* The run stopped on purpose before all was done: shows in the exit
 	   code. Plugins may set it. */
 	bool continue_later:1;
-	/* A plugin asks the source for ids of messages when a mailbox is opened,
-	   so the mailbox has to be selected then. */
-	bool asks_for_ids:1;
 };
 
 /* Findings kept in memory and in the report. More than anybody reads, and

@@ -12,6 +12,9 @@ import pytest
 import lab
 from lab import gmail, places, snapshot
 from lab.gmail import Account, GmailServer
+from lab.latency import Fault, Link
+
+from test_imapc_ahead import texts
 
 DRIVERS = ["mdbox", "sdbox", "maildir"]
 
@@ -32,8 +35,8 @@ def stock(version):
 
 
 def backup(dest, user, server, *, debug=False, stock=False, words=("-R",),
-           **settings):
-    o = dest.imapc(server, user="user", password="secret")
+           port=None, **settings):
+    o = dest.imapc(server, user="user", password="secret", port=port)
     if stock:
         o["imapc_features"] = (o.get("imapc_features", "") +
                                " gmail-migration").strip()
@@ -394,3 +397,43 @@ def test_report_counts_shared_mails(dest, folder):
             account.messages)
     assert result.err.count(": shared with mailbox ") == shown - len(
         account.messages)
+
+
+# -- distance
+
+def test_waits(dest):
+    """40 folders of 25 messages, each message in two of them: metadata and texts
+    of all folders are on their way together."""
+    account, user = Account(), dest.user()
+    account.add_many([({f"L{number % 40:02}", f"L{(number + 7) % 40:02}"}, mail)
+                      for number, mail in enumerate(
+                          gmail.mailgen.mails(500, size=(300, 900)))])
+    with GmailServer(account) as server, Link(round_trip=0.1) as link:
+        for change, limit in ((None, 14), (None, 7), ("\\Starred", 10)):
+            if change:
+                for message in account.messages[::50]:
+                    account.label(message, f"+{change}")
+                account.add("\\Inbox", "L05")
+            link.reset()
+            backup(dest, user, server, port=link.to(server.port)).ok()
+            print(f"{link.waits} waits")
+            assert link.waits <= limit and link.connections == 1
+            assert server.bodies == len(account.messages)
+    assert {name: set(box.mails) for name, box in
+            snapshot.of(user).mailboxes.items() if box.mails} == {
+        name: {mail.uid for mail in mails}
+        for name, mails in account.folders.items() if mails}
+
+
+def test_cut_in_the_middle_of_texts(dest):
+    """What came whole before the connection broke is not downloaded again."""
+    account, user = Account(), dest.user()
+    account.add_many([({"\\Inbox", "Work"}, mail) for mail in
+                      gmail.mailgen.mails(60, size=(2000, 4000))])
+    with GmailServer(account) as server, \
+            Link(round_trip=0.01, keep=True) as link:
+        port = link.to(server.port, Fault("cut", after_bytes=60000, times=2))
+        backup(dest, user, server, port=port).ok()
+        assert link.connections == 3
+        came = [text for data in link.received() for text in texts(data)]
+    assert len(came) == len(set(came)) == len(account.messages)

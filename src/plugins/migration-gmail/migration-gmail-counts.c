@@ -46,27 +46,23 @@ static void forget_labelled(struct migration_gmail_list *mlist)
 void migration_gmail_counts_add(struct migration_gmail_mailbox *gbox)
 {
 	struct migration_gmail_list *mlist = gbox->mlist;
+	const struct migration_gmail_table *table = gbox->table;
 	const struct migration_gmail_entry *entry;
 	struct migration_gmail_count *folder;
 	const char *const *label;
-	uint32_t last_uid = 0;
 
-	folder = count_get(mlist, gbox->place == GMAIL_PLACE_LABEL ?
+	folder = count_get(mlist, table->place == GMAIL_PLACE_LABEL ?
 			   imapc_mailbox_get_remote_name(gbox->mbox) :
-			   gmail_place_label(gbox->place, gbox->place_name));
-	folder->place = gbox->place;
+			   gmail_place_label(table->place, table->place_name));
+	folder->place = table->place;
 	if (folder->vname == NULL)
 		folder->vname = p_strdup(mlist->pool, gbox->mbox->box.vname);
 	folder->shown = 0;
-	if (gbox->place == GMAIL_PLACE_ALL)
+	if (table->place == GMAIL_PLACE_ALL)
 		forget_labelled(mlist);
-	array_foreach(&gbox->entries, entry) {
-		/* twice after a reconnection */
-		if (entry->uid == last_uid)
-			continue;
-		last_uid = entry->uid;
+	array_foreach(&table->entries, entry) {
 		folder->shown++;
-		if (gbox->place != GMAIL_PLACE_ALL)
+		if (table->place != GMAIL_PLACE_ALL)
 			continue;
 		for (label = entry->mapping->labels; *label != NULL; label++)
 			count_get(mlist, *label)->labelled++;

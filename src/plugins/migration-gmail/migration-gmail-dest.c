@@ -81,9 +81,9 @@ migration_gmail_dest_fill_pop3(struct mail_save_context *ctx, struct mail *mail)
 	return 0;
 }
 
-const char *migration_gmail_dest_not_from(struct mailbox *box)
+const char *migration_gmail_not_from(struct mail_user *user, const char *vname)
 {
-	return box->storage->user->dsyncing ? box->vname : "";
+	return user->dsyncing ? vname : "";
 }
 
 static enum gmail_copy_way
@@ -209,7 +209,8 @@ migration_gmail_dest_copy(struct mail_save_context *ctx, struct mail *mail)
 	}
 	have_uidl = ctx->data.pop3_uidl != NULL;
 	local_mail = migration_gmail_local_get_mail(muser->local, entry->msgid,
-					migration_gmail_dest_not_from(box));
+					migration_gmail_not_from(box->storage->user,
+							 box->vname));
 	if (local_mail != NULL) {
 		way = migration_gmail_dest_decide(ctx, entry, local_mail,
 						  &reason);

@@ -229,7 +229,7 @@ migration_gmail_list_map(struct migration_gmail_list *mlist,
 
 /* ---- listing ---- */
 
-static bool
+bool
 migration_gmail_list_shows(struct migration_gmail_list *mlist, const char *vname)
 {
 	struct migration_gmail_place *place;
@@ -327,6 +327,7 @@ static void migration_gmail_list_deinit(struct mailbox_list *list)
 		hash_table_destroy(&mlist->counts);
 		pool_unref(&mlist->pool);
 	}
+	migration_gmail_claims_deinit(mlist);
 	if (migration_gmail_source_list == mlist)
 		migration_gmail_source_list = NULL;
 	mlist->module_ctx.super.deinit(list);

@@ -290,6 +290,41 @@ static void local_scan(struct migration_gmail_local *local)
 		hash_table_count(local->messages));
 }
 
+static struct local_message *
+local_find(struct migration_gmail_local *local, const char *msgid,
+	   guid_128_t guid_r)
+{
+	const uint8_t *key = guid_r;
+
+	if (!local->scanned)
+		local_scan(local);
+	migration_gmail_local_guid(msgid, guid_r);
+	return hash_table_lookup(local->messages, key);
+}
+
+static bool
+local_place_is_wanted(const struct local_message *msg, unsigned int i,
+		      const char *not_in)
+{
+	return msg->places[i].box != NULL &&
+		strcmp(msg->places[i].box->vname, not_in) != 0;
+}
+
+bool migration_gmail_local_has(struct migration_gmail_local *local,
+			       const char *msgid, const char *not_in)
+{
+	const struct local_message *msg;
+	guid_128_t guid;
+	unsigned int i;
+
+	msg = local_find(local, msgid, guid);
+	for (i = 0; i < LOCAL_MAX_PLACES && msg != NULL; i++) {
+		if (local_place_is_wanted(msg, i, not_in))
+			return TRUE;
+	}
+	return FALSE;
+}
+
 struct mail *
 migration_gmail_local_get_mail(struct migration_gmail_local *local,
 			       const char *msgid, const char *not_in)
@@ -297,18 +332,13 @@ migration_gmail_local_get_mail(struct migration_gmail_local *local,
 	struct local_message *msg;
 	struct mail *mail = NULL;
 	guid_128_t guid;
-	const uint8_t *key = guid;
 	unsigned int i;
 
-	if (!local->scanned)
-		local_scan(local);
-	migration_gmail_local_guid(msgid, guid);
-	msg = hash_table_lookup(local->messages, key);
+	msg = local_find(local, msgid, guid);
 	if (msg == NULL)
 		return NULL;
 	for (i = 0; i < LOCAL_MAX_PLACES && mail == NULL; i++) {
-		if (msg->places[i].box == NULL ||
-		    strcmp(msg->places[i].box->vname, not_in) == 0)
+		if (!local_place_is_wanted(msg, i, not_in))
 			continue;
 		mail = local_get_mail_in(local, msg->places[i].box,
 					 msg->places[i].uid, guid);

@@ -24,6 +24,10 @@ void migration_gmail_local_deinit(struct migration_gmail_local **local);
 struct mail *
 migration_gmail_local_get_mail(struct migration_gmail_local *local,
 			       const char *msgid, const char *not_in);
+/* TRUE if there was such a mail when it was last seen. Opens nothing, but for the
+   first time. */
+bool migration_gmail_local_has(struct migration_gmail_local *local,
+			       const char *msgid, const char *not_in);
 /* The mailbox has, committed, a mail with this id. */
 void migration_gmail_local_learn(struct migration_gmail_local *local,
 				 struct mailbox *box, uint32_t uid,

@@ -123,7 +123,7 @@ migration_gmail_mail_get_special(struct mail *mail, enum mail_fetch_field field,
 	}
 	if (entry == NULL)
 		return gmail->super.get_special(mail, field, value_r);
-	if (field == MAIL_FETCH_UIDL_BACKEND && gbox->objectid)
+	if (field == MAIL_FETCH_UIDL_BACKEND && gbox->table->objectid)
 		return gmail->super.get_special(mail, field, value_r);
 	*value_r = field == MAIL_FETCH_GUID ? entry->msgid :
 		migration_gmail_mail_get_uidl(mail, entry);
@@ -141,30 +141,6 @@ int migration_gmail_local_mail_read(struct mail *mail,
 		mail_get_received_date(mail, &mail_r->received_date) < 0 ? -1 : 0;
 }
 
-/* Returns a mail of the destination that has the message's text. */
-static struct mail *
-migration_gmail_mail_find_local(struct mail *mail,
-				const struct migration_gmail_entry *entry)
-{
-	struct migration_gmail_user *dest =
-		migration_gmail_user_find_dest(mail->box->storage->user);
-	struct gmail_copy_mail source, local;
-	struct mail *local_mail;
-	const char *reason;
-
-	if (entry == NULL || dest == NULL || dest->local == NULL)
-		return NULL;
-	local_mail = migration_gmail_local_get_mail(dest->local, entry->msgid,
-				migration_gmail_dest_not_from(mail->box));
-	if (local_mail == NULL ||
-	    migration_gmail_local_mail_read(local_mail, &local) < 0)
-		return NULL;
-	source = local;
-	source.size = entry->size;
-	return gmail_copy_decide(&source, &local, FALSE, &reason) ==
-		GMAIL_COPY_FETCH ? NULL : local_mail;
-}
-
 static bool migration_gmail_mail_prefetch(struct mail *mail)
 {
 	struct mail_private *pmail = (struct mail_private *)mail;
@@ -179,7 +155,8 @@ static bool migration_gmail_mail_prefetch(struct mail *mail)
 		imail->data.guid = p_strdup(pmail->data_pool, entry->msgid);
 		imail->data.received_date = entry->received_date;
 		if ((imail->data.wanted_fields & MAIL_FETCH_STREAM_BODY) != 0 &&
-		    migration_gmail_mail_find_local(mail, entry) != NULL)
+		    migration_gmail_find_local(mail->box->storage->user,
+					       mail->box->vname, entry) != NULL)
 			return TRUE;
 	}
 	return gmail->super.prefetch(mail);
@@ -200,7 +177,8 @@ migration_gmail_mail_get_stream(struct mail *mail, bool get_body,
 	struct mail *local_mail;
 
 	if (imail->data.stream == NULL) {
-		local_mail = migration_gmail_mail_find_local(mail,
+		local_mail = migration_gmail_find_local(
+			mail->box->storage->user, mail->box->vname,
 			migration_gmail_mail_find(mail));
 		/* if it vanished this very moment, the source still has it */
 		if (local_mail != NULL &&

@@ -7,14 +7,13 @@
 #include "lib.h"
 #include "array.h"
 #include "hash.h"
-#include "str.h"
 #include "imap-arg.h"
-#include "imap-date.h"
 #include "imap-seqset.h"
 #include "seq-range-array.h"
 #include "imapc-client.h"
 #include "imapc-msgmap.h"
 #include "migration-run.h"
+#include "source-select.h"
 #include "migration-gmail-local.h"
 #include "migration-gmail-private.h"
 
@@ -28,110 +27,31 @@ struct pop3_search {
 	imapc_mailbox_callback_t *stock_handler;
 };
 
-static int
-migration_gmail_entry_cmp(const struct migration_gmail_entry *e1,
-			  const struct migration_gmail_entry *e2)
-{
-	return e1->uid < e2->uid ? -1 : (e1->uid > e2->uid ? 1 : 0);
-}
-
-static int
-migration_gmail_entry_uid_cmp(const uint32_t *uid,
-			      const struct migration_gmail_entry *entry)
-{
-	return *uid < entry->uid ? -1 : (*uid > entry->uid ? 1 : 0);
-}
-
 /* ---- replies. imapc is waiting: nothing here may wait for anything ---- */
-
-static const char *labels_key(const ARRAY_TYPE(gmail_label) *labels)
-{
-	const struct gmail_label *label;
-	string_t *key = t_str_new(128);
-
-	array_foreach(labels, label) {
-		/* no name has a line feed */
-		str_append(key, label->imap_name);
-		str_append_c(key, '\n');
-	}
-	return str_c(key);
-}
-
-static const struct migration_gmail_mapping *
-migration_gmail_mailbox_map(struct migration_gmail_mailbox *gbox,
-			    const struct imap_arg *arg)
-{
-	struct migration_gmail_mapping *mapping;
-	ARRAY_TYPE(gmail_label) labels;
-	struct gmail_message msg;
-	const char *key;
-
-	if (gmail_labels_parse(arg, pool_datastack_create(), &labels) < 0)
-		return NULL;
-	key = labels_key(&labels);
-	mapping = hash_table_lookup(gbox->mappings, key);
-	if (mapping == NULL) {
-		i_zero(&msg);
-		msg.labels = array_get(&labels, &msg.labels_count);
-		msg.place = gbox->place;
-		msg.place_name = gbox->place_name;
-		mapping = migration_gmail_list_map(gbox->mlist, &msg, gbox->pool);
-		key = p_strdup(gbox->pool, key);
-		hash_table_insert(gbox->mappings, key, mapping);
-	}
-	return mapping;
-}
-
-/* of a server without labels */
-static const char *const no_keywords[] = { NULL };
-static const struct migration_gmail_mapping no_mapping = {
-	.keywords = no_keywords,
-	.labels = no_keywords,
-	.shown_in = "",
-};
 
 static void
 migration_gmail_mailbox_read_fetch(struct migration_gmail_mailbox *gbox,
 				   const struct imap_arg *list)
 {
-	struct migration_gmail_entry entry;
+	const struct imap_arg *arg;
 	const char *key, *value;
-	int tz;
+	uint32_t uid = 0;
 
-	i_zero(&entry);
-	entry.size = UOFF_T_MAX;
-	entry.received_date = (time_t)-1;
-	if (gbox->objectid)
-		entry.mapping = &no_mapping;
-	for (; !IMAP_ARG_IS_EOL(&list[0]) && !IMAP_ARG_IS_EOL(&list[1]);
-	     list += 2) {
-		if (!imap_arg_get_atom(&list[0], &key))
+	for (arg = list; !IMAP_ARG_IS_EOL(&arg[0]) && !IMAP_ARG_IS_EOL(&arg[1]);
+	     arg += 2) {
+		if (imap_arg_atom_equals(&arg[0], "UID") &&
+		    (!imap_arg_get_atom(&arg[1], &value) ||
+		     str_to_uint32(value, &uid) < 0))
 			return;
-		if (strcasecmp(key, "UID") == 0) {
-			if (!imap_arg_get_atom(&list[1], &value) ||
-			    str_to_uint32(value, &entry.uid) < 0)
-				return;
-		} else if (strcasecmp(key, "X-GM-MSGID") == 0) {
-			if (imap_arg_get_astring(&list[1], &value))
-				entry.msgid = value;
-		} else if (strcasecmp(key, "EMAILID") == 0) {
-			entry.msgid = migration_gmail_objectid_parse(&list[1]);
-		} else if (strcasecmp(key, "RFC822.SIZE") == 0) {
-			if (!imap_arg_get_atom(&list[1], &value) ||
-			    str_to_uoff(value, &entry.size) < 0)
-				entry.size = UOFF_T_MAX;
-		} else if (strcasecmp(key, "INTERNALDATE") == 0) {
-			if (!imap_arg_get_astring(&list[1], &value) ||
-			    !imap_parse_datetime(value, &entry.received_date, &tz))
-				entry.received_date = (time_t)-1;
-		} else if (strcasecmp(key, "X-GM-LABELS") == 0)
-			entry.mapping = migration_gmail_mailbox_map(gbox, &list[1]);
 	}
-	/* other FETCH replies come by here, too */
-	if (entry.uid == 0 || entry.msgid == NULL || entry.mapping == NULL)
+	if (uid == 0)
 		return;
-	entry.msgid = p_strdup(gbox->pool, entry.msgid);
-	array_push_back(&gbox->entries, &entry);
+	for (arg = list; !IMAP_ARG_IS_EOL(&arg[0]) && !IMAP_ARG_IS_EOL(&arg[1]);
+	     arg += 2) {
+		if (!imap_arg_get_atom(&arg[0], &key))
+			return;
+		migration_gmail_table_add(gbox->table, uid, key, &arg[1]);
+	}
 }
 
 static void
@@ -208,7 +128,7 @@ pop3_search_callback(const struct imapc_command_reply *reply, void *context)
 static bool
 migration_gmail_mailbox_wants_pop3_search(struct migration_gmail_mailbox *gbox)
 {
-	return gbox->place == GMAIL_PLACE_INBOX &&
+	return gbox->table->place == GMAIL_PLACE_INBOX &&
 		gbox->mbox->storage->set->pop3_deleted_flag[0] != '\0' &&
 		(gbox->mbox->capabilities & IMAPC_CAPABILITY_ESEARCH) != 0;
 }
@@ -240,7 +160,7 @@ pop3_search_send(struct migration_gmail_mailbox *gbox,
 	cmd = imapc_client_mailbox_cmd(gbox->mbox->client_box,
 				       pop3_search_callback, search);
 	imapc_command_set_flags(cmd, IMAPC_COMMAND_FLAG_RETRIABLE);
-	gbox->pop3_search_tag = p_strdup(gbox->pool, imapc_command_get_tag(cmd));
+	gbox->pop3_search_tag = p_strdup(gbox->table->pool, imapc_command_get_tag(cmd));
 	search->stock_handler = replace_esearch_handler(gbox->mbox,
 					migration_gmail_untagged_esearch);
 	/* stock's spelling, the only one that is known to work */
@@ -294,17 +214,17 @@ migration_gmail_mailbox_ask(struct migration_gmail_mailbox *gbox)
 	struct imapc_simple_context sctx;
 	struct imapc_command *cmd;
 	struct pop3_search search = { .client = client->client };
-	bool first = gbox->next_uid == 1;
+	bool first = gbox->table->next_uid == 1;
 
 	imapc_simple_context_init(&sctx, client);
 	cmd = imapc_client_mailbox_cmd(mbox->client_box,
 				       imapc_simple_callback, &sctx);
 	imapc_command_set_flags(cmd, IMAPC_COMMAND_FLAG_RETRIABLE);
 	gbox->fetching = TRUE;
-	imapc_command_sendf(cmd, gbox->objectid ?
+	imapc_command_sendf(cmd, gbox->table->objectid ?
 		"UID FETCH %u:* (EMAILID RFC822.SIZE INTERNALDATE)" :
 		"UID FETCH %u:* (X-GM-MSGID X-GM-LABELS RFC822.SIZE INTERNALDATE)",
-		gbox->next_uid);
+		gbox->table->next_uid);
 	migration_run_count(run, MIGRATION_COUNTER_IMAP_COMMANDS, 1);
 	if (first && migration_gmail_mailbox_wants_pop3_search(gbox)) {
 		pop3_search_send(gbox, &search);
@@ -318,19 +238,18 @@ migration_gmail_mailbox_ask(struct migration_gmail_mailbox *gbox)
 	return sctx.ret;
 }
 
+/* The table is complete for what the mailbox shows. */
 static void
-migration_gmail_mailbox_finish(struct migration_gmail_mailbox *gbox)
+migration_gmail_mailbox_finish(struct migration_gmail_mailbox *gbox,
+			       uint32_t uidnext)
 {
+	struct migration_gmail_table *table = gbox->table;
 	struct migration_gmail_entry *entry;
 	unsigned int pop3_deleted = 0;
 
-	/* After a reconnection everything was sent again: the later entry of
-	   two is the newer one, but they only differ if a label was changed
-	   this very moment. Lookups may find either. */
-	array_sort(&gbox->entries, migration_gmail_entry_cmp);
-	array_foreach_modifiable(&gbox->entries, entry) {
-		if (entry->uid >= gbox->next_uid)
-			gbox->next_uid = entry->uid + 1;
+	migration_gmail_table_finish(table);
+	table->next_uid = I_MAX(table->next_uid, uidnext);
+	array_foreach_modifiable(&table->entries, entry) {
 		entry->pop3_deleted = seq_range_exists(&gbox->pop3_deleted_uids,
 						       entry->uid);
 		if (entry->pop3_deleted)
@@ -338,18 +257,42 @@ migration_gmail_mailbox_finish(struct migration_gmail_mailbox *gbox)
 	}
 	e_debug(gbox->mlist->muser->event, "mailbox %s: %u messages with %u "
 		"different sets of labels; %u are not shown by POP3",
-		gbox->mbox->box.vname, array_count(&gbox->entries),
-		hash_table_count(gbox->mappings), pop3_deleted);
+		gbox->mbox->box.vname, array_count(&table->entries),
+		hash_table_count(table->mappings), pop3_deleted);
+	if (!table->objectid)
+		migration_gmail_counts_add(gbox);
+	if (table->place == GMAIL_PLACE_ALL)
+		gbox->mlist->all_messages = array_count(&table->entries);
 }
 
-static void migration_gmail_mailbox_init_place(struct migration_gmail_mailbox *gbox)
+static void migration_gmail_mailbox_forget(struct migration_gmail_mailbox *gbox)
 {
-	struct migration_gmail_place *place;
+	if (gbox->table == NULL)
+		return;
+	array_free(&gbox->pop3_deleted_uids);
+	migration_gmail_table_deinit(&gbox->table);
+}
 
-	place = hash_table_lookup(gbox->mlist->places,
-				  imapc_mailbox_get_remote_name(gbox->mbox));
-	gbox->place = place == NULL ? GMAIL_PLACE_OTHER : place->place;
-	gbox->place_name = place == NULL ? gbox->mbox->box.vname : place->name;
+static void
+migration_gmail_mailbox_set_table(struct migration_gmail_mailbox *gbox,
+				  struct migration_gmail_table *table)
+{
+	gbox->table = table;
+	i_array_init(&gbox->pop3_deleted_uids, 16);
+	if (!table->objectid)
+		gbox->mlist->read = TRUE;
+}
+
+void migration_gmail_mailbox_take(struct mailbox *box,
+				  struct migration_gmail_table *table,
+				  uint32_t uidnext)
+{
+	struct migration_gmail_mailbox *gbox =
+		MIGRATION_GMAIL_CONTEXT_REQUIRE(box);
+
+	migration_gmail_mailbox_forget(gbox);
+	migration_gmail_mailbox_set_table(gbox, table);
+	migration_gmail_mailbox_finish(gbox, uidnext);
 }
 
 /* Whatever the server complains of, usually a limit: it is worth trying again,
@@ -374,57 +317,35 @@ static int migration_gmail_mailbox_load(struct migration_gmail_mailbox *gbox)
 {
 	struct imapc_mailbox *mbox = gbox->mbox;
 	const struct mail_index_header *hdr;
+	bool objectid;
 
 	if (!mbox->box.opened || mbox->client_box == NULL ||
 	    (!migration_gmail_mailbox_is_gmails(gbox) &&
 	     !gbox->mlist->muser->set->objectid))
 		return 0;
 	hdr = mail_index_get_header(mbox->box.view);
-	if (gbox->pool != NULL && hdr->next_uid <= gbox->next_uid)
+	if (gbox->table != NULL && hdr->next_uid <= gbox->table->next_uid)
 		return 1;
 	/* waiting does not nest */
 	if (imapc_client_is_running(mbox->storage->client->client))
-		return gbox->pool != NULL ? 1 : 0;
-	if (migration_gmail_list_load(gbox->mlist))
-		gbox->mlist->read = TRUE;
-	else {
-		gbox->objectid = !migration_gmail_mailbox_is_gmails(gbox) &&
-			migration_gmail_objectid_is_used(gbox->mlist);
-		if (!gbox->objectid)
-			return 0;
+		return gbox->table != NULL ? 1 : 0;
+	objectid = !migration_gmail_list_load(gbox->mlist);
+	if (objectid && (migration_gmail_mailbox_is_gmails(gbox) ||
+			 !migration_gmail_objectid_is_used(gbox->mlist)))
+		return 0;
+	if (gbox->table == NULL) {
+		migration_gmail_mailbox_set_table(gbox,
+			migration_gmail_table_init(gbox->mlist, mbox->box.vname,
+				imapc_mailbox_get_remote_name(mbox), objectid));
 	}
-	if (gbox->pool == NULL) {
-		gbox->pool = pool_alloconly_create("migration gmail mailbox",
-						   1024*16);
-		gbox->next_uid = 1;
-		i_array_init(&gbox->entries, 256);
-		i_array_init(&gbox->pop3_deleted_uids, 16);
-		hash_table_create(&gbox->mappings, default_pool, 0,
-				  str_hash, strcmp);
-		if (!gbox->objectid)
-			migration_gmail_mailbox_init_place(gbox);
-	}
-	if (mbox->exists_count > 0 && migration_gmail_mailbox_ask(gbox) < 0) {
+	if (mbox->exists_count > 0 &&
+	    (migration_source_select(&mbox->box, "its labels are wanted") < 0 ||
+	     migration_gmail_mailbox_ask(gbox) < 0)) {
 		migration_gmail_mailbox_set_error(&mbox->box);
 		return -1;
 	}
-	migration_gmail_mailbox_finish(gbox);
-	if (!gbox->objectid)
-		migration_gmail_counts_add(gbox);
-	if (gbox->place == GMAIL_PLACE_ALL)
-		gbox->mlist->all_messages = array_count(&gbox->entries);
-	gbox->next_uid = I_MAX(gbox->next_uid, hdr->next_uid);
+	migration_gmail_mailbox_finish(gbox, hdr->next_uid);
 	return 1;
-}
-
-static void migration_gmail_mailbox_forget(struct migration_gmail_mailbox *gbox)
-{
-	if (gbox->pool == NULL)
-		return;
-	array_free(&gbox->entries);
-	array_free(&gbox->pop3_deleted_uids);
-	hash_table_destroy(&gbox->mappings);
-	pool_unref(&gbox->pool);
 }
 
 int migration_gmail_mailbox_lookup(struct migration_gmail_mailbox *gbox,
@@ -437,8 +358,7 @@ int migration_gmail_mailbox_lookup(struct migration_gmail_mailbox *gbox,
 	ret = migration_gmail_mailbox_load(gbox);
 	if (ret <= 0)
 		return ret;
-	*entry_r = array_bsearch(&gbox->entries, &uid,
-				 migration_gmail_entry_uid_cmp);
+	*entry_r = migration_gmail_table_lookup(gbox->table, uid);
 	return 0;
 }
 
@@ -450,7 +370,7 @@ int migration_gmail_mailbox_foreach(struct migration_gmail_mailbox *gbox,
 
 	if (migration_gmail_mailbox_load(gbox) <= 0)
 		return -1;
-	array_foreach(&gbox->entries, entry)
+	array_foreach(&gbox->table->entries, entry)
 		callback(entry, context);
 	return 0;
 }

@@ -40,8 +40,19 @@ static void objectid_ask(struct migration_gmail_list *mlist)
 	imapc_simple_run(&sctx, &cmd);
 	/* without an answer it is not known, and the run goes on without */
 	imapc_storage_client_unregister_untagged(client, "CAPABILITY");
-	e_debug(mlist->muser->event, "%s %s OBJECTID (migration_gmail_objectid)",
-		mlist->list->set->imapc_host, mlist->objectid ? "has" : "has no");
+}
+
+/* migration_imapc keeps what the server says of itself. */
+static bool objectid_is_known(struct migration_gmail_list *mlist)
+{
+	const struct migration_run *run =
+		migration_run_find(mlist->list->list.ns->user);
+
+	if (run->source_capabilities == NULL)
+		return FALSE;
+	mlist->objectid = str_array_icase_find(
+		t_strsplit_spaces(run->source_capabilities, " "), "OBJECTID");
+	return TRUE;
 }
 
 bool migration_gmail_objectid_is_used(struct migration_gmail_list *mlist)
@@ -50,7 +61,12 @@ bool migration_gmail_objectid_is_used(struct migration_gmail_list *mlist)
 		return FALSE;
 	if (!mlist->objectid_asked) {
 		mlist->objectid_asked = TRUE;
-		objectid_ask(mlist);
+		if (!objectid_is_known(mlist))
+			objectid_ask(mlist);
+		e_debug(mlist->muser->event, "%s %s OBJECTID "
+			"(migration_gmail_objectid)",
+			mlist->list->set->imapc_host,
+			mlist->objectid ? "has" : "has no");
 	}
 	return mlist->objectid;
 }

@@ -7,6 +7,7 @@
 #include "settings-loader.h"
 #include "migration-elsewhere.h"
 #include "migration-folders.h"
+#include "migration-metadata.h"
 #include "migration-pairing.h"
 #include "migration-run.h"
 #include "migration-user.h"
@@ -118,8 +119,6 @@ static void migration_gmail_mail_user_created(struct mail_user *user)
 	muser = p_new(user->pool, struct migration_gmail_user, 1);
 	muser->user = user;
 	muser->set = set;
-	if (muser->set->objectid)
-		migration_run_find(user)->asks_for_ids = TRUE;
 	muser->policy = gmail_label_policy_parse(muser->set->labels);
 	muser->all = migration_gmail_all_parse(muser->set->all);
 	muser->event = event_create(user->event);
@@ -179,6 +178,7 @@ void migration_gmail_plugin_init(struct module *module)
 {
 	migration_elsewhere_register(migration_gmail_elsewhere_count);
 	migration_folders_register(migration_gmail_takeout_get_folders);
+	migration_metadata_register(&migration_gmail_metadata);
 	migration_pairing_register(migration_gmail_pairing_find);
 	mail_storage_hooks_add(module, &migration_gmail_mail_storage_hooks);
 }
@@ -186,6 +186,7 @@ void migration_gmail_plugin_init(struct module *module)
 void migration_gmail_plugin_deinit(void)
 {
 	migration_pairing_unregister();
+	migration_metadata_unregister(&migration_gmail_metadata);
 	migration_folders_unregister();
 	migration_elsewhere_unregister();
 	mail_storage_hooks_remove(&migration_gmail_mail_storage_hooks);

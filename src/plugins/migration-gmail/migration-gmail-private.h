@@ -65,6 +65,12 @@ struct migration_gmail_list {
 	/* how many messages a folder and its label have. The key is the name of
 	   the label in IMAP; Gmail's own begin with one backslash. */
 	HASH_TABLE(const char *, struct migration_gmail_count *) counts;
+	/* message ids -> the mail that brings the text, of what is fetched
+	   ahead */
+	pool_t claims_pool;
+	HASH_TABLE(const char *, struct migration_gmail_claim *) claims;
+	/* what migration_imapc asks for, or NULL */
+	const char *items;
 	/* full name of the folder of all mail, or NULL if there is none */
 	const char *all_vname;
 	/* what dsync is told of it, lives until the next one is listed */
@@ -114,28 +120,36 @@ struct migration_gmail_entry {
 	const struct migration_gmail_mapping *mapping;
 };
 
-struct migration_gmail_mailbox {
-	union mailbox_module_context module_ctx;
-	struct migration_gmail_list *mlist;
-	struct imapc_mailbox *mbox;
-
-	/* from here on: known once the metadata of its messages was fetched */
+/* The metadata of a mailbox's messages. */
+struct migration_gmail_table {
 	pool_t pool;
+	struct migration_gmail_list *mlist;
+	const char *vname;
 	enum gmail_place place;
 	const char *place_name;
-	/* sorted by UID once they are complete */
+	/* sorted by UID, one for each mail, once they are complete */
 	ARRAY(struct migration_gmail_entry) entries;
 	/* labels as Gmail sent them -> what becomes of them in this mailbox */
 	HASH_TABLE(const char *, struct migration_gmail_mapping *) mappings;
 	/* UIDs below this one were asked for */
 	uint32_t next_uid;
+	/* of a server with OBJECTID, not of Gmail */
+	bool objectid;
+	bool finished;
+};
+
+struct migration_gmail_mailbox {
+	union mailbox_module_context module_ctx;
+	struct migration_gmail_list *mlist;
+	struct imapc_mailbox *mbox;
+
+	/* once it was asked for, or fetched before the mailbox was opened */
+	struct migration_gmail_table *table;
 	/* tag of the search for messages that POP3 does not show, or NULL */
 	const char *pop3_search_tag;
 	ARRAY_TYPE(seq_range) pop3_deleted_uids;
 	/* the answer is coming in */
 	bool fetching:1;
-	/* of a server with OBJECTID, not of Gmail */
-	bool objectid:1;
 };
 
 extern MODULE_CONTEXT_DEFINE(migration_gmail_user_module,
@@ -171,6 +185,10 @@ void migration_gmail_list_created(struct mailbox_list *list);
    server is Gmail. */
 bool migration_gmail_list_load(struct migration_gmail_list *mlist);
 
+/* FALSE if the mailbox is not migrated, or not as a mailbox. */
+bool migration_gmail_list_shows(struct migration_gmail_list *mlist,
+				const char *vname);
+
 /* What becomes of a message's labels in a mailbox, from the pool. */
 struct migration_gmail_mapping *
 migration_gmail_list_map(struct migration_gmail_list *mlist,
@@ -200,6 +218,36 @@ int migration_gmail_mailbox_lookup(struct migration_gmail_mailbox *gbox,
 				   uint32_t uid,
 				   const struct migration_gmail_entry **entry_r);
 
+/* The mailbox is open now, with all mails below uidnext, and the table is its. */
+void migration_gmail_mailbox_take(struct mailbox *box,
+				  struct migration_gmail_table *table,
+				  uint32_t uidnext);
+
+/* migration-gmail-table.c: what is known of a mailbox's messages */
+struct migration_gmail_table *
+migration_gmail_table_init(struct migration_gmail_list *mlist,
+			   const char *vname, const char *remote_name,
+			   bool objectid);
+void migration_gmail_table_deinit(struct migration_gmail_table **table);
+/* One value of a FETCH reply. */
+void migration_gmail_table_add(struct migration_gmail_table *table,
+			       uint32_t uid, const char *item,
+			       const struct imap_arg *arg);
+/* All replies are there; some may follow, and this be called again. */
+void migration_gmail_table_finish(struct migration_gmail_table *table);
+/* NULL if nothing was said of it. */
+const struct migration_gmail_entry *
+migration_gmail_table_lookup(struct migration_gmail_table *table,
+			     uint32_t uid);
+/* Returns a mail of the destination that has the message's text, or NULL; valid
+   as that of migration_gmail_local_get_mail(). vname is the source's mailbox;
+   entry may be NULL. */
+struct mail *
+migration_gmail_find_local(struct mail_user *source, const char *vname,
+			   const struct migration_gmail_entry *entry);
+void migration_gmail_claims_deinit(struct migration_gmail_list *mlist);
+extern const struct migration_metadata migration_gmail_metadata;
+
 /* migration-gmail-dest.c: mailboxes of the destination */
 void migration_gmail_dest_mailbox_allocated(struct mailbox *box);
 
@@ -217,9 +265,9 @@ struct migration_gmail_user *
 migration_gmail_user_find_other(struct mail_user *source);
 
 /* The name of the mailbox, at source and destination, whose mails cannot be
-   copied into this one: its own, because dsync may be about to remove them, or
+   copied into vname: its own, because dsync may be about to remove them, or
    "", because import only adds mails. */
-const char *migration_gmail_dest_not_from(struct mailbox *box);
+const char *migration_gmail_not_from(struct mail_user *user, const char *vname);
 
 /* Reads what says whether a local mail is the message that Gmail has, except
    for its POP3 fields. */

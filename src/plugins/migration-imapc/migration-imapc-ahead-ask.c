@@ -231,6 +231,8 @@ migration_imapc_ahead_ask_parts(struct migration_imapc_ahead *ahead,
 		str_append(items, " FLAGS");
 		if (ahead->have_modseqs)
 			str_append(items, " MODSEQ");
+		if (ahead->extra_items[0] != '\0')
+			str_printfa(items, " %s", ahead->extra_items);
 	}
 	if ((parts & AHEAD_PART_HEADERS) != 0)
 		migration_imapc_ahead_append_headers(mailbox, items);
@@ -277,9 +279,10 @@ migration_imapc_ahead_probable_parts(struct migration_imapc_ahead *ahead,
 		return parts & AHEAD_PART_METADATA;
 	if (ahead->want_old_details)
 		parts |= AHEAD_PART_OLD_DETAILS;
-	/* dsync compares headers only if there is something to compare with, or
-	   if it looks for what the source lacks */
-	if (mailbox->dest.uidnext > 1 || ahead->wanted->headers ||
+	/* dsync compares headers only if there is something to compare with and
+	   no id to do it by, or if it looks for what the source lacks */
+	if ((mailbox->dest.uidnext > 1 && ahead->extra_items[0] == '\0') ||
+	    ahead->wanted->headers ||
 	    ahead->both_directions)
 		parts |= AHEAD_PART_HEADERS;
 	return parts;
@@ -370,8 +373,10 @@ migration_imapc_ahead_ask_texts(struct migration_imapc_ahead *ahead,
 			continue;
 		file = ahead_mail_size(mail) > AHEAD_MAX_INLINE_LITERAL_SIZE;
 		if (!(must_ask && chunk.mails == 0) &&
-		    !ahead_budget_has_room(ahead, &chunk, mail))
+		    !ahead_budget_has_room(ahead, &chunk, mail)) {
+			ahead->budget_is_full = TRUE;
 			break;
+		}
 		if ((file && ahead->window.files + files >= AHEAD_WINDOW_FILES) ||
 		    !fetch_chunk_add(&chunk, mail->uid, ahead_mail_size(mail)))
 			break;
@@ -436,11 +441,14 @@ ahead_guess_texts(struct migration_imapc_ahead *ahead,
 	    !fetch_ahead_can_guess(&mailbox->source, &mailbox->dest) ||
 	    !migration_imapc_mail_filter_mark(ahead->mlist, mailbox))
 		return;
+	/* it may have been looked through before anything was guessed */
+	mailbox->next_wanted = 0;
 	array_foreach_modifiable(&mailbox->mails, mail) {
 		if (mail->uid >= mailbox->new_uid && !mail->left_out &&
 		    mail->text == AHEAD_TEXT_UNWANTED &&
 		    !migration_imapc_reuse_has(ahead->mlist, mailbox,
-					       mail->uid))
+					       mail->uid) &&
+		    !migration_imapc_ahead_has_text(mailbox, mail->uid))
 			mail->text = AHEAD_TEXT_WANTED;
 	}
 }
@@ -470,15 +478,31 @@ static void ahead_set_window(struct migration_imapc_ahead *ahead)
 	}
 }
 
+/* A message that several mailboxes show comes with the first one: no texts of
+   those after a mailbox of which it is not known what it will bring. */
+static bool
+ahead_mailbox_holds_back(struct migration_imapc_ahead *ahead,
+			 const struct ahead_mailbox *mailbox)
+{
+	return ahead->extra_items[0] != '\0' && !mailbox->visited &&
+		mailbox->source.messages > 0 &&
+		!migration_imapc_record_source_is_same(ahead->mlist, mailbox) &&
+		(!ahead_mailbox_is_listed(mailbox) ||
+		 !fetch_ahead_can_guess(&mailbox->source, &mailbox->dest));
+}
+
 static void ahead_topup_texts(struct migration_imapc_ahead *ahead)
 {
 	struct ahead_mailbox *mailbox;
 	const char *reason;
 
-	if (!fetch_ahead_should_fill(&ahead->window))
+	if (ahead->budget_is_spent || !fetch_ahead_should_fill(&ahead->window))
 		return;
 	ahead_set_window(ahead);
+	ahead->budget_is_full = FALSE;
 	array_foreach_elem(&ahead->mailboxes, mailbox) {
+		if (ahead_mailbox_holds_back(ahead, mailbox))
+			break;
 		if (!ahead_mailbox_is_listed(mailbox) ||
 		    (mailbox->visited && !mailbox->open))
 			continue;
@@ -495,6 +519,9 @@ static void ahead_topup_texts(struct migration_imapc_ahead *ahead)
 			ahead->filled = TRUE;
 			break;
 		}
+		/* a run that ends at the limit has used all that it brought */
+		if (ahead->budget_is_full)
+			break;
 	}
 }
 

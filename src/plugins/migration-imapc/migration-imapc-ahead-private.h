@@ -48,6 +48,8 @@ struct migration_imapc_ahead {
 	/* somebody waits for the text of this mail */
 	const struct ahead_mail *awaited;
 	const char *const *header_names;
+	/* what plugins want of all mails, "" if nothing: migration-metadata.h */
+	const char *extra_items;
 	/* what the command said of itself */
 	struct migration_run_ahead *wanted;
 
@@ -69,6 +71,11 @@ struct migration_imapc_ahead {
 	bool lost:1;
 	/* the window was full when texts were last asked for */
 	bool filled:1;
+	/* the next text has to wait for its part of the limits, and so have all
+	   that follow it */
+	bool budget_is_full:1;
+	/* a text was needed that must not be asked for: the run ends */
+	bool budget_is_spent:1;
 	/* nothing is asked for any more */
 	bool over:1;
 	enum imapc_capability capabilities;
@@ -78,6 +85,8 @@ struct migration_imapc_ahead {
 	bool want_metadata:1;
 	/* the server does not tell what changed since a MODSEQ */
 	bool no_changes:1;
+	/* what plugins want changes without a trace in a mailbox's state */
+	bool extra_is_unsteady:1;
 };
 
 /* One EXAMINE and the commands that follow it. */
@@ -123,6 +132,8 @@ void migration_imapc_ahead_text_forget(struct migration_imapc_ahead *ahead,
 				       struct ahead_mailbox *mailbox,
 				       struct ahead_mail *mail);
 
+/* TRUE if a plugin knows that the text need not come with this mailbox. */
+bool migration_imapc_ahead_has_text(struct ahead_mailbox *mailbox, uint32_t uid);
 /* The text is not on its way any more: it came, or it will not come. */
 void migration_imapc_ahead_text_came(struct migration_imapc_ahead *ahead,
 				     const struct ahead_mail *mail);

@@ -19,6 +19,7 @@
 #include "seq-range-array.h"
 #include "imapc-client-private.h"
 #include "migration-budget.h"
+#include "migration-metadata.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-ahead-private.h"
 
@@ -259,8 +260,11 @@ ahead_fetch_body(struct migration_imapc_ahead *ahead, struct ahead_mail *mail,
 	int fd;
 
 	/* not asked for, or not wanted any more: the table has no room for it */
-	if (mail->text != AHEAD_TEXT_ASKED)
+	if (mail->text != AHEAD_TEXT_ASKED) {
+		if (ahead->budget != NULL && mail->size != UOFF_T_MAX)
+			migration_budget_count(ahead->budget, mail->size);
 		return;
+	}
 	if (arg->type != IMAP_ARG_LITERAL_SIZE)
 		ahead_copy_value(&mail->body, arg);
 	else if (migration_imapc_reply_file(reply, arg, &fd) &&
@@ -335,6 +339,23 @@ ahead_fetch_item(struct migration_imapc_ahead *ahead,
 		ahead_fetch_body(ahead, mail, reply, arg);
 }
 
+/* They are asked for together with the list of mails. */
+static void
+ahead_fetch_metadata(struct migration_imapc_ahead *ahead,
+		     struct ahead_mailbox *mailbox, uint32_t uid,
+		     const char *key, const struct imap_arg *arg)
+{
+	if (ahead->extra_items[0] == '\0' ||
+	    (mailbox->known & AHEAD_PART_FLAGS) != 0)
+		return;
+	if (mailbox->extra == NULL) {
+		mailbox->extra = migration_metadata_begin(
+			&ahead->mlist->list->list, mailbox->vname,
+			mailbox->remote_name);
+	}
+	migration_metadata_add(mailbox->extra, uid, key, arg);
+}
+
 /* BODY[HEADER.FIELDS (DATE MESSAGE-ID)] {size}: four arguments */
 static const struct imap_arg *
 ahead_fetch_header(struct ahead_mail *mail, const struct imap_arg *args)
@@ -361,6 +382,8 @@ ahead_fetch_items(struct migration_imapc_ahead *ahead,
 		else {
 			ahead_fetch_item(ahead, mailbox, mail, reply, key,
 					 &args[1]);
+			ahead_fetch_metadata(ahead, mailbox, mail->uid, key,
+					     &args[1]);
 			args += 2;
 		}
 	}

@@ -14,6 +14,7 @@
 #include "compat-imapc.h"
 #include "fetch-ahead.h"
 #include "migration-budget.h"
+#include "migration-metadata.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-names.h"
@@ -53,7 +54,13 @@ void migration_imapc_ahead_add(struct migration_imapc_ahead *ahead,
 {
 	struct ahead_mailbox *mailbox;
 
-	if (hash_table_lookup(ahead->by_vname, vname) != NULL)
+	enum migration_metadata_when when = ahead->extra_items[0] == '\0' ?
+		MIGRATION_METADATA_AHEAD :
+		migration_metadata_when(&ahead->mlist->list->list, vname,
+					remote_name);
+
+	if (hash_table_lookup(ahead->by_vname, vname) != NULL ||
+	    when == MIGRATION_METADATA_LAST)
 		return;
 	mailbox = p_new(ahead->pool, struct ahead_mailbox, 1);
 	mailbox->vname = p_strdup(ahead->pool, vname);
@@ -62,6 +69,7 @@ void migration_imapc_ahead_add(struct migration_imapc_ahead *ahead,
 		migration_imapc_names_unescape(&ahead->mlist->list->list,
 					       vname));
 	mailbox->source = *source;
+	mailbox->refused = when != MIGRATION_METADATA_AHEAD;
 	array_push_back(&ahead->mailboxes, &mailbox);
 	hash_table_insert(ahead->by_vname, mailbox->vname, mailbox);
 }
@@ -153,6 +161,7 @@ migration_imapc_ahead_mailbox_clear_mails(struct migration_imapc_ahead *ahead,
 	array_clear(&mailbox->mails);
 	hash_table_destroy(&mailbox->by_uid);
 	mailbox->filtered = FALSE;
+	migration_metadata_end(&mailbox->extra);
 }
 
 static void
@@ -344,6 +353,12 @@ ahead_learn_from_texts(struct migration_imapc_ahead *ahead,
 		ahead->guess_right = TRUE;
 }
 
+bool migration_imapc_ahead_has_text(struct ahead_mailbox *mailbox, uint32_t uid)
+{
+	return mailbox->extra != NULL &&
+		migration_metadata_has_text(mailbox->extra, uid);
+}
+
 void migration_imapc_ahead_want_texts(struct migration_imapc_ahead *ahead,
 				      struct ahead_mailbox *mailbox,
 				      const ARRAY_TYPE(seq_range) *uids)
@@ -354,7 +369,14 @@ void migration_imapc_ahead_want_texts(struct migration_imapc_ahead *ahead,
 		ahead_learn_from_texts(ahead, mailbox, uids);
 	mailbox->texts_exact = TRUE;
 	array_foreach_modifiable(&mailbox->mails, mail) {
-		if (!seq_range_exists(uids, mail->uid))
+		if (!seq_range_exists(uids, mail->uid)) {
+			if (mailbox->extra != NULL &&
+			    mail->text != AHEAD_TEXT_UNWANTED) {
+				migration_metadata_text_unwanted(
+					mailbox->extra, mail->uid);
+			}
+			migration_imapc_ahead_text_forget(ahead, mailbox, mail);
+		} else if (migration_imapc_ahead_has_text(mailbox, mail->uid))
 			migration_imapc_ahead_text_forget(ahead, mailbox, mail);
 		else if ((mail->text == AHEAD_TEXT_UNWANTED ||
 			  mail->text == AHEAD_TEXT_USED) &&
@@ -393,6 +415,7 @@ bool migration_imapc_ahead_wait_text(struct migration_imapc_ahead *ahead,
 		if (mail->text == AHEAD_TEXT_WANTED) {
 			if (!ahead_text_is_allowed(ahead, mail)) {
 				mail->text = AHEAD_TEXT_REFUSED;
+				ahead->budget_is_spent = TRUE;
 				break;
 			}
 			/* whatever the window says, this one is needed now */
@@ -483,7 +506,8 @@ migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 	struct migration_imapc_ahead *ahead;
 	enum imapc_capability capabilities;
 	unsigned int message_limit;
-	const char *path;
+	const char *path, *items;
+	bool unsteady;
 	pool_t pool;
 
 	if (!compat_imapc_can_read_ahead(mlist->list->set, reason_r))
@@ -499,9 +523,11 @@ migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 		*reason_r = "there is no connection";
 		return NULL;
 	}
-	if ((capabilities & IMAPC_CAPABILITY_X_GM_EXT_1) != 0 ||
-	    migration_run_find(mlist->list->list.ns->user)->asks_for_ids) {
-		*reason_r = "the server's messages have ids and labels";
+	items = migration_metadata_items(&mlist->list->list, &unsteady);
+	if ((capabilities & IMAPC_CAPABILITY_X_GM_EXT_1) != 0 &&
+	    items[0] == '\0') {
+		*reason_r = "the server's messages have ids, which imapc asks "
+			"for mail by mail without migration_gmail";
 		return NULL;
 	}
 	pool = pool_alloconly_create("migration imapc ahead", 4096);
@@ -511,6 +537,10 @@ migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 	ahead->muser = mlist->muser;
 	ahead->wanted = &migration_run_find(mlist->list->list.ns->user)->ahead;
 	ahead->client = client;
+	ahead->extra_items = p_strdup(pool, items);
+	ahead->extra_is_unsteady = unsteady;
+	/* they come together */
+	ahead->want_old_details = items[0] != '\0';
 	ahead->budget = migration_imapc_budget_get(mlist);
 	if (!migration_budget_is_limited(ahead->budget))
 		ahead->budget = NULL;
@@ -527,6 +557,11 @@ migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 		mlist->list->list.ns->user);
 	ahead->have_savedate = (capabilities & IMAPC_CAPABILITY_SAVEDATE) != 0;
 	ahead->capabilities = capabilities;
+	/* what changed is told without them */
+	ahead->no_changes = items[0] != '\0';
+	/* -O: flags decide which mails are wanted */
+	ahead->guess_wrong = migration_run_has_option(
+		migration_run_find(mlist->list->list.ns->user), "sync-flags");
 	ahead->header_names = ahead_default_headers;
 	ahead->command_uids = AHEAD_COMMAND_UIDS;
 	ahead->chunk.mails = AHEAD_COMMAND_MAILS;

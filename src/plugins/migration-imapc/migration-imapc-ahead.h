@@ -20,8 +20,9 @@
 #include "sync-record.h"
 
 struct migration_imapc_changes_reader;
-struct migration_imapc_list;
 struct ahead_session;
+struct migration_imapc_list;
+struct migration_metadata_tables;
 
 enum ahead_text {
 	AHEAD_TEXT_UNWANTED,
@@ -94,6 +95,8 @@ struct ahead_mailbox {
 	unsigned int found_idx;
 	/* UID -> index + 1, only while mails come in another order */
 	HASH_TABLE(void *, void *) by_uid;
+	/* what plugins keep of them, NULL before the first answer */
+	struct migration_metadata_tables *extra;
 	/* flags -> the one copy of them */
 	HASH_TABLE(char *, char *) flags;
 	uint32_t uidvalidity, uidnext, exists;

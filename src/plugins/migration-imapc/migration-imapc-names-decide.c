@@ -184,12 +184,32 @@ names_tell(struct migration_imapc_names *names, enum migration_severity severity
 			      severity, remote_name, 0, kind, "%s", why);
 }
 
+bool migration_imapc_names_is_excluded(const struct migration_run *run,
+				       const char *vname,
+				       const char *special_use)
+{
+	static const char *const options[] = { "exclude-mailbox", "exclude" };
+	const char *const *uses = t_strsplit_spaces(special_use, " ");
+	const char *const *masks;
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(options); i++) {
+		masks = migration_run_get_option(run, options[i]);
+		for (; *masks != NULL; masks++) {
+			if (**masks == '\\' ?
+			    str_array_icase_find(uses, *masks) :
+			    wildcard_match(vname, *masks))
+				return TRUE;
+		}
+	}
+	return FALSE;
+}
+
 /* -x means the name at the source as well: "with.dot" leaves out what would be
    "with=2Edot". */
 static bool
 names_is_excluded(struct migration_imapc_names *names, const char *remote_name)
 {
-	static const char *const options[] = { "exclude-mailbox", "exclude" };
 	const struct mailbox_name_rules rules = {
 		.separator = names->rules.separator,
 		.storage_escapes = TRUE,
@@ -197,21 +217,13 @@ names_is_excluded(struct migration_imapc_names *names, const char *remote_name)
 	const struct mail_namespace *ns = names->mlist->list->list.ns;
 	const struct migration_run *run = migration_run_find(ns->user);
 	const char *rest = names_below_prefix(names, remote_name);
-	const char *name, *reason, *const *masks;
-	unsigned int i;
+	const char *name, *reason;
 
 	name = mailbox_name_fit(rest != NULL && rest[0] != '\0' ? rest :
 				remote_name, names->mlist->list->root_sep,
 				FALSE, &rules, &reason);
-	for (i = 0; i < N_ELEMENTS(options); i++) {
-		masks = migration_run_get_option(run, options[i]);
-		for (; *masks != NULL; masks++) {
-			if (wildcard_match(t_strconcat(ns->prefix, name, NULL),
-					   *masks))
-				return TRUE;
-		}
-	}
-	return FALSE;
+	return migration_imapc_names_is_excluded(
+		run, t_strconcat(ns->prefix, name, NULL), "");
 }
 
 void migration_imapc_names_add_entry(struct migration_imapc_names *names,

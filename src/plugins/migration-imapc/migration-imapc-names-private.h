@@ -62,4 +62,10 @@ const char *
 migration_imapc_names_fit(struct migration_imapc_names *names,
 			  const char *remote_name, const char **reason_r);
 
+/* TRUE if -x leaves the mailbox out; special_use is what it has of them, with
+   blanks between them. */
+bool migration_imapc_names_is_excluded(const struct migration_run *run,
+				       const char *vname,
+				       const char *special_use);
+
 #endif

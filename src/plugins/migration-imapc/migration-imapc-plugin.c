@@ -160,6 +160,7 @@ static struct mail_storage_hooks migration_imapc_mail_storage_hooks = {
 static struct mail_storage_hooks migration_imapc_reuse_hooks = {
 	.mail_allocated = migration_imapc_reuse_mail_allocated,
 };
+/* Innermost: what other plugins know of a mail is not waited for here. */
 static struct mail_storage_hooks migration_imapc_serve_hooks = {
 	.mail_allocated = migration_imapc_serve_mail_allocated,
 };
@@ -179,7 +180,7 @@ void migration_imapc_plugin_init(struct module *module)
 	migration_imapc_oauth2_init();
 	mail_storage_hooks_add(module, &migration_imapc_reuse_hooks);
 	mail_storage_hooks_add(module, &migration_imapc_mail_storage_hooks);
-	mail_storage_hooks_add(module, &migration_imapc_serve_hooks);
+	mail_storage_hooks_add_internal(&migration_imapc_serve_hooks);
 	migration_source_select_set(migration_imapc_plugin_select);
 	mail_reuse_set_served(TRUE);
 }
@@ -188,7 +189,7 @@ void migration_imapc_plugin_deinit(void)
 {
 	mail_reuse_set_served(FALSE);
 	migration_source_select_set(NULL);
-	mail_storage_hooks_remove(&migration_imapc_serve_hooks);
+	mail_storage_hooks_remove_internal(&migration_imapc_serve_hooks);
 	mail_storage_hooks_remove(&migration_imapc_mail_storage_hooks);
 	mail_storage_hooks_remove(&migration_imapc_reuse_hooks);
 	migration_imapc_oauth2_deinit();

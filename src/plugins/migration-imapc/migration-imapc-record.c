@@ -258,10 +258,13 @@ static bool record_user_has_pop3(struct mail_user *user)
 /* A command that compares everything, or by another state, is not to be told
    that there is nothing to compare. */
 static bool
-record_is_possible(const struct migration_run *run, struct mail_user *user,
+record_is_possible(struct migration_imapc_list *mlist,
+		   const struct migration_run *run, struct mail_user *user,
 		   const char **reason_r)
 {
-	if (record_user_has_pop3(user))
+	if (mlist->ahead->extra_is_unsteady)
+		*reason_r = "labels change unseen";
+	else if (record_user_has_pop3(user))
 		*reason_r = "POP3 UIDLs are looked after in each run";
 	else if (run->options == NULL)
 		*reason_r = "the command is not known";
@@ -298,7 +301,7 @@ void migration_imapc_record_init(struct migration_imapc_list *mlist)
 
 	if (path[0] == '\0' || !user->dsyncing)
 		return;
-	if (!record_is_possible(run, user, &reason)) {
+	if (!record_is_possible(mlist, run, user, &reason)) {
 		e_debug(mlist->muser->event, "%s is not used: %s", path, reason);
 		return;
 	}

@@ -16,8 +16,10 @@
 #include "migration-run.h"
 #include "source-filter.h"
 #include "source-mailbox.h"
+#include "special-use.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-ahead.h"
+#include "migration-imapc-names-private.h"
 #include "migration-imapc-placeholders.h"
 
 /* commands in one burst: each costs 2 kB of memory */
@@ -265,7 +267,9 @@ static void migration_imapc_status_init_ahead(struct migration_imapc_list *mlist
 {
 	struct mailbox_list *list = &mlist->list->list;
 	struct mailbox_tree_iterate_context *iter;
+	const struct migration_run *run = migration_run_find(list->ns->user);
 	const struct sync_side *answer;
+	struct mailbox_node *node;
 	const char *vname, *name, *reason;
 
 	if (mlist->ahead == NULL) {
@@ -282,16 +286,17 @@ static void migration_imapc_status_init_ahead(struct migration_imapc_list *mlist
 		migration_imapc_record_init(mlist);
 	}
 	iter = mailbox_tree_iterate_init(mlist->list->mailboxes, NULL, 0);
-	while (mailbox_tree_iterate_next(iter, &vname) != NULL) T_BEGIN {
+	while ((node = mailbox_tree_iterate_next(iter, &vname)) != NULL) T_BEGIN {
 		name = imapc_list_storage_to_remote_name(mlist->list,
 				mailbox_list_get_storage_name(list, vname));
 		answer = hash_table_lookup(mlist->status->answers,
 					   migration_imapc_status_key(name));
 		if (answer != NULL &&
+		    !migration_imapc_names_is_excluded(run, vname,
+				special_use_names(node->flags)) &&
 		    !source_filter_hides(list->ns->user, list, vname,
 					 &reason) &&
-		    !source_mailbox_is_left_out(
-				migration_run_find(list->ns->user), vname)) {
+		    !source_mailbox_is_left_out(run, vname)) {
 			migration_imapc_ahead_add(mlist->ahead, vname, name,
 						  answer);
 		}

@@ -17,6 +17,7 @@
 #include "mail-index-modseq.h"
 #include "index-storage.h"
 #include "imapc-client-private.h"
+#include "migration-metadata.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-ahead-private.h"
@@ -171,6 +172,8 @@ virtual_select(struct imapc_mailbox *mbox,
 	       const struct ahead_mailbox *mailbox)
 {
 	mbox->capabilities = ahead->capabilities;
+	if ((ahead->capabilities & IMAPC_CAPABILITY_X_GM_EXT_1) != 0)
+		mbox->guid_fetch_field_name = "X-GM-MSGID";
 	virtual_reset_modseqs(mbox);
 	/* sends nothing */
 	mbox->client_box = imapc_client_mailbox_open(ahead->client, mbox);
@@ -244,6 +247,14 @@ static bool virtual_is_lost(struct migration_imapc_mailbox *mmbox)
 	return TRUE;
 }
 
+/* What is on its way is not for the mailbox that imapc is about to select. */
+static int virtual_open_stock(struct migration_imapc_mailbox *mmbox)
+{
+	if (mmbox->mlist != NULL && mmbox->mlist->ahead != NULL)
+		migration_imapc_ahead_drain(mmbox->mlist->ahead);
+	return 0;
+}
+
 int migration_imapc_virtual_open(struct migration_imapc_mailbox *mmbox)
 {
 	struct mailbox *box = &mmbox->mbox->box;
@@ -252,7 +263,7 @@ int migration_imapc_virtual_open(struct migration_imapc_mailbox *mmbox)
 	int ret;
 
 	if (mailbox == NULL)
-		return 0;
+		return virtual_open_stock(mmbox);
 	ahead = mmbox->mlist->ahead;
 	mailbox->visited = TRUE;
 	migration_imapc_sides_forget_source(mmbox->muser, mailbox->vname);
@@ -273,7 +284,7 @@ int migration_imapc_virtual_open(struct migration_imapc_mailbox *mmbox)
 	    !migration_imapc_ahead_wait_parts(ahead, mailbox,
 					      AHEAD_PART_FLAGS)) {
 		migration_imapc_ahead_leave(ahead, mailbox);
-		return virtual_is_lost(mmbox) ? -1 : 0;
+		return virtual_is_lost(mmbox) ? -1 : virtual_open_stock(mmbox);
 	}
 	ret = migration_imapc_mail_filter_served(mmbox, mailbox);
 	if (ret <= 0) {
@@ -285,6 +296,10 @@ int migration_imapc_virtual_open(struct migration_imapc_mailbox *mmbox)
 		return -1;
 	}
 	virtual_select(mmbox->mbox, ahead, mailbox);
+	if (mailbox->extra != NULL) {
+		migration_metadata_opened(mailbox->extra, box,
+					  mmbox->mbox->sync_uid_next);
+	}
 	virtual_note_source(mmbox, mailbox);
 	mmbox->served = mailbox;
 	return 1;
