@@ -14,6 +14,7 @@
 #include "mdbox-map.h"
 #include "cache-replace.h"
 #include "maildir-swap.h"
+#include "mailbox-marked.h"
 #include "mail-replace.h"
 
 #include <stdio.h>
@@ -308,12 +309,8 @@ void mail_replace_clean_up(struct mailbox *box)
 {
 	struct mailbox *temp_box = temp_mailbox_alloc(box);
 
-	/* There may be none. quirk: killed-delete */
-	if (mailbox_delete(temp_box) < 0 && temp_box->mailbox_deleted &&
-	    mailbox_mark_index_deleted(temp_box, FALSE) == 0) {
-		mailbox_close(temp_box);
-		(void)mailbox_delete(temp_box);
-	}
+	/* there may be none */
+	(void)mailbox_delete_marked(temp_box);
 	mailbox_free(&temp_box);
 }
 

@@ -9,6 +9,7 @@
 #include "mail-user.h"
 #include "mailbox-list-private.h"
 #include "mailbox-list-iter.h"
+#include "mailbox-marked.h"
 #include "migration-run.h"
 #include "mail-reuse.h"
 
@@ -299,7 +300,7 @@ static void kept_delete(struct mail_namespace *ns, const char *vname)
 					    MAILBOX_FLAG_IGNORE_ACLS);
 
 	/* there may be none */
-	(void)mailbox_delete(box);
+	(void)mailbox_delete_marked(box);
 	mailbox_free(&box);
 }
 

@@ -4,6 +4,7 @@ what the destination has, and only what is new is fetched."""
 
 import collections
 import dataclasses
+import hashlib
 import json
 import os
 import random
@@ -178,6 +179,42 @@ def test_courier_renames(dest):
         time.sleep(1.1)
         result, count = backup()
         assert count == 0 and "0 findings" in result.err, result.err
+
+
+def marked(dest, ours, mailbox):
+    """Kills deletions of the mailbox until one leaves it marked as deleted."""
+    for step in range(1, 100):
+        assert stepkill.run(dest, ours, step, "mailbox", "delete", "-u",
+                            ours.name, mailbox), step
+        status = dest.doveadm("mailbox", "status", "-u", ours.name, "messages",
+                              mailbox)
+        if "deleted under us" in status.err:
+            return
+        status.ok()
+    assert False, "no step leaves the mark"
+
+
+@pytest.mark.parametrize("driver", ["sdbox", "mdbox", "maildir"])
+def test_marked_as_deleted(pair, dest, driver):
+    """killed-delete: what a killed deletion leaves is in nobody's way, and a mail
+    that came meanwhile stays."""
+    with pair(driver, A=box("a", 3)) as run:
+        run.run()
+        marked(dest, run.ours, "A")
+        run.run()
+        assert run.same()
+        if driver == "maildir":
+            marked(dest, run.ours, "A")
+            late = mailgen.mails(1, seed="late")[0].text
+            path = f"{run.ours.home}/Maildir/.A/new/1700000000.M1.late"
+            with open(path, "wb") as file:
+                file.write(late)
+            owner = os.stat(run.ours.home)
+            os.chown(path, owner.st_uid, owner.st_gid)
+            run.run(rc=3)
+            assert hashlib.sha256(late).hexdigest() in {
+                mail.sha256 for mail in
+                snapshot.of(run.ours).mailboxes["A"].mails.values()}
 
 
 LONG = "DM_LONG" in os.environ

@@ -18,6 +18,7 @@
 #include "dbox-repair.h"
 #include "mail-replace.h"
 #include "mail-reuse.h"
+#include "mailbox-marked.h"
 #include "mailbox-reset.h"
 #include "migration-elsewhere.h"
 #include "migration-run.h"
@@ -489,9 +490,10 @@ static int guard_delete_box(struct mailbox *box)
 	unsigned int mails;
 	const char *reason;
 
-	/* not the user's mailboxes but the suite's */
+	/* not the user's mailboxes but the suite's, or nothing that has mails */
 	if (!guard_is_on(box->storage->user) || !box->opened ||
-	    mail_replace_is_temporary(box) || mail_reuse_is_kept(box))
+	    mail_replace_is_temporary(box) || mail_reuse_is_kept(box) ||
+	    box->deleting_must_be_empty)
 		return gbox->module_ctx.super.delete_box(box);
 	if (mailbox_sync(box, MAILBOX_SYNC_FLAG_FULL_READ) < 0)
 		return -1;
@@ -563,6 +565,8 @@ guard_create_box(struct mailbox *box, const struct mailbox_update *update,
 				"Deletion "DELETION_GUARD_REFUSED);
 			return -1;
 		}
+		if (!directory && box->storage->user == guard->user)
+			mailbox_finish_deletion(box);
 	}
 	if (gbox->module_ctx.super.create_box(box, update, directory) == 0)
 		return 0;
