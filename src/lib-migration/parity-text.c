@@ -180,7 +180,7 @@ void parity_want_texts(const struct parity_mailbox *source,
 					    mail->uid);
 		if (mail->digest != NULL && other->digest != NULL)
 			seq_range_array_add(&known, mail->uid);
-		if (mail->size != other->size)
+		if (mail->size != other->size && !source->sizes_estimated)
 			seq_range_array_add(uids, mail->uid);
 	}
 	parity_sample_choose(&common, percent, min, uids);

@@ -172,7 +172,8 @@ compare_size(const struct parity_compare_ctx *ctx,
 	enum parity_weight weight;
 	const char *reason;
 
-	if (source->size == dest->size)
+	if (source->size == dest->size ||
+	    (ctx->source->sizes_estimated && source->digest == NULL))
 		return;
 	weight = size_difference_weigh(source, dest, &reason);
 	parity_difference_add(ctx, PARITY_SIZE, weight, source->uid,

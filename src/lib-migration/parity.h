@@ -51,6 +51,8 @@ struct parity_mailbox {
 	bool subscribed;
 	uint32_t uid_validity;
 	uint32_t uid_next;
+	/* the server only estimates sizes, so that one proves nothing */
+	bool sizes_estimated;
 	/* ascending UIDs */
 	ARRAY_TYPE(parity_mail) mails;
 };
@@ -131,8 +133,8 @@ void parity_digest_finish(struct parity_digest_ctx *ctx,
 			  struct parity_digest *digest_r);
 
 /* Which mails' texts should be compared: a sample of the mails that both sides
-   have, and every mail whose size differs, because only its text says why.
-   The sample is percent of the mailbox, but at least min mails; it is the same
+   have, and every mail whose size differs, because only its text says why,
+   unless the source only estimates sizes. The sample is percent of the mailbox, but at least min mails; it is the same
    each time, and a larger one contains the smaller. Mails that have digests on
    both sides already are left out. Adds ascending UIDs. */
 void parity_want_texts(const struct parity_mailbox *source,

@@ -230,6 +230,13 @@ START_TEST(test_sample_asks_about_sizes)
 	ck_assert_uint_eq(seq_range_count(&uids), 1);
 	ck_assert(seq_range_exists(&uids, 2));
 
+	/* a server that only estimates sizes is not asked for all its mails */
+	array_clear(&uids);
+	source.sizes_estimated = TRUE;
+	parity_want_texts(&source, &dest, 0, 0, &uids);
+	ck_assert_uint_eq(seq_range_count(&uids), 0);
+	source.sizes_estimated = FALSE;
+
 	/* what was read is not asked for again */
 	array_clear(&uids);
 	mail_idx(&source, 1)->digest = mail_idx(&dest, 1)->digest = &d;

@@ -81,6 +81,26 @@ def test_values_are_replaced_one_by_one(dest):
     assert len(asked) >= 3, asked
 
 
+def test_sizes_that_are_estimated_prove_nothing(dest):
+    """verify asks for the text of a mail whose size differs, and from a server
+    that guesses sizes this would be all of them."""
+    ours = dest.user(driver="sdbox")
+    with ImapServer({"INBOX": mails(30)},
+                    size=lambda mail: len(mail.text) + 7) as server:
+        assert run(dest, ours, server)[0].rc == 0
+        texts = {}
+        for sizes in ("estimated", "exact"):
+            server.received.clear()
+            result, _ = run(dest, ours, server,
+                            ("migration", "verify", "--sample", "0"),
+                            migration_imapc_sizes=sizes)
+            assert result.rc == 0, str(result)
+            texts[sizes] = len([line for line in server.received
+                                if "BODY.PEEK[]" in line])
+    assert texts["estimated"] == 0, texts
+    assert texts["exact"] > 0, texts
+
+
 def test_what_is_no_mail_is_left_alone(dest):
     """On both sides: what the destination has of that name stays."""
     ours = dest.user(driver="sdbox")

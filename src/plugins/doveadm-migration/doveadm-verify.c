@@ -10,6 +10,7 @@
 #include "doveadm-print.h"
 #include "doveadm-cmd-compat.h"
 #include "second-user.h"
+#include "provider.h"
 #include "plan-import.h"
 #include "migration-report.h"
 #include "doveadm-migration-run.h"
@@ -193,11 +194,15 @@ verify_read_both(struct verify_context *vctx, struct verify_side *source,
 		 struct verify_result *result,
 		 const struct parity_proof_mailbox **held_r)
 {
+	const struct provider_profile *provider;
 	ARRAY_TYPE(seq_range) uids;
 
 	if (source->data.exists &&
 	    verify_side_read(vctx, source, source_name, pool, result) < 0)
 		return -1;
+	provider = vctx->run->provider;
+	source->data.sizes_estimated = provider != NULL &&
+		provider->sizes_estimated;
 	if (dest->data.exists &&
 	    verify_side_read(vctx, dest, dest_name, pool, result) < 0)
 		return -1;
