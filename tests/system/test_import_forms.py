@@ -467,7 +467,8 @@ def stock(version):
 
 def test_costs(server, stock):
     """The first run costs no more than stock's, a second one a tenth of it. What
-    a run with nothing to do costs is taken off."""
+    a run with nothing to do costs is taken off. Stock loses the save date of a
+    Maildir's mail, which is in the inode: that is one fstat() for each mail."""
     count = 20000 if LONG else 300
     costs = {}
     for which in (server, stock):
@@ -484,5 +485,5 @@ def test_costs(server, stock):
         costs[which] = (first, again)
     first, again = costs[server]
     print(f"first run {first}, second run {again}, stock {costs[stock][0]}")
-    assert first <= costs[stock][0]
+    assert first <= costs[stock][0] + count
     assert again <= first / 10
