@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from lab import Dovecot, mailgen, places, snapshot, stopper
+from lab import Dovecot, mailgen, places, snapshot, stepkill, stopper
 from lab.mailgen import Mail
 from test_import import account, location, run_import, texts_of
 
@@ -60,6 +60,7 @@ def test_killed_and_run_again(server, driver, policy):
                                        location(theirs), "", "all", o=options)
         killed += kill_when(process, lambda step=step: files_below(
             ours.mail_path) > step)
+        stepkill.age_locks(ours)
     if driver != "mdbox":
         # mdbox has many mails in a file
         assert killed > 2
@@ -132,6 +133,7 @@ def test_killed_at_any_system_call(server, driver, policy):
         ours = server.user(driver=driver)
         status, _ = stopper.run(popen_import(ours, source, options), at)
         assert status in (-9, 0)
+        stepkill.age_locks(ours)
         run_import(ours, source, o=options).ok()
         assert everything(ours) == wanted, f"killed at call {at} of {calls}"
         result = run_import(ours, source, o=options).ok()
@@ -166,6 +168,7 @@ def killed_while_appending(server, source, options):
     for at in range(calls * 3 // 4, calls, 3):
         ours = server.user(driver="mbox")
         stopper.run(popen_import(ours, source, options), at)
+        stepkill.age_locks(ours)
         if left_behind(ours) and not read_inbox(ours).endswith(b"\n"):
             return ours
     raise AssertionError("no mail was cut off")
@@ -347,6 +350,7 @@ def test_model(server, seed):
         kill_when(server.start_doveadm("import", "-u", ours.name, source, "",
                                        "all", o=options),
                   lambda wanted=wanted: files_below(ours.mail_path) > wanted)
+        stepkill.age_locks(ours)
     run_import(ours, source, o=options).ok()
     after = snapshot.of(ours, pop3=False).mailboxes["INBOX"]
     run_import(ours, source, o=options).ok()

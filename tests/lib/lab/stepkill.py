@@ -49,14 +49,15 @@ def _start(server, user, step, error, args, options):
         *args, **options, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         text=True, environment=environment)
     process.err = process.communicate(timeout=300)[1]
-    _age_locks(user, every=error == errno.EROFS)
+    age_locks(user, every=error == errno.EROFS)
     return process
 
 
-def _age_locks(user, every):
+def age_locks(user, every=False):
     """A process that is killed between making a lock file and writing its
     process id into it, or while it writes a new index log, leaves a lock that
-    Dovecot overrides only after minutes; so does one that cannot delete it (every). No test waits for that."""
+    Dovecot overrides only after minutes; so does one that cannot delete it
+    (every). No test waits for that."""
     for folder, _, names in os.walk(user.home):
         for name in names:
             path = f"{folder}/{name}"
