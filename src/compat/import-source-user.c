@@ -168,6 +168,10 @@ source_user_create(struct mail_storage_service_ctx *storage_service,
 			"settings stand in its location", *options);
 		return -2;
 	}
+	if (*location == '\0') {
+		*error_r = IMPORT_SOURCE_LOCATION_MISSING;
+		return -2;
+	}
 	/* the caller has expanded the location */
 	input->module = "mail";
 	ret = mail_storage_service_lookup_next(storage_service, input,
@@ -187,6 +191,28 @@ source_user_create(struct mail_storage_service_ctx *storage_service,
 
 #endif
 
+/* Returns what source_lookup_end() wants back. */
+static uid_t
+source_lookup_begin(struct mail_storage_service_user *service_user,
+		    const char *username,
+		    struct mail_storage_service_input *input_r)
+{
+	i_zero(input_r);
+	input_r->username = username;
+	input_r->flags_override_add = IMPORT_SOURCE_USER_FLAGS;
+	mail_storage_service_io_deactivate_user(service_user);
+	return geteuid();
+}
+
+static void
+source_lookup_end(struct mail_storage_service_user *service_user, uid_t euid)
+{
+	mail_storage_service_io_activate_user(service_user);
+	/* import-as-root: 2.3 looks the user up as root and remains it */
+	if (geteuid() != euid && seteuid(euid) < 0)
+		i_fatal("seteuid(%s) failed: %m", dec2str(euid));
+}
+
 int import_source_user_init(struct mail_storage_service_ctx *storage_service,
 			    struct mail_storage_service_user *service_user,
 			    const char *username, const char *location,
@@ -194,19 +220,32 @@ int import_source_user_init(struct mail_storage_service_ctx *storage_service,
 			    struct mail_user **user_r, const char **error_r)
 {
 	struct mail_storage_service_input input;
-	const uid_t euid = geteuid();
+	uid_t euid;
 	int ret;
 
-	i_zero(&input);
-	input.username = username;
-	input.flags_override_add = IMPORT_SOURCE_USER_FLAGS;
-
-	mail_storage_service_io_deactivate_user(service_user);
+	euid = source_lookup_begin(service_user, username, &input);
 	ret = source_user_create(storage_service, &input, location, options,
 				 user_r, error_r);
-	mail_storage_service_io_activate_user(service_user);
-	/* import-as-root: 2.3 looks the user up as root and remains it */
-	if (geteuid() != euid && seteuid(euid) < 0)
-		i_fatal("seteuid(%s) failed: %m", dec2str(euid));
+	source_lookup_end(service_user, euid);
 	return ret;
+}
+
+/* quirk: import-unknown-source-user */
+bool import_source_user_exists(struct mail_storage_service_ctx *storage_service,
+			       struct mail_storage_service_user *service_user,
+			       const char *username)
+{
+	struct mail_storage_service_input input;
+	struct mail_storage_service_user *source;
+	const char *error;
+	uid_t euid;
+	int ret;
+
+	euid = source_lookup_begin(service_user, username, &input);
+	ret = mail_storage_service_lookup(storage_service, &input, &source,
+					  &error);
+	if (ret > 0)
+		mail_storage_service_user_unref(&source);
+	source_lookup_end(service_user, euid);
+	return ret != 0;
 }

@@ -6,6 +6,11 @@ struct mail_user;
 struct mail_storage_service_ctx;
 struct mail_storage_service_user;
 
+/* 2.3 ends with an assertion on such a location; 2.4 refuses it itself. */
+#define IMPORT_SOURCE_LOCATION_MISSING \
+	"The location to import from is missing: " \
+	"write format:path, as in maildir:/srv/old/jane"
+
 /* Makes the user whose mail is imported, beside the user that doveadm made from
    service_user, as `doveadm import` does it: one namespace, at the location,
    with the separator of its format. username is -U's, or the first user's
@@ -20,6 +25,16 @@ int import_source_user_init(struct mail_storage_service_ctx *storage_service,
 			    const char *username, const char *location,
 			    const char *const *options,
 			    struct mail_user **user_r, const char **error_r);
+
+/* Asks the userdb for -U's user, beside the user that doveadm made from
+   service_user. Stock's import does not look whether it was told that there is
+   none (QUIRKS.md, "import-unknown-source-user").
+
+   Returns FALSE if the userdb does not know him; TRUE if it does, or cannot be
+   asked: then whoever needs him tells why. */
+bool import_source_user_exists(struct mail_storage_service_ctx *storage_service,
+			       struct mail_storage_service_user *service_user,
+			       const char *username);
 
 /* Both Dovecots take %{variables} in the source's location as they stand on the
    command line (QUIRKS.md, "import-variables"). The next two functions expand

@@ -125,6 +125,10 @@ static const struct error_advice advices[] = {
 	  "The format makes no UIDLs that the destination can keep.",
 	  "Take another `pop3_uidl_format`, or none.",
 	  "pop3.md" },
+	{ ERROR_GROUP_CONFIG, "imapc host is empty",
+	  "The source's server is not named.",
+	  "Set `imapc_host`, in the configuration or with `-o`.",
+	  "choosing.md" },
 	{ ERROR_GROUP_COMMAND, "-s is refused",
 	  "With a state, dsync looks for changes at the destination only, and "
 	  "would leave out new mail of the source.",
@@ -182,6 +186,15 @@ static const struct error_advice advices[] = {
 	  "`doveadm migration uidl` reads UIDLs from a POP3 server only.",
 	  "Give the location `pop3c:`, or none.",
 	  "uidl.md" },
+	{ ERROR_GROUP_COMMAND, "The location to import from is missing",
+	  "An import needs the format and the path of its source.",
+	  "Write `format:path`, as in `maildir:/srv/old/jane`.",
+	  "import.md" },
+	{ ERROR_GROUP_COMMAND, "The parent mailbox * is not UTF-8",
+	  "The name has bytes of another character set, as the terminal or a "
+	  "script writes it.",
+	  "Write it as `doveadm mailbox list` shows it.",
+	  "import.md" },
 	{ ERROR_GROUP_COMMAND, "the source is *'s mail. doveadm import of several users",
 	  "Without the doveadm module, stock's import would give the first "
 	  "user's mail to everybody.",

@@ -394,7 +394,8 @@ static const struct finding_info findings[] = {
 		"import.md",
 	},
 	[FINDING_SOURCE_EMPTY] = {
-		FINDING_GROUP_IMPORT, "source-empty", "warning",
+		FINDING_GROUP_IMPORT, "source-empty",
+		"warning, or error if the source's folder cannot be opened",
 		"No mailbox was found in the source. Stock ends with 0 and "
 		"says nothing.",
 		"Look at the location of the import: the path, the format, the "

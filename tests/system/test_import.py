@@ -450,6 +450,40 @@ def test_another_users_mail_is_refused(server):
 
 # -- what goes wrong
 
+@pytest.mark.parametrize("source, parent, words, error, rc", (
+    ("", "", [], None, 64),
+    ("maildir:~/Maildir", "b\udce4d", [],
+     "parent mailbox b?d is not UTF-8", 64),
+    ("maildir:~/Maildir", "", ["-U", "nobody-here"],
+     "User nobody-here doesn't exist", 67)))
+def test_wrong_words(server, source, parent, words, error, rc):
+    """Stock panics or crashes. QUIRKS: import-unknown-source-user"""
+    ours = server.user()
+    result = run_import(ours, source, parent=parent, words=words)
+    assert result.rc == rc, str(result)
+    error = error or ("The location to import from is missing"
+                      if server.version == "2.3" else
+                      "be in mail_driver:mail_path syntax")
+    assert error in result.err
+    assert not os.path.exists(f"{ours.mail_path}/mailboxes")
+    if source == "":
+        plan = server.doveadm("migration", "plan", "-u", ours.name,
+                              "--mode", "import", source)
+        assert plan.rc == 78 and error in plan.err, str(plan)
+
+
+def test_one_of_several_may_not_read_his_mail(server):
+    """The others get theirs, and the exit code tells that one did not."""
+    users = users_with_old_mail(server)
+    os.chmod(f"{users[1].home}/old", 0)
+    result = server.doveadm("import", "-F", server.users_file(*users),
+                            "maildir:~/old", "", "all")
+    assert result.rc != 0, str(result)
+    assert f"opendir({users[1].home}/old) failed: Permission" in result.err
+    for number in (0, 2):
+        assert texts_of(users[number]) == digests(old_mail(number))
+
+
 # before the first byte, and in the middle
 BREAK = {
     "unreadable": lambda path: os.chmod(path, 0),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "lib.h"
+#include "str-sanitize.h"
+#include "unichar.h"
 #include "mail-user.h"
 #include "mail-storage-private.h"
 #include "mail-storage-hooks.h"
@@ -85,13 +87,45 @@ doveadm_import_set_location(struct doveadm_mail_cmd_context *ctx,
 	return 0;
 }
 
+/* Stock ends with an assertion, or a segmentation fault, on these words of the
+   command line. */
+static int doveadm_import_check(struct doveadm_mail_cmd_context *ctx,
+				struct mail_user *user)
+{
+	const char *value;
+
+	if (doveadm_cmd_param_str(ctx->cctx, "source-location", &value) &&
+	    *value == '\0') {
+		e_error(user->event, "%s", IMPORT_SOURCE_LOCATION_MISSING);
+		ctx->exit_code = EX_USAGE;
+		return -1;
+	}
+	if (doveadm_cmd_param_str(ctx->cctx, "dest-parent-mailbox", &value) &&
+	    !uni_utf8_str_is_valid(value)) {
+		e_error(user->event, "The parent mailbox %s is not UTF-8: "
+			"write its name as `doveadm mailbox list` shows it",
+			str_sanitize(value, 80));
+		ctx->exit_code = EX_USAGE;
+		return -1;
+	}
+	if (doveadm_cmd_param_str(ctx->cctx, "source-user", &value) &&
+	    !import_source_user_exists(ctx->storage_service,
+				       ctx->cur_service_user, value)) {
+		e_error(user->event, "-U: User %s doesn't exist", value);
+		ctx->exit_code = EX_NOUSER;
+		return -1;
+	}
+	return 0;
+}
+
 static int doveadm_import_run(struct doveadm_mail_cmd_context *ctx,
 			      struct mail_user *user)
 {
 	struct doveadm_import_cmd *icmd = DOVEADM_IMPORT_CONTEXT_REQUIRE(ctx);
 	int ret;
 
-	if (doveadm_import_set_location(ctx, user) < 0)
+	if (doveadm_import_check(ctx, user) < 0 ||
+	    doveadm_import_set_location(ctx, user) < 0)
 		return -1;
 
 	/* internal hooks need no word in mail_plugins */

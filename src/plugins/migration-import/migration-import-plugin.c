@@ -23,6 +23,8 @@
 #include "migration-import-settings.h"
 #include "migration-import-plugin.h"
 
+#include <dirent.h>
+
 #define MIGRATION_IMPORT_USER_CONTEXT(obj) \
 	MODULE_CONTEXT(obj, migration_import_user_module)
 #define MIGRATION_IMPORT_USER_CONTEXT_REQUIRE(obj) \
@@ -79,15 +81,44 @@ static MODULE_CONTEXT_DEFINE_INIT(migration_import_storage_module,
 static struct migration_import_user *import_users;
 static struct mailbox *import_source_box;
 
+/* Why the source's folder cannot be opened, although there is something. NULL
+   if it can be, if there is none (a user without old mail is no error), and if
+   the source is no folder. */
+static const char *migration_import_why_closed(struct mail_user *source)
+{
+	const char *path;
+	DIR *dir;
+
+	if (source->namespaces == NULL ||
+	    !mailbox_list_get_root_path(source->namespaces->list,
+					MAILBOX_LIST_PATH_TYPE_MAILBOX, &path))
+		return NULL;
+	dir = opendir(path);
+	if (dir == NULL) {
+		return errno == ENOENT ? NULL :
+			t_strdup_printf("opendir(%s) failed: %m", path);
+	}
+	(void)closedir(dir);
+	return NULL;
+}
+
 /* Stock ends with 0 as well if it has found no mailbox at all, because the
    location is wrong or Dovecot may not write its index files there. */
 static void migration_import_report_empty(struct migration_import_user *source)
 {
 	struct migration_run *run = migration_run_find(source->user);
+	const char *why;
 
 	if (source->created_for == NULL || source->source_boxes_count > 0 ||
 	    strcmp(run->command, "import") != 0)
 		return;
+	why = migration_import_why_closed(source->user);
+	if (why != NULL) {
+		migration_run_finding(run, MIGRATION_SEVERITY_ERROR, NULL, 0,
+			FINDING_SOURCE_EMPTY,
+			"The source cannot be read: %s", why);
+		return;
+	}
 	migration_run_finding(run, MIGRATION_SEVERITY_WARNING, NULL, 0,
 		FINDING_SOURCE_EMPTY,
 		"No mailbox was found in the source: are the "
