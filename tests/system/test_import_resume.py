@@ -211,6 +211,19 @@ def test_mbox_changed_after_a_kill(server, meanwhile):
     assert collections.Counter(texts_of(ours)) == texts
 
 
+def test_mbox_killed_before_it_wrote_what_it_is_about_to_do(server):
+    theirs, ours = server.user(driver="maildir"), server.user(driver="mbox")
+    mailgen.deliver(theirs, {"INBOX": mailgen.mails(3)})
+    run_import(ours, location(theirs)).ok()
+    texts = texts_of(ours)
+    journal = f"{ours.mail_path}/.imap/INBOX/dovecot-migration-import"
+    with open(journal, "wb") as file:
+        os.fchown(file.fileno(), places.MAIL_UID, places.MAIL_UID)
+    run_import(ours, location(theirs)).ok()
+    assert texts_of(ours) == texts
+    assert left_behind(ours) == []
+
+
 def index_files(ours):
     """{name: content} of all but the mails."""
     folder = f"{ours.mail_path}/mailboxes/INBOX/dbox-Mails"

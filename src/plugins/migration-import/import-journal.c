@@ -245,8 +245,9 @@ import_journal_read(struct import_roll_back *roll_back, const char *path)
 		ret = import_roll_back_error(roll_back->box, "read", path);
 	else {
 		if (mailbox_is_mbox(roll_back->box)) {
+			/* with its NUL: a file that was just made is empty */
 			roll_back->text = p_memdup(roll_back->pool, data,
-						   st.st_size);
+						   st.st_size + 1);
 			roll_back->text_size = st.st_size;
 		} else {
 			import_journal_parse(roll_back, data);
