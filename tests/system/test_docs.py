@@ -214,3 +214,9 @@ def test_configurations_are_dovecots(server):
                 "migration_import")} <= known, path
             checked += 1
     assert checked >= 8
+
+
+def test_each_quirk_has_one_row():
+    names = re.findall(r"^\| ([a-z0-9-]+) \|", read("QUIRKS.md"), re.M)
+    assert len(names) > 100
+    assert sorted(names) == sorted(set(names))
