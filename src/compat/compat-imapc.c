@@ -412,3 +412,13 @@ void compat_imapc_enable_no_examine(const struct imapc_settings *_set)
 	/* means the same in both */
 	set->parsed_features |= IMAPC_FEATURE_NO_EXAMINE;
 }
+
+const char *compat_imapc_list_unescape(const struct mailbox_list *list,
+				       const char *vname)
+{
+	char escape = compat_imapc_list_get_escape_char(list);
+
+	if (escape != '\0')
+		mailbox_list_name_unescape(&vname, escape);
+	return vname;
+}

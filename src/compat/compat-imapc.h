@@ -46,6 +46,10 @@ compat_imapc_settings_with_search(const struct imapc_settings *set, pool_t pool)
 /* The character with which the list escapes what a mailbox's visible name
    cannot hold. */
 char compat_imapc_list_get_escape_char(const struct mailbox_list *list);
+/* A visible name without what the list has escaped in it (data stack, or vname
+   itself). */
+const char *compat_imapc_list_unescape(const struct mailbox_list *list,
+				       const char *vname);
 
 /* TRUE if dsync takes a "%" with two hex digits in a name of the destination for
    another character: 2.4 (imapc-percent). */

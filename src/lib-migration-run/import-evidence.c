@@ -52,15 +52,10 @@ static int read_stream(struct istream *input, struct header_digest *header_r,
 		       struct body_digest *body_r)
 {
 	struct mail_digest *digest = mail_digest_init();
-	const unsigned char *data;
-	size_t size;
+	int ret = mail_digest_stream(digest, input);
 
-	while (i_stream_read_more(input, &data, &size) > 0) {
-		mail_digest_more(digest, data, size);
-		i_stream_skip(input, size);
-	}
 	mail_digest_deinit(&digest, header_r, body_r);
-	return input->stream_errno == 0 ? 0 : -1;
+	return ret;
 }
 
 /* All fields come in one stream. If imapc is asked for one after the other, it

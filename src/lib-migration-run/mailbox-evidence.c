@@ -262,12 +262,10 @@ static int imapc_evidence_read(struct evidence_read *read,
 
 /* --- any other storage --- */
 
-static int mail_digest_stream(struct mail *mail, enum mailbox_evidence_type type,
-			      struct mail_digest *digest)
+static int mail_digest_text(struct mail *mail, enum mailbox_evidence_type type,
+			    struct mail_digest *digest)
 {
 	struct istream *input;
-	const unsigned char *data;
-	size_t size;
 
 	if (type == MAILBOX_EVIDENCE_HEADER) {
 		if (mail_get_hdr_stream(mail, NULL, &input) < 0)
@@ -275,11 +273,7 @@ static int mail_digest_stream(struct mail *mail, enum mailbox_evidence_type type
 	} else if (mail_get_stream(mail, NULL, NULL, &input) < 0) {
 		return -1;
 	}
-	while (i_stream_read_more(input, &data, &size) > 0) {
-		mail_digest_more(digest, data, size);
-		i_stream_skip(input, size);
-	}
-	return input->stream_errno == 0 ? 0 : -1;
+	return mail_digest_stream(digest, input);
 }
 
 static void mail_evidence(struct evidence_read *read, struct mail *mail)
@@ -293,7 +287,7 @@ static void mail_evidence(struct evidence_read *read, struct mail *mail)
 		return;
 	}
 	digest = mail_digest_init();
-	if (mail_digest_stream(mail, read->type, digest) < 0)
+	if (mail_digest_text(mail, read->type, digest) < 0)
 		mail_digest_deinit(&digest, NULL, NULL);
 	else
 		evidence_give(read, mail->uid, &digest);

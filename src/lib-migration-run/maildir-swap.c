@@ -49,9 +49,19 @@ static const char *maildir_find(struct maildir_mailbox *mbox, uint32_t uid)
 	return path;
 }
 
-/* Copies the list, with another file name in the line of this UID: "17 W400
-   :name". Dovecot's own functions can only add names at the end. Returns FALSE
-   if there is no such line. */
+/* Where the file's name begins in a line of the list: "17 W400 :name". NULL if it
+   is not the line of this UID; prefix is the UID and a blank. */
+static const char *uidlist_line_name(const char *line, const char *prefix)
+{
+	const char *name = strncmp(line, prefix, strlen(prefix)) != 0 ? NULL :
+		strchr(line, ':');
+
+	return name == NULL ? NULL : name + 1;
+}
+
+/* Copies the list, with another file name in the line of this UID. Dovecot's own
+   functions can only add names at the end. Returns FALSE if there is no such
+   line. */
 static bool
 maildir_uidlist_copy(struct istream *input, uint32_t uid, const char *fname,
 		     string_t *dest)
@@ -60,12 +70,11 @@ maildir_uidlist_copy(struct istream *input, uint32_t uid, const char *fname,
 	bool found = FALSE;
 
 	while ((line = i_stream_read_next_line(input)) != NULL) {
-		old_name = strncmp(line, prefix, strlen(prefix)) != 0 ? NULL :
-			strchr(line, ':');
+		old_name = uidlist_line_name(line, prefix);
 		if (old_name == NULL)
 			str_append(dest, line);
 		else {
-			str_append_data(dest, line, old_name + 1 - line);
+			str_append_data(dest, line, old_name - line);
 			str_append(dest, fname);
 			found = TRUE;
 		}
@@ -145,10 +154,9 @@ maildir_uidlist_has(const char *list_path, const char *uid, const char *fname)
 	bool found = FALSE;
 
 	while (!found && (line = i_stream_read_next_line(input)) != NULL) {
-		name = strncmp(line, prefix, strlen(prefix)) != 0 ? NULL :
-			strchr(line, ':');
+		name = uidlist_line_name(line, prefix);
 		found = name != NULL &&
-			strcmp(t_strcut(name + 1, MAILDIR_INFO_SEP), base) == 0;
+			strcmp(t_strcut(name, MAILDIR_INFO_SEP), base) == 0;
 	}
 	i_stream_destroy(&input);
 	return found;
@@ -201,9 +209,8 @@ swap_files(uint32_t uid, const char *list_path, const char *path,
 }
 
 static int
-swap_locked(struct mailbox *box, uint32_t uid,
-		    struct mailbox *temp_box, uint32_t temp_uid,
-		    const char **error_r)
+swap_locked(struct mailbox *box, uint32_t uid, struct mailbox *temp_box,
+	    uint32_t temp_uid, const char **error_r)
 {
 	struct maildir_mailbox *mbox = MAILDIR_MAILBOX(box);
 	const char *path, *temp_path, *new_path, *info, *dir, *list_path;

@@ -24,15 +24,12 @@ filter_hides(const struct mailbox_filter *filter, struct mailbox_list *list,
 	     const char *vname, const char **reason_r)
 {
 	struct mail_namespace *ns = list->ns;
-	char escape = compat_imapc_list_get_escape_char(list);
 
 	if (ns->prefix_len > 0 &&
 	    strncmp(vname, ns->prefix, ns->prefix_len) == 0)
 		vname += ns->prefix_len;
-	if (escape != '\0')
-		mailbox_list_name_unescape(&vname, escape);
-	return mailbox_filter_hides(filter, vname, mail_namespace_get_sep(ns),
-				    reason_r);
+	return mailbox_filter_hides(filter, compat_imapc_list_unescape(list, vname),
+				    mail_namespace_get_sep(ns), reason_r);
 }
 
 bool source_filter_hides(struct mail_user *user, struct mailbox_list *list,

@@ -2,6 +2,7 @@
 
 #include "lib.h"
 #include "buffer.h"
+#include "istream.h"
 #include "str.h"
 #include "byteorder.h"
 #include "md5.h"
@@ -320,6 +321,18 @@ void mail_digest_more(struct mail_digest *digest,
 		used = header_more(digest, data, size);
 	if (used < size)
 		body_digest_more(digest, data + used, size - used);
+}
+
+int mail_digest_stream(struct mail_digest *digest, struct istream *input)
+{
+	const unsigned char *data;
+	size_t size;
+
+	while (i_stream_read_more(input, &data, &size) > 0) {
+		mail_digest_more(digest, data, size);
+		i_stream_skip(input, size);
+	}
+	return input->stream_errno == 0 ? 0 : -1;
 }
 
 const unsigned char *

@@ -59,11 +59,14 @@ uint64_t header_digest_of_message_id(const char *message_id);
 bool body_digest_is_empty(const struct body_digest *digest);
 
 /* A whole mail in pieces, as a stream gives it. */
+struct istream;
 struct mail_digest;
 
 struct mail_digest *mail_digest_init(void);
 void mail_digest_more(struct mail_digest *digest,
 		      const unsigned char *data, size_t size);
+/* Adds the stream from where it stands. Returns 0, or -1 if it cannot be read. */
+int mail_digest_stream(struct mail_digest *digest, struct istream *input);
 /* The header so far, as it was added. Valid until more is added. */
 const unsigned char *
 mail_digest_get_header_text(struct mail_digest *digest, size_t *size_r);

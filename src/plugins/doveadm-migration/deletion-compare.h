@@ -22,8 +22,8 @@ struct deletion_comparison {
 };
 
 /* Compares the user's mailbox with the source's, which may have another name. A
-   source without it has none of its mails. The pairs are in the pool. Returns 0, or -1 and error_r (data
-   stack) if one of them cannot be read. */
+   source without it has none of its mails. The pairs are in the pool. Returns 0, or
+   -1 and error_r (data stack) if one of them cannot be read. */
 int deletion_compare(struct mail_user *user, struct mail_user *source_user,
 		     const char *vname, const char *source_vname, pool_t pool,
 		     struct deletion_comparison *result_r,

@@ -144,12 +144,7 @@ static struct guard_record *guard_find(const char *vname)
 /* Outside of dsync's work nothing is escaped. */
 static const char *guard_plain_name(struct mailbox *box)
 {
-	char escape = compat_imapc_list_get_escape_char(box->list);
-	const char *name = box->vname;
-
-	if (escape != '\0')
-		mailbox_list_name_unescape(&name, escape);
-	return name;
+	return compat_imapc_list_unescape(box->list, box->vname);
 }
 
 static struct guard_record *guard_get(struct mailbox *box)

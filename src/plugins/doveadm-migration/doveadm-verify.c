@@ -133,7 +133,7 @@ void verify_text_failed(struct mailbox *box, uint32_t uid, const char *error,
 
 	migration_run_finding(tctx->vctx->run, MIGRATION_SEVERITY_ERROR,
 			      mailbox_get_vname(box), uid,
-						FINDING_TEXT_UNREADABLE,
+			      FINDING_TEXT_UNREADABLE,
 			      "%s: %s", tctx->side, error);
 	e_error(tctx->vctx->run->event, "%s: Mailbox %s: UID %u: Can't read "
 		"the text: %s", tctx->side, mailbox_get_vname(box), uid, error);

@@ -53,15 +53,12 @@ static void filter_load(struct migration_imapc_mail_filter *mfilter)
 static const char *
 filter_path(struct migration_imapc_list *mlist, const char **error_r)
 {
-	const char *path = mlist->muser->set->record;
+	const char *path = migration_imapc_record_path(mlist);
 
-	*error_r = "migration_imapc_record is empty";
-	if (path[0] == '\0')
-		return NULL;
-	*error_r = "migration_imapc_record is in the home of a user who has "
-		"none";
-	path = mail_user_home_expand(mlist->list->list.ns->user, path);
-	return path[0] != '/' ? NULL :
+	*error_r = mlist->muser->set->record[0] == '\0' ?
+		"migration_imapc_record is empty" :
+		"migration_imapc_record is in the home of a user who has none";
+	return path == NULL ? NULL :
 		t_strconcat(path, FILTER_MEMORY_SUFFIX, NULL);
 }
 

@@ -43,8 +43,8 @@ migration_imapc_mail_filter_get(struct migration_imapc_list *mlist);
    earlier runs have decided, or sets the refusal. */
 void migration_imapc_mail_filter_init_memory(
 	struct migration_imapc_mail_filter *mfilter);
-/* Keeps the
-   decisions before dsync sees the mails. Returns -1 and error_r if that fails. */
+/* Keeps the decisions before dsync sees the mails. Returns -1 and error_r if that
+   fails. */
 int migration_imapc_mail_filter_keep(struct filter_box *fbox,
 				     const char **error_r);
 /* Nothing was asked of the mailbox: tells what is remembered of it. */

@@ -418,19 +418,12 @@ static void
 filter_flags_of_index(struct mailbox *box, uint32_t seq, string_t *flags)
 {
 	const struct mail_index_record *rec = mail_index_lookup(box->view, seq);
-	const ARRAY_TYPE(keywords) *names = mail_index_get_keywords(box->index);
 	ARRAY_TYPE(keyword_indexes) indexes;
 	ARRAY_TYPE(const_string) keywords;
-	unsigned int idx;
-	const char *name;
 
 	t_array_init(&indexes, 8);
 	t_array_init(&keywords, 8);
-	mail_index_lookup_keywords(box->view, seq, &indexes);
-	array_foreach_elem(&indexes, idx) {
-		name = array_idx_elem(names, idx);
-		array_push_back(&keywords, &name);
-	}
+	migration_imapc_record_get_keywords(box, seq, &indexes, &keywords);
 	array_append_zero(&keywords);
 	imap_write_flags(flags, rec->flags & MAIL_FLAGS_NONRECENT,
 			 array_front(&keywords));

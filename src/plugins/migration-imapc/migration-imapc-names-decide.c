@@ -356,6 +356,8 @@ static void names_tell_not_carried(struct migration_imapc_names *names)
 		run->source_capabilities == NULL ? "" :
 		run->source_capabilities, " ");
 
+	if (names->told)
+		return;
 	array_foreach(&names->listed, listed) {
 		if ((listed->flags & MAILBOX_NOINFERIORS) == 0)
 			continue;
@@ -379,7 +381,7 @@ static void names_tell_not_carried(struct migration_imapc_names *names)
 			"read it over IMAP, 2.4 only into a mail_attribute dict "
 			"of the destination");
 	}
-	if (str_len(json) > 0 && !names->told) {
+	if (str_len(json) > 0) {
 		migration_run_add_section(run, "not_carried",
 			t_strdup_printf("[%s]", str_c(json)));
 	}

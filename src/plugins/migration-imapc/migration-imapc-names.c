@@ -311,12 +311,9 @@ migration_imapc_names_escape(struct migration_imapc_list *mlist,
 const char *
 migration_imapc_names_unescape(struct mailbox_list *list, const char *vname)
 {
-	char escape_char = compat_imapc_list_get_escape_char(list);
-
 	if (!list->ns->user->dsyncing)
 		return vname;
-	if (escape_char != '\0')
-		mailbox_list_name_unescape(&vname, escape_char);
+	vname = compat_imapc_list_unescape(list, vname);
 	if (strcmp(list->name, MAILBOX_LIST_NAME_IMAPC) == 0 &&
 	    !compat_imapc_percent_is_misread())
 		mailbox_list_name_unescape(&vname, '%');

@@ -414,11 +414,7 @@ static bool end_ask_source(struct placeholder_end *end)
 	uoff_t size;
 	bool login;
 
-	if (end->mlist->spare == NULL) {
-		end->mlist->spare = migration_imapc_spare_init(
-			list->client->client, end->muser->set->timeout * 1000);
-	}
-	spare = end->mlist->spare;
+	spare = migration_imapc_spare_get(end->mlist);
 	remote_name = imapc_list_storage_to_remote_name(list,
 		mailbox_list_get_storage_name(&list->list, end->entry->vname));
 	result = migration_imapc_spare_open(spare, remote_name,

@@ -379,6 +379,10 @@ bool migration_imapc_sides_get_synced(struct migration_imapc_user *muser,
 	(STATUS_UIDVALIDITY | STATUS_UIDNEXT | STATUS_MESSAGES | \
 	 STATUS_FIRST_RECENT_UID | STATUS_HIGHESTMODSEQ)
 void migration_imapc_record_init(struct migration_imapc_list *mlist);
+/* The file that migration_imapc_record names (data stack); others that remember
+   something of the mailboxes lie beside it. NULL if it is empty, or in the home of
+   a user who has none. */
+const char *migration_imapc_record_path(struct migration_imapc_list *mlist);
 void migration_imapc_record_deinit(struct migration_imapc_list *mlist);
 /* Appends a small file's content. Returns -1 and reason_r (data stack) if it
    cannot be read, also if there is none. */
@@ -389,7 +393,7 @@ void migration_imapc_record_fill_side(const struct mailbox_status *status,
 /* The digest of UIDs, flags and keywords */
 void migration_imapc_record_digest_source(const struct ahead_mailbox *mailbox,
 					  unsigned char *digest_r);
-/* The names of a mail's keywords at the destination; indexes is scratch room. */
+/* The names of a mail's keywords in the mailbox's index; indexes is scratch room. */
 void migration_imapc_record_get_keywords(struct mailbox *box, uint32_t seq,
 					 ARRAY_TYPE(keyword_indexes) *indexes,
 					 ARRAY_TYPE(const_string) *keywords);

@@ -98,7 +98,7 @@ provider_override(const struct migration_imapc_settings *set,
 void migration_imapc_provider_detect(struct migration_imapc_list *mlist)
 {
 	const struct migration_imapc_settings *set = mlist->muser->set;
-	const struct migration_run *run =
+	struct migration_run *run =
 		migration_run_find(mlist->list->list.ns->user);
 	const struct provider_evidence evidence = {
 		.host = mlist->list->set->imapc_host,
@@ -115,8 +115,7 @@ void migration_imapc_provider_detect(struct migration_imapc_list *mlist)
 		type = provider_detect(&evidence, &reason);
 	mlist->profile = *provider_profile(type);
 	provider_override(set, &mlist->profile);
-	migration_run_set_provider(migration_run_find(mlist->list->list.ns->user),
-				   &mlist->profile, reason);
+	migration_run_set_provider(run, &mlist->profile, reason);
 	source_filter_set(mlist->muser->user, set->filter_include,
 			  mlist->profile.exclude);
 	e_debug(mlist->muser->event, "the source is taken for %s: %s",

@@ -292,23 +292,33 @@ record_key(struct migration_imapc_list *mlist, const struct migration_run *run)
 			       migration_imapc_mail_filter_key(mlist));
 }
 
+const char *migration_imapc_record_path(struct migration_imapc_list *mlist)
+{
+	const char *path = mlist->muser->set->record;
+
+	if (path[0] == '\0')
+		return NULL;
+	path = mail_user_home_expand(mlist->list->list.ns->user, path);
+	return path[0] == '/' ? path : NULL;
+}
+
 void migration_imapc_record_init(struct migration_imapc_list *mlist)
 {
-	const char *path = mlist->muser->set->record, *reason;
+	const char *name = mlist->muser->set->record, *path, *reason;
 	struct mail_user *user = mlist->list->list.ns->user;
 	const struct migration_run *run = migration_run_find(user);
 	struct migration_imapc_record *mrecord;
 
-	if (path[0] == '\0' || !user->dsyncing)
+	if (name[0] == '\0' || !user->dsyncing)
 		return;
 	if (!record_is_possible(mlist, run, user, &reason)) {
-		e_debug(mlist->muser->event, "%s is not used: %s", path, reason);
+		e_debug(mlist->muser->event, "%s is not used: %s", name, reason);
 		return;
 	}
-	path = mail_user_home_expand(user, path);
-	if (path[0] != '/') {
+	path = migration_imapc_record_path(mlist);
+	if (path == NULL) {
 		e_debug(mlist->muser->event, "%s is not used: the user has no "
-			"home", path);
+			"home", name);
 		return;
 	}
 	mrecord = i_new(struct migration_imapc_record, 1);

@@ -46,17 +46,13 @@ struct migration_imapc_renames {
 static const char *comparable_name(struct mailbox_list *list, const char *vname)
 {
 	char sep = mail_namespace_get_sep(list->ns);
-	char escape = compat_imapc_list_get_escape_char(list);
 	char *copy = t_strdup_noconst(vname), *p;
-	const char *name = copy;
 
 	for (p = copy; *p != '\0'; p++) {
 		if (*p == sep)
 			*p = '\001';
 	}
-	if (escape != '\0')
-		mailbox_list_name_unescape(&name, escape);
-	return name;
+	return compat_imapc_list_unescape(list, copy);
 }
 
 static const char *
@@ -75,16 +71,22 @@ dest_vname(const struct migration_imapc_renames *renames,
 			      array_ptr_to_idx(&renames->dests, dest));
 }
 
+/* What the mailbox is at the destination, or NULL. */
+static const struct rename_dest *
+source_dest(const struct migration_imapc_renames *renames,
+	    const struct rename_source *source)
+{
+	return source->dest_idx == UINT_MAX ? NULL :
+		array_idx(&renames->dests, source->dest_idx);
+}
+
 /* ---- the file ---- */
 
 static const char *renames_path(struct migration_imapc_list *mlist)
 {
-	const char *path = mlist->muser->set->record;
+	const char *path = migration_imapc_record_path(mlist);
 
-	if (path[0] == '\0')
-		return NULL;
-	path = mail_user_home_expand(mlist->list->list.ns->user, path);
-	return path[0] != '/' ? NULL : t_strconcat(path, RENAMES_SUFFIX, NULL);
+	return path == NULL ? NULL : t_strconcat(path, RENAMES_SUFFIX, NULL);
 }
 
 static const char *renames_key(struct migration_imapc_list *mlist)
@@ -130,13 +132,9 @@ static void renames_save(struct migration_imapc_renames *renames)
 static void digest_header(struct istream *input, struct header_digest *digest_r)
 {
 	struct mail_digest *digest = mail_digest_init();
-	const unsigned char *data;
-	size_t size;
 
-	while (i_stream_read_more(input, &data, &size) > 0) {
-		mail_digest_more(digest, data, size);
-		i_stream_skip(input, size);
-	}
+	/* what cannot be read makes it another header */
+	(void)mail_digest_stream(digest, input);
 	mail_digest_deinit(&digest, digest_r, NULL);
 }
 
@@ -296,13 +294,9 @@ renames_open_source(struct migration_imapc_renames *renames,
 	remote_name = imapc_list_storage_to_remote_name(mlist->list,
 		mailbox_list_get_storage_name(&mlist->list->list,
 			source_vname(renames, source)));
-	if (mlist->spare == NULL) {
-		mlist->spare = migration_imapc_spare_init(
-			mlist->list->client->client,
-			mlist->muser->set->timeout * 1000);
-	}
-	return migration_imapc_spare_open(mlist->spare, remote_name, TRUE,
-					  uidvalidity_r, &login) == SPARE_OK;
+	return migration_imapc_spare_open(migration_imapc_spare_get(mlist),
+					  remote_name, TRUE, uidvalidity_r,
+					  &login) == SPARE_OK;
 }
 
 static bool
@@ -409,18 +403,16 @@ static void renames_move_sides(struct migration_imapc_renames *renames)
 
 	sides = t_new(struct sync_side, count + 1);
 	for (i = 0; i < count; i++) {
-		source = array_idx(&renames->sources, i);
-		if (source->dest_idx == UINT_MAX)
-			continue;
-		dest = array_idx(&renames->dests, source->dest_idx);
-		(void)migration_imapc_sides_get_dest(muser,
-			dest_vname(renames, dest), &sides[i]);
+		dest = source_dest(renames, array_idx(&renames->sources, i));
+		if (dest != NULL) {
+			(void)migration_imapc_sides_get_dest(muser,
+				dest_vname(renames, dest), &sides[i]);
+		}
 	}
 	for (i = 0; i < count; i++) {
 		source = array_idx(&renames->sources, i);
 		vname = source_vname(renames, source);
-		dest = source->dest_idx == UINT_MAX ? NULL :
-			array_idx(&renames->dests, source->dest_idx);
+		dest = source_dest(renames, source);
 		if (dest != NULL && strcmp(dest->name, source->name) != 0) {
 			migration_imapc_sides_set_dest(muser, vname, &sides[i]);
 			continue;
@@ -442,10 +434,8 @@ static void renames_tell(struct migration_imapc_renames *renames)
 	const struct rename_dest *dest;
 
 	array_foreach(&renames->sources, source) {
-		if (source->dest_idx == UINT_MAX)
-			continue;
-		dest = array_idx(&renames->dests, source->dest_idx);
-		if (strcmp(dest->name, source->name) == 0)
+		dest = source_dest(renames, source);
+		if (dest == NULL || strcmp(dest->name, source->name) == 0)
 			continue;
 		migration_run_finding(migration_run_find(user),
 			MIGRATION_SEVERITY_INFO,

@@ -200,9 +200,8 @@ static enum spare_result spare_wait(struct migration_imapc_spare *spare)
 
 /* ---- connection ---- */
 
-struct migration_imapc_spare *
-migration_imapc_spare_init(struct imapc_client *client,
-			   unsigned int timeout_msecs)
+static struct migration_imapc_spare *
+spare_init(struct imapc_client *client, unsigned int timeout_msecs)
 {
 	struct migration_imapc_spare *spare;
 
@@ -217,6 +216,18 @@ migration_imapc_spare_init(struct imapc_client *client,
 	}
 	imapc_client_register_untagged(spare->client, spare_untagged, spare);
 	return spare;
+}
+
+struct migration_imapc_spare *
+migration_imapc_spare_get(struct migration_imapc_list *mlist)
+{
+	if (mlist->spare == NULL) {
+		mlist->spare = spare_init(mlist->list->client->client,
+					  mlist->muser->set->timeout * 1000);
+		/* the first connection has */
+		mlist->spare_failures.reached = TRUE;
+	}
+	return mlist->spare;
 }
 
 void migration_imapc_spare_close(struct migration_imapc_spare *spare)

@@ -7,7 +7,7 @@
    are on their way. What breaks it breaks nothing else, and it knows nothing
    but one mailbox and one FETCH at a time. */
 
-struct imapc_client;
+struct migration_imapc_list;
 struct migration_imapc_spare;
 
 enum spare_result {
@@ -33,10 +33,10 @@ struct spare_reply {
 	bool exists;
 };
 
-/* The spare connection of this client's server and login. Nothing is sent. */
+/* The spare connection of the list's server and login, which lives as long as the
+   list. Nothing is sent. */
 struct migration_imapc_spare *
-migration_imapc_spare_init(struct imapc_client *client,
-			   unsigned int timeout_msecs);
+migration_imapc_spare_get(struct migration_imapc_list *mlist);
 void migration_imapc_spare_deinit(struct migration_imapc_spare **spare);
 
 /* Connects, logs in and opens the mailbox, as far as that is not so already.

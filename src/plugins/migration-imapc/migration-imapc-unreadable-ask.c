@@ -32,19 +32,6 @@
 /* more parts are not looked for if the server does not say how many there are */
 #define UNREADABLE_MAX_PARTS 100
 
-static struct migration_imapc_spare *
-unreadable_spare(struct unreadable *u)
-{
-	struct imapc_client *client = u->mmbox->mbox->storage->client->client;
-
-	if (u->mlist->spare == NULL) {
-		u->mlist->spare = migration_imapc_spare_init(client,
-			u->mmbox->muser->set->timeout * 1000);
-		u->mlist->spare_failures.reached = TRUE;
-	}
-	return u->mlist->spare;
-}
-
 static void unreadable_note_words(struct unreadable *u, const char *words)
 {
 	/* the first ones are about the mail, later ones may be about its
@@ -84,7 +71,7 @@ static bool words_are_permanent(const char *words)
 /* Opens the mail's mailbox on the spare connection. TRUE if it is open. */
 static bool unreadable_open(struct unreadable *u)
 {
-	struct migration_imapc_spare *spare = unreadable_spare(u);
+	struct migration_imapc_spare *spare = migration_imapc_spare_get(u->mlist);
 	struct imapc_mailbox *mbox = u->mmbox->mbox;
 	const char *words;
 	uint32_t uidvalidity;
@@ -127,25 +114,12 @@ static bool unreadable_is_general(struct unreadable *u, const char *words)
 	struct server_reply reply;
 
 	server_reply_understand(words, &reply);
-	switch (reply.meaning) {
-	case SERVER_REPLY_SLOW_DOWN:
-	case SERVER_REPLY_QUOTA:
-	case SERVER_REPLY_TOO_MANY_CONNECTIONS:
-	case SERVER_REPLY_NOT_CONNECTED:
-	case SERVER_REPLY_SESSION_OVER:
-		if (!migration_imapc_pause(u->mlist, &u->mlist->throttlings,
-					   RETRY_FAILURE_COMMAND, words))
-			(void)unreadable_stop(u, words);
-		return TRUE;
-	case SERVER_REPLY_TEMPORARY:
-	case SERVER_REPLY_UNKNOWN:
-	case SERVER_REPLY_MESSAGE_LIMIT:
-	case SERVER_REPLY_GONE:
-	case SERVER_REPLY_REFUSED:
-	case SERVER_REPLY_POLICY:
+	if (!server_reply_is_general(reply.meaning))
 		return FALSE;
-	}
-	i_unreached();
+	if (!migration_imapc_pause(u->mlist, &u->mlist->throttlings,
+				   RETRY_FAILURE_COMMAND, words))
+		(void)unreadable_stop(u, words);
+	return TRUE;
 }
 
 /* One FETCH, on a connection that is made again if it was lost. */
@@ -153,7 +127,7 @@ static enum spare_result
 unreadable_fetch(struct unreadable *u, const char *items,
 		 struct spare_reply *reply_r)
 {
-	struct migration_imapc_spare *spare = unreadable_spare(u);
+	struct migration_imapc_spare *spare = migration_imapc_spare_get(u->mlist);
 	enum spare_result result = SPARE_LOST;
 	const char *words;
 
@@ -233,7 +207,7 @@ static bool unreadable_try_again(struct unreadable *u, enum spare_result result)
 {
 	struct server_reply reply;
 	struct retry_state failures = { .reached = TRUE };
-	const char *words = migration_imapc_spare_words(unreadable_spare(u));
+	const char *words = migration_imapc_spare_words(migration_imapc_spare_get(u->mlist));
 	bool patient = u->mlist->given_up_mails < UNREADABLE_PATIENT_MAILS;
 
 	u->tries++;
@@ -254,7 +228,7 @@ static bool unreadable_try_again(struct unreadable *u, enum spare_result result)
 	migration_run_count(migration_run_find(u->mail->box->storage->user),
 			    MIGRATION_COUNTER_RETRIES, 1);
 	/* the connection may have something to do with it */
-	migration_imapc_spare_close(unreadable_spare(u));
+	migration_imapc_spare_close(migration_imapc_spare_get(u->mlist));
 	return TRUE;
 }
 
