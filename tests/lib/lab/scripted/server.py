@@ -4,6 +4,7 @@ connection, TLS, a record of what clients sent, and faults at commands."""
 
 import dataclasses
 import re
+import select
 import socket
 import struct
 import threading
@@ -132,9 +133,12 @@ class Server:
     def _serve(self, sock):
         connection = Connection(self, sock)
         with self._lock:
+            # a connection that the client has closed counts no more, even
+            # when its thread was not yet told
+            self.most_at_once = max(self.most_at_once, 1 + sum(
+                not other.left() for other in self._open))
             self._open.add(connection)
             self.connection_count += 1
-            self.most_at_once = max(self.most_at_once, len(self._open))
             connection.number = self.connection_count
         try:
             if self.implicit_tls:
@@ -159,6 +163,15 @@ class Connection:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
         self._file = sock.makefile("rb")
+
+    def left(self):
+        """Whether the client has closed the connection."""
+        poll = select.poll()
+        try:
+            poll.register(self._sock, select.POLLRDHUP)
+        except ValueError:      # closed here, too
+            return True
+        return bool(poll.poll(0))
 
     def read_line(self):
         """One line without its end; Disconnect at the end of input."""
