@@ -3,7 +3,8 @@
 changes at the source between them. The next undisturbed run makes the user equal
 to the source, and one more changes nothing.
 
-A schedule is its seed: DM_SEED=17 ./dev test -k random runs that one."""
+A schedule is its seed: DM_SEED=17 ./dev test -k random runs that one, and
+DM_SEED=100-199 those."""
 
 import json
 import os
@@ -23,7 +24,8 @@ SAMPLE, ALL = 4, 1000
 
 def seeds():
     if "DM_SEED" in os.environ:
-        return [int(os.environ["DM_SEED"])]
+        first, _, last = os.environ["DM_SEED"].partition("-")
+        return range(int(first), int(last or first) + 1)
     return range(ALL if "DM_LONG" in os.environ else SAMPLE)
 
 
