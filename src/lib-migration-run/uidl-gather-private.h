@@ -3,6 +3,7 @@
 #define UIDL_GATHER_PRIVATE_H
 
 #include "array.h"
+#include "mailbox-evidence.h"
 #include "uidl-gather.h"
 
 struct gather_imap_mail {
@@ -66,9 +67,17 @@ gather_find_mailbox(struct uidl_gather *gather, unsigned int imap_idx);
 struct gather_imap_mail *
 gather_find_imap(struct uidl_gather *gather, unsigned int imap_idx,
 		 unsigned int *mailbox_r);
+
+/* uidl-gather-imap.c */
+
 /* Open a mailbox that is not kept open, and let it go again. */
 int gather_mailbox_open(struct gather_mailbox *gbox, const char **error_r);
 void gather_mailbox_close(struct gather_mailbox *gbox);
+/* Give the matcher digests of those of the mails that are in this mailbox;
+   indexes are the matcher's. Returns 0, or -1 and *error_r. */
+int gather_imap_read(struct uidl_gather *gather, struct gather_mailbox *gbox,
+		     const uint32_t *indexes, unsigned int count,
+		     enum mailbox_evidence_type type, const char **error_r);
 
 /* uidl-gather-pop3.c */
 

@@ -156,12 +156,23 @@ bool match_message_id_propose(struct uidl_match *match);
 
 /* uidl-match-align.c: sizes and order. */
 bool match_align_propose(struct uidl_match *match);
+/* Ask for the headers of the candidates in the sample. */
+void match_align_want_sample(struct uidl_match *match);
+
+/* uidl-match-align-judge.c */
+
 /* TRUE: needs more headers and wants to be called again. */
 bool match_align_judge(struct uidl_match *match);
 
-/* uidl-match-evidence.c: headers and bodies. */
+/* uidl-match-ask.c: headers of the mails that are still free. */
+
+/* All POP3 mails, and the IMAP mails that have one of their sizes. */
 void match_want_sized_headers(struct uidl_match *match);
+/* All IMAP mails, if any POP3 mail is free. */
 void match_want_all_headers(struct uidl_match *match);
+
+/* uidl-match-evidence.c: headers and bodies. */
+
 /* Pair what has the same header and the same size. All mails of these sizes
    must have been asked for. */
 void match_by_header_and_size(struct uidl_match *match);
