@@ -60,7 +60,9 @@ void parity_digest_more(struct parity_digest_ctx *ctx,
 void parity_digest_finish(struct parity_digest_ctx *ctx,
 			  struct parity_digest *digest_r)
 {
-	digest_flush_crs(ctx);
+	/* quirk cr-cr-lf: those at the very end are not stored either */
+	ctx->extra_crs += ctx->pending_crs;
+	ctx->pending_crs = 0;
 	i_zero(digest_r);
 	sha256_result(&ctx->sha, digest_r->hash);
 	digest_r->size = ctx->size;

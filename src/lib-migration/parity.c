@@ -41,7 +41,8 @@ static const struct {
 
 /* quirk cr-cr-lf: see QUIRKS.md */
 static const char *const reason_cr_cr_lf =
-	"CR CR LF at a line's end is stored as CR LF; nothing else differs";
+	"a CR too many at the end of a line or of the text is not stored; "
+	"nothing else differs";
 
 enum finding_kind parity_kind_finding(enum parity_kind kind)
 {

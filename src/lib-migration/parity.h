@@ -20,7 +20,8 @@ struct parity_digest {
 	unsigned char hash[SHA256_RESULTLEN];
 	/* size with each such line end counted as CR LF */
 	uoff_t size;
-	/* CRs before line ends beyond the first of each */
+	/* CRs before line ends beyond the first of each, and all at the text's
+	   end */
 	uoff_t extra_crs;
 };
 

@@ -99,8 +99,9 @@ static const struct {
 	{ "\r\r\r\n", "\r\n", TRUE, 2, 2 },
 	/* a CR alone is text */
 	{ "a\rb", "ab", FALSE, 3, 0 },
-	{ "a\r", "a", FALSE, 2, 0 },
-	{ "a\r\r", "a\r", FALSE, 3, 0 },
+	/* ... but not at the very end */
+	{ "a\r", "a", TRUE, 1, 1 },
+	{ "a\r\r", "a\r", TRUE, 1, 2 },
 	/* a missing last line end is a difference */
 	{ "a\r\n", "a", FALSE, 3, 0 },
 	{ "a\n\n", "a\n", FALSE, 5, 0 },
@@ -440,6 +441,7 @@ static const struct {
 	/* quirk cr-cr-lf: stored with one CR less */
 	{ "ab\r\r\n", "ab\r\n", 5, 4, PARITY_WEIGHT_EXPECTED, -1 },
 	{ "a\r\r\r\nb", "a\r\r\nb", 6, 5, PARITY_WEIGHT_EXPECTED, -1 },
+	{ "a\nb\r", "a\nb", 5, 4, PARITY_WEIGHT_EXPECTED, -1 },
 	/* ... and never with one more */
 	{ "ab\r\n", "ab\r\r\n", 4, 5, PARITY_WEIGHT_DIFFERENT,
 	  PARITY_WEIGHT_DIFFERENT },
