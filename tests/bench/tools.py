@@ -13,7 +13,7 @@ import shlex
 import shutil
 import sys
 
-from lab import Dovecot, places
+from lab import Dovecot, places, stocks_best
 
 _RAW = os.path.join(os.path.dirname(__file__), "raw.py")
 
@@ -206,18 +206,12 @@ CopyArrivalDate yes
         return copy
 
 
-EXPERT = {"mail_prefetch_count": 100}
-EXPERT_23 = {**EXPERT, "imapc_features":
-             "rfc822.size fetch-headers modseq delay-login"}
-
-
 def all_tools(version, commands=()):
     """The stock columns, peers that are installed, commands given by the
     caller ("name=command"), and the plugins last."""
     tools = [
         DovecotTool("stock", version, serial=True),
-        DovecotTool("stock, best", version,
-                    settings=EXPERT_23 if version == "2.3" else EXPERT)]
+        DovecotTool("stock, best", version, settings=stocks_best(version))]
     if shutil.which("mbsync"):
         tools.append(Mbsync())
     tools += [CommandTool(*command.split("=", 1)) for command in commands]

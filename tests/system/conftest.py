@@ -48,6 +48,12 @@ def dest(version, ca):
                                     plugins=PLUGINS))
 
 
+@pytest.fixture(scope="session")
+def stock(version):
+    """A server to migrate to, without any plugin."""
+    yield from _running(lab.Dovecot(version, driver="sdbox"))
+
+
 def _running(server):
     with server:
         yield server

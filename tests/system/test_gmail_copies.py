@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 import lab
-from lab import gmail, places, snapshot
+from lab import gmail, places, snapshot, stored
 from lab.gmail import Account, GmailServer
 from lab.latency import Fault, Link
 
@@ -27,13 +27,6 @@ def dest(version):
         assert " Panic: " not in server.log()
 
 
-@pytest.fixture(scope="module")
-def stock(version):
-    """A destination without any plugin."""
-    with lab.Dovecot(version, driver="mdbox") as server:
-        yield server
-
-
 def backup(dest, user, server, *, debug=False, stock=False, words=("-R",),
            port=None, **settings):
     o = dest.imapc(server, user="user", password="secret", port=port)
@@ -43,19 +36,6 @@ def backup(dest, user, server, *, debug=False, stock=False, words=("-R",),
     o.update(dest.plugin_options(settings))
     return dest.doveadm("backup", *words, "-u", user.name, "imapc:", o=o,
                         debug=debug)
-
-
-def stored_bytes(user):
-    """Bytes that the mails take, each inode once. The index is left out."""
-    inodes = {}
-    for folder, _, files in os.walk(user.home):
-        for name in files:
-            if name.startswith(("dovecot", "maildirfolder", "subscriptions",
-                                "mailboxes")):
-                continue
-            info = os.stat(os.path.join(folder, name))
-            inodes[info.st_ino] = info.st_size
-    return sum(inodes.values())
 
 
 def without_keywords(snap):
@@ -89,7 +69,7 @@ def test_one_download_and_one_stored_copy(dest, driver):
         assert server.body_bytes == account.distinct_bytes()
 
         # mdbox and sdbox add a header and metadata to each mail
-        assert stored_bytes(user) < account.distinct_bytes() + 400 * len(
+        assert stored.size(user) < account.distinct_bytes() + 400 * len(
             account.messages)
 
         backup(dest, user, server).ok()
@@ -218,7 +198,7 @@ def test_import(dest, driver, plugins):
         run()
         assert server.bodies == len(account.messages)
         assert server.body_bytes == account.distinct_bytes()
-        assert stored_bytes(user) < account.distinct_bytes() + 400 * len(
+        assert stored.size(user) < account.distinct_bytes() + 400 * len(
             account.messages)
         assert snapshot.of(user).count() == shown
 

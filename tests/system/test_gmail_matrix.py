@@ -10,7 +10,7 @@ import os
 import pytest
 
 import lab
-from lab import gmail, places, snapshot
+from lab import gmail, places, snapshot, stored
 from lab.gmail import GmailServer
 from lab.gmail_model import digest, expected, not_in
 
@@ -73,19 +73,6 @@ def quota(dest, user):
     values = {line.split("\t")[1]: int(line.split("\t")[2])
               for line in result.out.splitlines()[1:]}
     return values["MESSAGE"], values["STORAGE"]
-
-
-def stored_bytes(user):
-    """Bytes that the mails take, each inode once. The index is left out."""
-    inodes = {}
-    for folder, _, files in os.walk(user.home):
-        for name in files:
-            if name.startswith(("dovecot", "maildirfolder", "subscriptions",
-                                "mailboxes")):
-                continue
-            info = os.stat(os.path.join(folder, name))
-            inodes[info.st_ino] = info.st_size
-    return sum(inodes.values())
 
 
 def content(user):
@@ -158,8 +145,8 @@ def test_matrix(dest, folder, account, policy, driver, keep, words):
     wanted = sum(sizes[text] for text in here)
     assert wanted <= fetched <= wanted * 1.02
     # ... and is stored once: dbox adds a header and metadata to it
-    stored = stored_bytes(user)
-    assert stored < wanted + 400 * len(here)
+    size = stored.size(user)
+    assert size < wanted + 400 * len(here)
     # every copy counts in the quota
     copies = [mail[2] for box in (*found.values(), archive) for mail in
               box.values()]
@@ -168,7 +155,7 @@ def test_matrix(dest, folder, account, policy, driver, keep, words):
     assert kilobytes == -(-sum(sizes[text] for text in copies) // 1024)
     print(f"{policy} {driver} {keep} {' '.join(words)}: {len(here)} messages "
           f"in {messages} copies: {wanted} bytes, downloaded {fetched}, "
-          f"stored {stored}, quota {kilobytes} KiB")
+          f"stored {size}, quota {kilobytes} KiB")
 
 
 def test_sample_has_all_of_it(account):

@@ -7,25 +7,15 @@ import os
 
 import pytest
 
-from lab import Dovecot, mailgen, usage
+from lab import mailgen, stocks_best, usage
 
 LONG = "DM_LONG" in os.environ
-
-
-@pytest.fixture(scope="module")
-def stock(version):
-    """A destination without the plugins."""
-    with Dovecot(version, driver="sdbox") as server:
-        yield server
 
 
 def command(source, dest, theirs, before=(), stock=False):
     settings = dest.imapc(source, user=theirs.name)
     if stock:
-        settings["mail_prefetch_count"] = 100
-        if dest.version == "2.3":
-            settings["imapc_features"] = ("rfc822.size fetch-headers modseq "
-                                          "delay-login")
+        settings.update(stocks_best(dest.version))
     words = [word for key, value in settings.items()
              for word in ("-o", f"{key}={value}")]
     return dest.program(*before, "/usr/bin/doveadm", "-c", dest.conf, *words,

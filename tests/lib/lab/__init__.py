@@ -7,7 +7,9 @@ See tests/lib/README.md.
 
 from lab.courier import Courier
 from lab.cyrus import Cyrus
-from lab.dovecot import Dovecot, Namespace, Result, User, VERSIONS
+from lab.dovecot import (Dovecot, Namespace, Result, User, VERSIONS,
+                         stocks_best)
 from lab.tls import CA
 
-__all__ = ["CA", "Courier", "Cyrus", "Dovecot", "Namespace", "Result", "User", "VERSIONS"]
+__all__ = ["CA", "Courier", "Cyrus", "Dovecot", "Namespace", "Result", "User", "VERSIONS",
+           "stocks_best"]
