@@ -162,6 +162,8 @@ def test_a_sync_of_both_directions(source, dest, link):
     assert len(mails["Box5"].mails) == 10 and len(mails["Box7"].mails) == 7
     # the two mails came to the server, the flags, and nothing else
     assert link.count(r"\d+ APPEND ") == 2 and link.waits <= 40
+    # what was compared with what the source changes to was fetched before
+    assert link.count(r"\d+ UID FETCH \d+ .*HEADER") == 0
     pair.run(command=sync)
     pair.run(command=sync)
     assert link.waits <= 7 and pair.same()

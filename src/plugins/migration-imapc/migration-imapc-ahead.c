@@ -457,7 +457,7 @@ void migration_imapc_ahead_leave(struct migration_imapc_ahead *ahead,
 	mailbox->open = FALSE;
 	/* its texts were used up, or it failed */
 	while (mailbox->pending > 0 && ahead_wait(ahead)) ;
-	if (mailbox->pending == 0)
+	if (mailbox->pending == 0 && !mailbox->kept)
 		ahead_mailbox_end(ahead, mailbox);
 	migration_imapc_ahead_topup(ahead);
 }

@@ -146,6 +146,9 @@ struct ahead_mailbox {
 	bool unchanged:1;
 	/* left_out of all mails is set */
 	bool filtered:1;
+	/* imapc has selected it after all, and what was fetched of its headers
+	   is still used */
+	bool kept:1;
 };
 
 /* NULL if this server or these settings do not allow to fetch ahead; reason_r
@@ -212,7 +215,8 @@ void migration_imapc_ahead_text_used(struct migration_imapc_ahead *ahead,
 struct ahead_mail *
 migration_imapc_ahead_mail(struct ahead_mailbox *mailbox, uint32_t uid);
 
-/* The mailbox was closed. */
+/* The mailbox was closed, or is not served any more: then its tables stay if it
+   is kept, until this is called without. */
 void migration_imapc_ahead_leave(struct migration_imapc_ahead *ahead,
 				 struct ahead_mailbox *mailbox);
 /* Waits until nothing is on its way: imapc wants the connection for itself. */

@@ -134,6 +134,9 @@ struct migration_imapc_mailbox {
 
 	/* it was not selected, it is served from this */
 	struct ahead_mailbox *served;
+	/* it was, until a sync of both directions changed it: header fields are
+	   still found there */
+	struct ahead_mailbox *kept;
 	/* Nothing was asked for, it is as it was: the destination's answers
 	   are given for it. It shows no mails. */
 	bool unchanged;

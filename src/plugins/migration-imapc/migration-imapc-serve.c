@@ -178,7 +178,7 @@ static int serve_text_fail(struct mail *mail)
 
 /* The fields as the server's reply, which stock parses. */
 static void
-serve_put_header(struct mail *mail, const char *const *names,
+serve_say_header(struct mail *mail, const char *const *names,
 		 const buffer_t *header)
 {
 	struct imapc_mail *imail = IMAPC_MAIL(mail);
@@ -217,6 +217,20 @@ serve_put_header(struct mail *mail, const char *const *names,
 	imapc_mail_fetch_update(imail, &reply, args);
 }
 
+static void
+serve_put_header(struct mail *mail, const char *const *names,
+		 const buffer_t *header)
+{
+	struct index_mail_data *data = serve_data(mail);
+
+	/* a mail that nobody said to want a header of before is not cached
+	   otherwise */
+	data->no_caching = data->forced_no_caching = FALSE;
+	T_BEGIN {
+		serve_say_header(mail, names, header);
+	} T_END;
+}
+
 /* A mail that the source had when the destination became the same. */
 static struct ahead_mail *
 serve_old_header(struct mail *mail, struct ahead_mail *known)
@@ -239,7 +253,6 @@ serve_headers(struct mail *mail, struct mailbox_header_lookup_ctx *headers)
 	struct migration_imapc_mailbox *mmbox = serve_mailbox(mail);
 	struct migration_imapc_ahead *ahead = mmbox->mlist->ahead;
 	struct ahead_mailbox *mailbox = mmbox->served;
-	struct index_mail_data *data = serve_data(mail);
 	struct ahead_mail *known;
 
 	if (imapc_mail_has_headers_in_cache(INDEX_MAIL(mail), headers))
@@ -255,17 +268,29 @@ serve_headers(struct mail *mail, struct mailbox_header_lookup_ctx *headers)
 	}
 	if (known == NULL || known->header == NULL)
 		return FALSE;
-	/* a mail that nobody said to want a header of before is not cached
-	   otherwise */
-	data->no_caching = data->forced_no_caching = FALSE;
-	T_BEGIN {
-		serve_put_header(mail, mailbox->header_names, known->header);
-	} T_END;
+	serve_put_header(mail, mailbox->header_names, known->header);
 	/* in a sync of both directions it is read a second time, to find out
 	   what the other side lacks */
 	if ((mail->box->flags & MAILBOX_FLAG_READONLY) != 0)
 		buffer_free(&known->header);
 	return TRUE;
+}
+
+/* What was fetched before a sync of both directions changed the mailbox. */
+static void
+serve_kept_headers(struct mail *mail, struct mailbox_header_lookup_ctx *headers)
+{
+	struct ahead_mailbox *mailbox = serve_mailbox(mail)->kept;
+	const struct ahead_mail *known;
+
+	if (mailbox == NULL || headers == NULL ||
+	    (mailbox->known & AHEAD_PART_HEADERS) == 0 ||
+	    imapc_mail_has_headers_in_cache(INDEX_MAIL(mail), headers))
+		return;
+	known = migration_imapc_ahead_mail(mailbox, mail->uid);
+	if (known == NULL || known->header == NULL)
+		return;
+	serve_put_header(mail, mailbox->header_names, known->header);
 }
 
 /* ---- methods ---- */
@@ -318,6 +343,8 @@ static bool serve_prefetch(struct mail *mail)
 	if (mmbox->served != NULL && (serve_wanted(mail) < 0 ||
 	    (mmbox->served != NULL && serve_text_will_fail(mail))))
 		return TRUE;
+	if (mmbox->served == NULL)
+		serve_kept_headers(mail, serve_data(mail)->wanted_headers);
 	return serve_mail_context(mail)->module_ctx.super.prefetch(mail);
 }
 
@@ -394,6 +421,8 @@ serve_get_header_stream(struct mail *mail,
 	    migration_imapc_virtual_leave(mmbox,
 			"a header is wanted that was not fetched ahead") < 0)
 		return -1;
+	if (mmbox->served == NULL)
+		serve_kept_headers(mail, headers);
 	return serve_mail_context(mail)->module_ctx.super.
 		get_header_stream(mail, headers, stream_r);
 }

@@ -313,9 +313,21 @@ void migration_imapc_virtual_closed(struct migration_imapc_mailbox *mmbox)
 
 	mmbox->unchanged = FALSE;
 	if (mailbox == NULL)
+		mailbox = mmbox->kept;
+	if (mailbox == NULL)
 		return;
-	mmbox->served = NULL;
+	mmbox->served = mmbox->kept = NULL;
+	mailbox->kept = FALSE;
 	migration_imapc_ahead_leave(mmbox->mlist->ahead, mailbox);
+}
+
+/* dsync changes the source while it is still comparing headers. Its mails are
+   the same then, whoever serves them. */
+static bool
+virtual_is_kept(const struct migration_imapc_ahead *ahead,
+		const struct ahead_mailbox *mailbox)
+{
+	return ahead->both_directions && !ahead->mixed_up && !mailbox->refused;
 }
 
 int migration_imapc_virtual_leave(struct migration_imapc_mailbox *mmbox,
@@ -338,6 +350,8 @@ int migration_imapc_virtual_leave(struct migration_imapc_mailbox *mmbox,
 	e_debug(mmbox->muser->event, "mailbox %s: selecting it after all: %s",
 		mbox->box.vname, reason);
 	mmbox->served = NULL;
+	mailbox->kept = virtual_is_kept(ahead, mailbox);
+	mmbox->kept = mailbox->kept ? mailbox : NULL;
 	mailbox->refused = TRUE;
 	migration_imapc_ahead_leave(ahead, mailbox);
 	migration_imapc_ahead_drain(ahead);
