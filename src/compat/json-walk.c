@@ -6,6 +6,8 @@
 #include "str.h"
 #include "json-walk.h"
 
+#include <ctype.h>
+
 /* An object or array that the walk is in. */
 struct walk_level {
 	/* of the path up to here */
@@ -110,6 +112,13 @@ walk_all(struct walk *walk, const char *text, size_t size, const char **error_r)
 
 #include "json-parser.h"
 
+static bool ends_with_brace(const char *text, size_t size)
+{
+	while (size > 0 && i_isspace(text[size - 1]))
+		size--;
+	return size > 0 && text[size - 1] == '}';
+}
+
 /* Returns FALSE at the end of the document. */
 static bool
 walk_token(struct walk *walk, enum json_type type, const char *value)
@@ -163,6 +172,11 @@ walk_all(struct walk *walk, const char *text, size_t size, const char **error_r)
 	}
 	ret = json_parser_deinit(&parser, error_r);
 	i_stream_unref(&input);
+	/* the parser does not mind a string without end */
+	if (ret == 0 && !ends_with_brace(text, size)) {
+		*error_r = "Missing '}'";
+		return -1;
+	}
 	return ret;
 }
 
