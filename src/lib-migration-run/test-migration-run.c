@@ -6,13 +6,16 @@
 #include "json-escape.h"
 #include "mail-user.h"
 #include "provider.h"
+#include "connection-slot.h"
 #include "migration-run.h"
 #include "migration-report.h"
 
 #include <check.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct mail_user user_1 = { .username = "u1" };
@@ -285,6 +288,52 @@ START_TEST(test_save)
 }
 END_TEST
 
+/* ---- connections of several processes ---- */
+
+#define SERVER "unit-test.invalid:143"
+
+START_TEST(test_connection_slots)
+{
+	struct connection_slot *first, *second, *third;
+	const char *error;
+	int fds[2];
+	pid_t pid;
+	char c;
+
+	ck_assert_int_eq(connection_slot_take(SERVER, 2, &first, &error), 1);
+	ck_assert_uint_eq(connection_slot_number(first), 0);
+	/* another process, and nothing but the end of its life frees it */
+	ck_assert_int_eq(pipe(fds), 0);
+	if ((pid = fork()) == 0) {
+		if (connection_slot_take(SERVER, 2, &second, &error) == 1)
+			(void)!write(fds[1], "x", 1);
+		(void)pause();
+		_exit(0);
+	}
+	ck_assert_int_eq(read(fds[0], &c, 1), 1);
+	ck_assert_int_eq(connection_slot_take(SERVER, 2, &third, &error), 0);
+	ck_assert_ptr_null(third);
+	ck_assert_uint_eq(connection_slot_number(third), CONNECTION_CAP_NO_SLOT);
+	/* another server; no cap */
+	ck_assert_int_eq(connection_slot_take(SERVER"0", 1, &third, &error), 1);
+	connection_slot_release(&third);
+	ck_assert_int_eq(connection_slot_take(SERVER, 0, &third, &error), 1);
+	ck_assert_uint_eq(connection_slot_number(third), 2);
+	connection_slot_release(&third);
+
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	ck_assert_int_eq(connection_slot_take(SERVER, 2, &third, &error), 1);
+	ck_assert_uint_eq(connection_slot_number(third), 1);
+	connection_slot_release(&third);
+	connection_slot_release(&first);
+	ck_assert_int_eq(connection_slot_take(SERVER, 1, &first, &error), 1);
+	connection_slot_release(&first);
+	i_close_fd(&fds[0]);
+	i_close_fd(&fds[1]);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("migration-run");
@@ -303,6 +352,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_summary_bytes, 0, N_ELEMENTS(sizes));
 	tcase_add_loop_test(tc, test_string, 0, N_ELEMENTS(strings));
 	tcase_add_test(tc, test_save);
+	tcase_add_test(tc, test_connection_slots);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_ENV);

@@ -65,6 +65,10 @@ static const struct error_advice advices[] = {
 	  "The value is no size.",
 	  "Give a size such as `2500 M`, `auto` or `unlimited`.",
 	  "settings.md" },
+	{ ERROR_GROUP_CONFIG, "migration_imapc_max_connections must be",
+	  "The value is no number of connections.",
+	  "Give a number above 0, `auto` or `unlimited`.",
+	  "settings.md" },
 	{ ERROR_GROUP_CONFIG, "migration_imapc_* must not be",
 	  "The value is out of range.",
 	  "Give a value within the range that the message names.",
@@ -206,6 +210,17 @@ static const struct error_advice advices[] = {
 	  "name, the master user and the password, and whether IMAP is "
 	  "switched on there.",
 	  "security.md" },
+	{ ERROR_GROUP_LOGIN, "connections that migrations on this machine may have to ",
+	  "Other runs had all of them for longer than "
+	  "`migration_imapc_patience`.",
+	  "Run it again later; start no more runs side by side than "
+	  "`migration_imapc_max_connections`, or raise one of the two.",
+	  "many-users.md#connections" },
+	{ ERROR_GROUP_LOGIN, "Connections to * are not counted",
+	  "The machine gives no name in the kernel, so this run does not wait "
+	  "for others.",
+	  "Start no more runs side by side than the source allows.",
+	  "many-users.md#connections" },
 	{ ERROR_GROUP_LOGIN, "Can't log in to ",
 	  "The source could not be logged in to; its words follow.",
 	  "Run again later if it is overloaded. Otherwise try it with "

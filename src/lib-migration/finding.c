@@ -91,6 +91,15 @@ static const struct finding_info findings[] = {
 		"Run it again at the time that it names.",
 		"settings.md",
 	},
+	[FINDING_CONNECTIONS_IN_USE] = {
+		FINDING_GROUP_SOURCE, "connections-in-use", "warning",
+		"Other runs on this machine had all connections that "
+		"`migration_imapc_max_connections` allows, for longer than "
+		"`migration_imapc_patience`, so the run ended with 75.",
+		"Run it again; start no more runs side by side than that, or "
+		"raise one of the two.",
+		"many-users.md#connections",
+	},
 	[FINDING_MAILBOX_RENAMED] = {
 		FINDING_GROUP_NAMES, "mailbox-renamed", "info",
 		"The mailbox has another name at the destination, because of a "

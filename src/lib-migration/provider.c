@@ -31,14 +31,14 @@ static const struct provider_profile profiles[PROVIDER_COUNT] = {
 	  .title = "Microsoft Exchange", .connections = 16,
 	  .exclude = EXCHANGE_NO_MAIL, .sizes_estimated = TRUE },
 	{ .type = PROVIDER_COURIER, .name = "courier", .title = "Courier",
-	  .connections = 4, .exclude = "" },
+	  .host_connections = 4, .exclude = "" },
 	{ .type = PROVIDER_CYRUS, .name = "cyrus", .title = "Cyrus",
 	  .exclude = "" },
 	{ .type = PROVIDER_DOVECOT, .name = "dovecot", .title = "Dovecot",
 	  .connections = 10, .exclude = "", .mailbox_guids = TRUE },
 	{ .type = PROVIDER_ORACLE, .name = "oracle",
 	  .title = "Oracle Communications Messaging Server",
-	  .connections = 20, .exclude = "", .headers_changed = TRUE },
+	  .host_connections = 20, .exclude = "", .headers_changed = TRUE },
 	{ .type = PROVIDER_DOMINO, .name = "domino", .title = "Domino",
 	  .exclude = "" },
 };
@@ -198,6 +198,9 @@ void provider_describe(const struct provider_profile *profile,
 		 "migration_imapc_daily_limit");
 	describe(values, "connections",
 		 number_or(profile->connections, "unknown"), "");
+	describe(values, "host_connections",
+		 number_or(profile->host_connections, "unlimited"),
+		 "migration_imapc_max_connections");
 	describe(values, "message_limit",
 		 number_or(profile->message_limit, "unlimited"),
 		 "migration_imapc_message_limit");

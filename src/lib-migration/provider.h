@@ -48,8 +48,9 @@ struct provider_profile {
 	/* bytes that its operator lets one account download in 24 hours;
 	   0 if no limit is known */
 	uint64_t daily_limit;
-	/* connections of one account at once; 0 if no limit is known */
-	unsigned int connections;
+	/* connections at once: of one account; from one address, whatever the
+	   accounts. 0 if no limit is known */
+	unsigned int connections, host_connections;
 	/* mails that one command may ask for; 0 if no limit is known. What the
 	   server announces by MESSAGELIMIT (RFC 9738) goes before it. */
 	unsigned int message_limit;

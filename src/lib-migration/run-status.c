@@ -32,6 +32,7 @@ static const struct {
 	{ "session-over", "logging in again" },
 	{ "unknown", "reconnecting" },
 	{ RUN_WAIT_MAX_RATE, "migration_imapc_max_rate" },
+	{ RUN_WAIT_CONNECTIONS, "other runs have the connections" },
 };
 
 const char *run_state_name(enum run_state state)

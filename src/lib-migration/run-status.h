@@ -54,9 +54,12 @@ struct run_status {
 	const char *continue_after;
 };
 
-/* The run's own pause because of migration_imapc_max_rate. The other causes are
+/* The run's own pause because of migration_imapc_max_rate. The other causes but
+   the next one are
    server_reply_meaning_name()'s. */
 #define RUN_WAIT_MAX_RATE "max-rate"
+/* Other runs have the connections that the source allows. */
+#define RUN_WAIT_CONNECTIONS "connections"
 
 const char *run_state_name(enum run_state state);
 

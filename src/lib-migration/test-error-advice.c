@@ -18,6 +18,10 @@ static const struct {
 	  "migration status" },
 	{ "plugin/migration_max_deletes must be auto, unlimited, a number or a "
 	  "percentage up to 100%: some", "`auto`" },
+	{ "Can't log in to imap.example.com:143: All 4 connections that "
+	  "migrations on this machine may have to imap.example.com:143 "
+	  "(migration_imapc_max_connections) are in use by others",
+	  "`migration_imapc_max_connections`" },
 	/* the cause, not that a call failed */
 	{ "rename(/a, /b) failed: No space left on device", "Make room" },
 	{ "rename(/a, /b) failed: Input/output error", "Look at the path" },

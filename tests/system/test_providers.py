@@ -76,7 +76,7 @@ def test_values_are_replaced_one_by_one(dest):
                  if "BODY.PEEK[]" in line]
     assert report["provider"] == {
         "provider": "yahoo", "daily_limit": "unlimited", "connections": "5",
-        "message_limit": "2", "exclude": "", "sizes": "estimated",
+        "host_connections": "unlimited", "message_limit": "2", "exclude": "", "sizes": "estimated",
         "headers": "changed", "because": "migration_imapc_provider says so"}
     assert len(asked) >= 3, asked
 
@@ -149,7 +149,8 @@ def test_plan_prints_the_profile(dest):
               "migration_imapc_provider says so" in line]
     for words in ("message_limit 1000 (migration_imapc_message_limit)",
                   "daily_limit unlimited (migration_imapc_daily_limit)",
-                  "connections 5", "sizes estimated (migration_imapc_sizes)",
+                  "connections 5", "host_connections unlimited "
+                  "(migration_imapc_max_connections)", "sizes estimated (migration_imapc_sizes)",
                   "exclude none (migration_imapc_filter_exclude)"):
         assert words in line, line
     assert report["provider"]["provider"] == "yahoo"

@@ -336,7 +336,7 @@ def test_one_unreadable_mail_among_many(dest):
         found = report(ours)["findings"]
         assert [(f["what"], f["uid"]) for f in found] == [
             ("mail-unreadable", bad_uid)]
-        # what doc/settings.md says of connections
+        # what doc/many-users.md says of connections
         assert server.most_at_once == 2
         # not by a client, which would keep the placeholder
         texts = dest.doveadm("fetch", "-u", ours.name, "body", "mailbox",

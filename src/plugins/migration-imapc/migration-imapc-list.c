@@ -7,12 +7,14 @@
 #include "imapc-client-private.h"
 #include "imapc-connection.h"
 #include "compat-imapc.h"
+#include "connection-slot.h"
 #include "migration-budget.h"
 #include "secret-mask.h"
 #include "migration-run.h"
 #include "source-filter.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-names.h"
+#include "migration-imapc-slots.h"
 #include "migration-imapc-spare.h"
 #include "migration-imapc-ahead.h"
 
@@ -227,33 +229,40 @@ migration_imapc_list_add_password(struct migration_imapc_list *mlist)
 	}
 }
 
-/* Logs in now, with nothing else under way. A refused login then is an ordinary
-   error of everything that follows, and a connection that is lost before a
-   mailbox is selected is made again. A connection that is lost at the login
-   itself is not: that is tried again here. A refused password is not, or the
-   account may get locked. */
-static void migration_imapc_list_login(struct migration_imapc_list *mlist)
+/* The run may not connect for now. */
+static void
+migration_imapc_list_refuse_login(struct migration_imapc_list *mlist,
+				  const char *why)
 {
 	struct imapc_storage_client *sclient = mlist->list->client;
-	struct retry_state failures = { .failures = 0 };
+
+	sclient->auth_returned = TRUE;
+	/* stock's word for everything but a refusal */
+	sclient->auth_failed_state = IMAPC_COMMAND_STATE_DISCONNECTED;
+	i_free(sclient->auth_failed_reason);
+	sclient->auth_failed_reason = i_strdup(why);
+}
+
+/* A connection that is lost at the login itself is not made again by imapc: that
+   is done here. A refused password is not tried again, or the account may get
+   locked. Returns FALSE if there is no login. */
+static bool migration_imapc_list_try_logins(struct migration_imapc_list *mlist)
+{
+	struct imapc_storage_client *sclient = mlist->list->client;
+	/* courier-maxperip: couriertcpd closes a connection that is too many
+	   without a word, and so does a server that is not there */
+	struct retry_state failures = {
+		.reached = migration_imapc_slots_have_neighbour(mlist),
+	};
 	const char *words;
 
-	if (sclient->auth_returned)
-		return;
-	if (!migration_imapc_list_check_rawlog(mlist) ||
-	    !migration_imapc_oauth2_login_begin(mlist)) {
-		migration_imapc_list_drop_queue(mlist);
-		mlist->login_failed = TRUE;
-		return;
-	}
-	migration_imapc_list_add_password(mlist);
 	for (;;) {
 		migration_imapc_log_forget();
 		migration_imapc_list_try_login(mlist);
 		if (migration_imapc_oauth2_login_again(mlist))
 			migration_imapc_list_try_login(mlist);
 		if (sclient->auth_failed_state == IMAPC_COMMAND_STATE_OK)
-			break;
+			return TRUE;
 		words = sclient->auth_failed_reason;
 		if (sclient->auth_failed_state ==
 		    IMAPC_COMMAND_STATE_DISCONNECTED &&
@@ -267,14 +276,54 @@ static void migration_imapc_list_login(struct migration_imapc_list *mlist)
 				RETRY_FAILURE_CONNECTION : RETRY_FAILURE_LOGIN,
 				words)) {
 			migration_imapc_list_login_failed(mlist, words);
-			mlist->login_failed = TRUE;
-			migration_imapc_oauth2_login_end(mlist);
-			return;
+			return FALSE;
 		}
 	}
-	migration_run_find(mlist->list->list.ns->user)->source_reached = TRUE;
-	migration_imapc_provider_detect(mlist);
+}
+
+/* Waits until the run may connect, and logs in. */
+static bool migration_imapc_list_connect(struct migration_imapc_list *mlist)
+{
+	const char *why;
+	bool ret;
+
+	/* a run that waits for others has no connection itself */
+	migration_imapc_list_drop_queue(mlist);
+	if (!migration_imapc_slots_take_first(mlist, &why)) {
+		migration_imapc_list_refuse_login(mlist, why);
+		return FALSE;
+	}
+	if (!migration_imapc_oauth2_login_begin(mlist))
+		return FALSE;
+	ret = migration_imapc_list_try_logins(mlist);
+	if (ret) {
+		migration_run_find(mlist->list->list.ns->user)->source_reached =
+			TRUE;
+		migration_imapc_provider_detect(mlist);
+	}
 	migration_imapc_oauth2_login_end(mlist);
+	return ret;
+}
+
+/* Logs in now, with nothing else under way. A refused login then is an ordinary
+   error of everything that follows, and a connection that is lost before a
+   mailbox is selected is made again. */
+static void migration_imapc_list_login(struct migration_imapc_list *mlist)
+{
+	if (mlist->list->client->auth_returned)
+		return;
+	if (!migration_imapc_list_check_rawlog(mlist)) {
+		migration_imapc_list_drop_queue(mlist);
+		mlist->login_failed = TRUE;
+		return;
+	}
+	migration_imapc_list_add_password(mlist);
+	do {
+		if (!migration_imapc_list_connect(mlist)) {
+			mlist->login_failed = TRUE;
+			return;
+		}
+	} while (!migration_imapc_slots_keep_first(mlist));
 	e_debug(mlist->muser->event, "a lost connection is made again as long "
 		"as each one gets further than the one before");
 }
@@ -457,6 +506,7 @@ static void migration_imapc_list_deinit(struct mailbox_list *_list)
 	struct migration_imapc_list *mlist =
 		MIGRATION_IMAPC_LIST_CONTEXT(_list);
 	pool_t patterns_pool = mlist->patterns_pool;
+	struct connection_slot *slot;
 
 	migration_imapc_record_deinit(mlist);
 	migration_imapc_mail_filter_deinit(mlist);
@@ -474,7 +524,10 @@ static void migration_imapc_list_deinit(struct mailbox_list *_list)
 	/* frees mlist, too */
 	migration_imapc_oauth2_list_deinit(mlist);
 	migration_imapc_names_deinit(mlist);
+	slot = mlist->slot;
 	mlist->module_ctx.super.deinit(_list);
+	/* the connection is closed now */
+	connection_slot_release(&slot);
 	pool_unref(&patterns_pool);
 }
 

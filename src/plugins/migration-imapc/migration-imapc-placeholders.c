@@ -516,6 +516,8 @@ static void placeholders_end(struct migration_imapc_user *muser,
 		    (!only_leftovers || entry_is_leftover(end.entry)))
 			answers = end_entry(&end);
 	} T_END;
+	if (end.mlist != NULL)
+		migration_imapc_spare_rest(end.mlist);
 	dest->dsyncing = dsyncing;
 	if (!answers) {
 		e_debug(muser->event, "placeholders are looked at in the next "

@@ -15,6 +15,7 @@
 #include "migration-imapc-settings.h"
 
 struct ahead_mailbox;
+struct connection_slot;
 struct fetch_window;
 struct mail_reuse;
 struct migration_imapc_ahead;
@@ -94,6 +95,9 @@ struct migration_imapc_list {
 	/* ... and what follows from that, with what settings replace */
 	struct provider_profile profile;
 
+	/* what the connections count as, the first one's and the spare one's, or
+	   NULL: migration-imapc-slots.h */
+	struct connection_slot *slot, *spare_slot;
 	/* the connection for mails that the server does not give, or NULL */
 	struct migration_imapc_spare *spare;
 	/* failures in a row to open the spare connection */
@@ -111,6 +115,8 @@ struct migration_imapc_list {
 	/* the connection broke while mailboxes were asked for their state, and
 	   could not be made again */
 	bool connection_lost:1;
+	/* the first connection is closed for the time of the spare one */
+	bool spare_in_turn:1;
 	/* the first login failed, and was tried again as often as it may be */
 	bool login_failed:1;
 	/* a listing has failed, and its error was returned */

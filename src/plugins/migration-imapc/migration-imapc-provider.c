@@ -9,6 +9,7 @@
 #include "str.h"
 #include "imap-arg.h"
 #include "compat-imapc.h"
+#include "connection-cap.h"
 #include "migration-run.h"
 #include "source-filter.h"
 #include "migration-imapc-private.h"
@@ -64,22 +65,12 @@ provider_untagged_id(const struct imapc_untagged_reply *reply,
 					      reply->args);
 }
 
-void migration_imapc_provider_init(struct migration_imapc_list *mlist)
-{
-	mlist->profile = *provider_profile(PROVIDER_GENERIC);
-	imapc_storage_client_register_untagged(mlist->list->client, "ID",
-					       provider_untagged_id);
-	if (strcmp(mlist->muser->set->provider, "auto") == 0) {
-		compat_imapc_client_send_id(mlist->list->client->client,
-					    "dovecot-migration");
-	}
-}
-
 /* The administrator's settings replace single values. */
 static void
 provider_override(const struct migration_imapc_settings *set,
 		  struct provider_profile *profile)
 {
+	struct connection_cap cap;
 	uoff_t daily;
 	const char *error;
 
@@ -87,12 +78,34 @@ provider_override(const struct migration_imapc_settings *set,
 		i_unreached(); /* the settings were checked */
 	if (strcmp(set->daily_limit, "auto") != 0)
 		profile->daily_limit = daily;
+	if (!connection_cap_parse(set->max_connections, &cap, &error))
+		i_unreached();
+	if (!cap.counted || cap.max != 0)
+		profile->host_connections = cap.max;
 	if (set->message_limit != 0)
 		profile->message_limit = set->message_limit;
 	if (strcmp(set->filter_exclude, "auto") != 0)
 		profile->exclude = set->filter_exclude;
 	if (strcmp(set->sizes, "auto") != 0)
 		profile->sizes_estimated = strcmp(set->sizes, "estimated") == 0;
+}
+
+void migration_imapc_provider_init(struct migration_imapc_list *mlist)
+{
+	const struct migration_imapc_settings *set = mlist->muser->set;
+	enum provider_type type;
+
+	if (!provider_parse(set->provider, &type))
+		type = PROVIDER_GENERIC;
+	mlist->profile = *provider_profile(type);
+	/* what has to be known before the server is */
+	provider_override(set, &mlist->profile);
+	imapc_storage_client_register_untagged(mlist->list->client, "ID",
+					       provider_untagged_id);
+	if (strcmp(set->provider, "auto") == 0) {
+		compat_imapc_client_send_id(mlist->list->client->client,
+					    "dovecot-migration");
+	}
 }
 
 void migration_imapc_provider_detect(struct migration_imapc_list *mlist)

@@ -327,6 +327,7 @@ renames_same_mails(void *context, const struct rename_source *source,
 	same = anew ? box_has_mails_of(mlist->spare, source->messages, box) :
 		box_is_same(mlist->spare, box);
 	mailbox_free(&box);
+	migration_imapc_spare_rest(mlist);
 	e_debug(mlist->muser->event, "mailbox %s at the source and %s here have "
 		"%s mails", source_vname(renames, source), vname, same ? "the same" : "other");
 	return same;

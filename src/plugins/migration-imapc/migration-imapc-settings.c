@@ -3,6 +3,7 @@
 #include "lib.h"
 #include "settings-loader.h"
 #include "size-parse.h"
+#include "connection-cap.h"
 #include "mailbox-map.h"
 #include "mail-filter.h"
 #include "provider.h"
@@ -27,6 +28,7 @@ static const struct setting_define migration_imapc_setting_defines[] = {
 	DEF(STR, filter_include),
 	DEF(SIZE, filter_max_size),
 	DEF(STR, filter_since),
+	DEF(STR, max_connections),
 	DEF(SIZE, max_rate),
 	DEF(UINT, max_mail_rate),
 	DEF(UINT, message_limit),
@@ -52,6 +54,7 @@ static const struct migration_imapc_settings migration_imapc_default_settings = 
 	.filter_include = "",
 	.filter_max_size = 0,
 	.filter_since = "",
+	.max_connections = "auto",
 	.max_rate = 0,
 	.max_mail_rate = 0,
 	.message_limit = 0,
@@ -119,10 +122,14 @@ migration_imapc_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 			       const char **error_r)
 {
 	const struct migration_imapc_settings *set = _set;
+	struct connection_cap cap;
 	uoff_t bytes;
 
 	if (!migration_setting_is_unknown(set->daily_limit) &&
 	    !migration_imapc_daily_limit_parse(set->daily_limit, &bytes, error_r))
+		return FALSE;
+	if (!migration_setting_is_unknown(set->max_connections) &&
+	    !connection_cap_parse(set->max_connections, &cap, error_r))
 		return FALSE;
 	if (!migration_imapc_map_check(set->map, error_r) ||
 	    !migration_imapc_mail_filter_check(set, error_r))

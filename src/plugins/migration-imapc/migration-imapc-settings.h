@@ -21,6 +21,9 @@ struct migration_imapc_settings {
 	bool localized_names;
 	/* which mailboxes are migrated, and under which names: mailbox-map.h */
 	const char *map;
+	/* connections that all runs on this machine may have to the server: a
+	   number, "unlimited", or "auto" for what it is known to allow */
+	const char *max_connections;
 	/* mails a second; 0 = no limit */
 	unsigned int max_mail_rate;
 	/* how many mails one command may ask for; 0 = what the source is known

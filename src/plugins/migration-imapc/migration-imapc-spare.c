@@ -10,11 +10,13 @@
 #include "imapc-client-private.h"
 #include "compat-imapc.h"
 #include "migration-imapc-private.h"
+#include "migration-imapc-slots.h"
 #include "migration-imapc-spare.h"
 
 #include <unistd.h>
 
 struct migration_imapc_spare {
+	struct migration_imapc_list *mlist;
 	struct imapc_client *client;
 	struct imapc_client_mailbox *box;
 	char *remote_name;
@@ -201,12 +203,14 @@ static enum spare_result spare_wait(struct migration_imapc_spare *spare)
 /* ---- connection ---- */
 
 static struct migration_imapc_spare *
-spare_init(struct imapc_client *client, unsigned int timeout_msecs)
+spare_init(struct migration_imapc_list *mlist)
 {
+	unsigned int timeout_msecs = mlist->muser->set->timeout * 1000;
 	struct migration_imapc_spare *spare;
 
 	spare = i_new(struct migration_imapc_spare, 1);
-	spare->client = compat_imapc_client_clone(client);
+	spare->mlist = mlist;
+	spare->client = compat_imapc_client_clone(mlist->list->client->client);
 	/* who uses it decides when to connect again */
 	compat_imapc_client_set_retry_count(spare->client, 0);
 	if (timeout_msecs != 0) {
@@ -222,8 +226,7 @@ struct migration_imapc_spare *
 migration_imapc_spare_get(struct migration_imapc_list *mlist)
 {
 	if (mlist->spare == NULL) {
-		mlist->spare = spare_init(mlist->list->client->client,
-					  mlist->muser->set->timeout * 1000);
+		mlist->spare = spare_init(mlist);
 		/* the first connection has */
 		mlist->spare_failures.reached = TRUE;
 	}
@@ -237,6 +240,24 @@ void migration_imapc_spare_close(struct migration_imapc_spare *spare)
 	imapc_client_disconnect(spare->client);
 	spare->logged_in = FALSE;
 	i_free(spare->remote_name);
+	migration_imapc_slots_release_second(spare->mlist);
+}
+
+void migration_imapc_spare_rest(struct migration_imapc_list *mlist)
+{
+	struct migration_imapc_spare *spare = mlist->spare;
+
+	if (!mlist->spare_in_turn)
+		return;
+	if (spare->box != NULL)
+		imapc_client_mailbox_close(&spare->box);
+	if (spare->logged_in) {
+		/* the server shall know that it ended before the first one
+		   comes back */
+		imapc_client_logout(spare->client);
+		spare->client->logging_out = FALSE;
+	}
+	migration_imapc_spare_close(spare);
 }
 
 void migration_imapc_spare_deinit(struct migration_imapc_spare **_spare)
@@ -249,6 +270,7 @@ void migration_imapc_spare_deinit(struct migration_imapc_spare **_spare)
 	if (spare->logged_in)
 		imapc_client_logout(spare->client);
 	imapc_client_deinit(&spare->client);
+	migration_imapc_slots_release_second(spare->mlist);
 	i_free(spare->remote_name);
 	i_free(spare->words);
 	i_free(spare);
@@ -259,6 +281,7 @@ static enum spare_result spare_login(struct migration_imapc_spare *spare)
 	enum spare_result result;
 
 	migration_imapc_spare_close(spare);
+	migration_imapc_slots_take_second(spare->mlist);
 	spare_begin(spare);
 	imapc_client_set_login_callback(spare->client, spare_callback, spare);
 	imapc_client_login(spare->client);

@@ -46,6 +46,9 @@ enum spare_result
 migration_imapc_spare_open(struct migration_imapc_spare *spare,
 			   const char *remote_name, bool examine,
 			   uint32_t *uidvalidity_r, bool *login_r);
+/* What it was wanted for is done. If there may be only one connection at a time
+   (migration-imapc-slots.h), this one ends. */
+void migration_imapc_spare_rest(struct migration_imapc_list *mlist);
 /* Closes the connection: the next open makes a new one. */
 void migration_imapc_spare_close(struct migration_imapc_spare *spare);
 

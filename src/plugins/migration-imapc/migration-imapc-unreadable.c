@@ -188,6 +188,7 @@ static void unreadable_deinit(struct unreadable *u)
 	array_foreach_modifiable(&u->parts, part)
 		i_stream_unref(&part->text);
 	i_stream_unref(&u->text);
+	migration_imapc_spare_rest(u->mlist);
 	pool_unref(&u->pool);
 }
 

@@ -94,14 +94,21 @@ static const struct setting_text setting_texts[] = {
 	{ "migration_imapc_filter_since", "date", "0.1.0",
 	  "Leave mails out that were received before this day, in "
 	  "UTC: `2020-01-01` ([filters.md](filters.md#mails))." },
+	{ "migration_imapc_max_connections", "number, `auto` or `unlimited`", "0.1.0",
+	  "Run many users side by side against a server that allows "
+	  "so many connections from one address: how many all runs on "
+	  "this machine may have to the source's host and port "
+	  "together. (A run has one, a second one only for mails that "
+	  "the server does not give.) A run that finds none free waits within "
+	  "`migration_imapc_patience`, then ends with exit code 75 "
+	  "([many-users.md](many-users.md#connections)). `auto` is 4 "
+	  "for Courier, 20 for Oracle and no limit elsewhere." },
 	{ "migration_imapc_max_rate", NULL, "0.1.0",
 	  "Leave room on the line for others: bytes of mails a "
 	  "second, by pauses. `0` is no limit." },
 	{ "migration_imapc_max_mail_rate", NULL, "0.1.0",
 	  "Spare a server that counts requests: mails a second, by "
-	  "pauses. `0` is no limit. (Connections need no limit: a run "
-	  "uses one, a second one only for mails that the server does "
-	  "not give, and a user has one run at a time.)" },
+	  "pauses. `0` is no limit." },
 	{ "migration_imapc_message_limit", NULL, "0.1.0",
 	  "How many mails one command may ask for. `0` is what the "
 	  "server announces (`MESSAGELIMIT`), else what its provider "

@@ -43,6 +43,8 @@ class Server:
     """Use with `with`. port is open on 127.0.0.1 from the beginning.
 
     received     every command, in order, from all connections
+    max_connections  more at once are closed without a word, as couriertcpd
+                 does; refused counts them
     ports, ca    as lab.Dovecot has them, so that its imapc() and pop3c() work
     """
 
@@ -57,6 +59,8 @@ class Server:
         self.errors = []
         self.connection_count = 0
         self.most_at_once = 0
+        self.max_connections = None
+        self.refused = 0
         self._lock = threading.Lock()
         self._open = set()
         self._threads = []
@@ -135,8 +139,12 @@ class Server:
         with self._lock:
             # a connection that the client has closed counts no more, even
             # when its thread was not yet told
-            self.most_at_once = max(self.most_at_once, 1 + sum(
-                not other.left() for other in self._open))
+            at_once = 1 + sum(not other.left() for other in self._open)
+            if self.max_connections and at_once > self.max_connections:
+                self.refused += 1
+                connection.close()
+                return
+            self.most_at_once = max(self.most_at_once, at_once)
             self._open.add(connection)
             self.connection_count += 1
             connection.number = self.connection_count
