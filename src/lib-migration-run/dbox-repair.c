@@ -8,9 +8,15 @@
 #include "dbox-save.h"
 #include "sdbox-storage.h"
 #include "mdbox-storage.h"
+#include "mdbox-map-private.h"
 #include "dbox-repair.h"
 
 #include <dirent.h>
+
+static bool mailbox_is_mdbox(const struct mailbox *box)
+{
+	return strcmp(box->storage->name, MDBOX_STORAGE_NAME) == 0;
+}
 
 bool mailbox_is_sdbox(const struct mailbox *box)
 {
@@ -38,8 +44,7 @@ bool dbox_repair_uidl_max(struct mailbox *box, struct mail_index_view *view,
 	const void *data;
 	size_t size;
 
-	if (!mailbox_is_sdbox(box) &&
-	    strcmp(box->storage->name, MDBOX_STORAGE_NAME) != 0)
+	if (!mailbox_is_sdbox(box) && !mailbox_is_mdbox(box))
 		return FALSE;
 	mail_index_get_header_ext(view, box->pop3_uidl_hdr_ext_id,
 				  &data, &size);
@@ -78,4 +83,61 @@ void dbox_repair_find_killed_commit(struct mailbox *box,
 			seq_range_array_add(uids, uid);
 	}
 	(void)closedir(dir);
+}
+
+static int map_mkdir(struct mail_storage *storage, struct mdbox_map *map)
+{
+	if (mailbox_list_mkdir_root(map->root_list, map->path,
+				    MAILBOX_LIST_PATH_TYPE_DIR) == 0 &&
+	    (strcmp(map->path, map->index_path) == 0 ||
+	     mailbox_list_mkdir_root(map->root_list, map->index_path,
+				     MAILBOX_LIST_PATH_TYPE_INDEX) == 0))
+		return 0;
+	mail_storage_copy_list_error(storage, map->root_list);
+	return -1;
+}
+
+static int map_index_open(struct mail_storage *storage, struct mdbox_map *map)
+{
+	enum mail_index_open_flags flags = MAIL_INDEX_OPEN_FLAG_NEVER_IN_MEMORY |
+		mail_storage_settings_to_index_flags(storage->set);
+	struct mailbox_permissions perm;
+	int ret;
+
+	mailbox_list_get_root_permissions(map->root_list, &perm);
+	mail_index_set_permissions(map->index, perm.file_create_mode,
+				   perm.file_create_gid,
+				   perm.file_create_gid_origin);
+	ret = mail_index_open(map->index, flags);
+	if (ret == 0) {
+		/* as stock does: there may be files of a map that was lost */
+		map->verify_existing_file_ids = TRUE;
+		ret = mail_index_open(map->index,
+				      flags | MAIL_INDEX_OPEN_FLAG_CREATE);
+	}
+	if (ret < 0)
+		mail_storage_set_index_error(storage, map->index);
+	return ret < 0 ? -1 : 0;
+}
+
+int dbox_repair_open_map(struct mailbox *box)
+{
+	struct mail_storage *storage = box->storage;
+	struct mdbox_map *map;
+	int ret;
+
+	if (!mailbox_is_mdbox(box))
+		return 0;
+	map = ((struct mdbox_storage *)storage)->map;
+	if (map->view != NULL)
+		return 0;
+	if (map_mkdir(storage, map) < 0 || map_index_open(storage, map) < 0)
+		return -1;
+	/* If this fails late it closes the index, but not its view. The index
+	   stays open here meanwhile, which is what saves it from the panic. */
+	ret = mdbox_map_open_or_create(map);
+	if (ret < 0 && map->view != NULL)
+		mail_index_view_close(&map->view);
+	mail_index_close(map->index);
+	return ret;
 }

@@ -9,8 +9,8 @@ struct mail_index_view;
 struct mail_index_transaction;
 struct mailbox_transaction_context;
 
-/* Faults of stock's sdbox that would cost a migration mails, flags or UIDLs.
-   All of them do nothing for other formats. */
+/* Faults of stock's sdbox and mdbox that would cost a migration mails, flags or
+   UIDLs, or end it by a panic. All of them do nothing for other formats. */
 
 bool mailbox_is_sdbox(const struct mailbox *box);
 
@@ -33,5 +33,12 @@ bool dbox_repair_uidl_max(struct mailbox *box, struct mail_index_view *view,
    MAILBOX_SYNC_FLAG_FIX_INCONSISTENT. */
 void dbox_repair_find_killed_commit(struct mailbox *box,
 				    ARRAY_TYPE(seq_range) *uids);
+
+/* mdbox-born-without-room: opens the map of the mailbox's mdbox, creating it if
+   there is none. To be called before the mailbox is created or opened for
+   writing: stock panics if it creates a map and the disk is full before the
+   map has its UIDVALIDITY. Returns -1 if it cannot be opened; the storage's
+   error is set, and nothing is left open. */
+int dbox_repair_open_map(struct mailbox *box);
 
 #endif

@@ -132,7 +132,10 @@ def test_a_read_only_destination(here, theirs, driver):
 def steps(version, driver, error):
     if "DM_LONG" in os.environ:
         return range(1, 1000)
-    return random.Random(f"{version} {driver} {error}").sample(range(1, 60), 2)
+    chosen = random.Random(f"{version} {driver} {error}").sample(
+        range(1, 60), 2)
+    # mdbox-born-without-room: the map has no UIDVALIDITY yet
+    return [20, *chosen[1:]] if driver == "mdbox" else chosen
 
 
 @pytest.fixture(scope="module")
@@ -158,10 +161,8 @@ def test_no_room_from_any_moment_on(here, few, driver, error):
         rc, err = stepkill.fail(
             here, ours, step, error, "backup", "-R", "-u", ours.name, "imapc:",
             o=here.imapc(few.server, user=few.name))
-        # mdbox-born-without-room
-        if driver != "mdbox" or "Leaked view for index" not in err:
-            assert "Panic" not in err and rc >= 0, (step, err)
-            assert rc in (0, 3, 73, 75, 77), (step, rc, err)
+        assert "Panic" not in err and rc >= 0, (step, err)
+        assert rc in (0, 3, 73, 75, 77), (step, rc, err)
         if rc == 0 and os.strerror(getattr(errno, error)) not in err:
             break
         assert_part_of(ours, few)

@@ -563,6 +563,8 @@ guard_create_box(struct mailbox *box, const struct mailbox_update *update,
 		if (!directory && box->storage->user == guard->user)
 			mailbox_finish_deletion(box);
 	}
+	if (!directory && dbox_repair_open_map(box) < 0)
+		return -1;
 	if (gbox->module_ctx.super.create_box(box, update, directory) == 0)
 		return 0;
 	text = t_strdup(mailbox_get_last_error(box, &error));
@@ -649,6 +651,10 @@ static int guard_open(struct mailbox *box)
 {
 	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
 
+	if (guard_is_on(box->storage->user) &&
+	    box->storage->user == guard->user &&
+	    dbox_repair_open_map(box) < 0)
+		return -1;
 	if (gbox->module_ctx.super.open(box) < 0)
 		return -1;
 	gbox->ext_id = mail_index_ext_register(box->index,
