@@ -85,7 +85,7 @@ source_user_create(struct mail_storage_service_ctx *storage_service,
 	ret = mail_storage_service_lookup(storage_service, input,
 					  &service_user, error_r);
 	if (ret <= 0)
-		return -1;
+		return ret == 0 ? -3 : -1;
 	instance = mail_storage_service_user_get_settings_instance(service_user);
 	if (second_user_override_settings(instance, ANY_NAMESPACE, location,
 					  options, error_r) < 0) {
@@ -177,7 +177,7 @@ source_user_create(struct mail_storage_service_ctx *storage_service,
 	ret = mail_storage_service_lookup_next(storage_service, input,
 					       &service_user, user_r, error_r);
 	if (ret <= 0)
-		return ret == -2 ? -2 : -1;
+		return ret == 0 ? -3 : ret;
 	ret = 0;
 	mail_storage_service_io_deactivate_user(service_user);
 	if (mail_namespaces_init_location(*user_r, location, error_r) < 0) {
@@ -227,6 +227,10 @@ int import_source_user_init(struct mail_storage_service_ctx *storage_service,
 	ret = source_user_create(storage_service, &input, location, options,
 				 user_r, error_r);
 	source_lookup_end(service_user, euid);
+	if (ret == -3) {
+		*error_r = t_strdup_printf(IMPORT_SOURCE_USER_UNKNOWN,
+					   username);
+	}
 	return ret;
 }
 

@@ -6,6 +6,7 @@ struct mail_user;
 struct mail_storage_service_ctx;
 struct mail_storage_service_user;
 
+#define IMPORT_SOURCE_USER_UNKNOWN "-U: User %s doesn't exist"
 /* 2.3 ends with an assertion on such a location; 2.4 refuses it itself. */
 #define IMPORT_SOURCE_LOCATION_MISSING \
 	"The location to import from is missing: " \
@@ -18,8 +19,9 @@ struct mail_storage_service_user;
    (2.4 only; 2.3 refuses them, as its import does: there they stand in the
    location).
 
-   Returns 0 and *user_r, to be freed with mail_user_deinit(), or -1 (temporary)
-   or -2 (wrong configuration) and *error_r (data stack). */
+   Returns 0 and *user_r, to be freed with mail_user_deinit(), or -1 (temporary),
+   -2 (wrong configuration) or -3 (the userdb does not know username) and *error_r
+   (data stack). */
 int import_source_user_init(struct mail_storage_service_ctx *storage_service,
 			    struct mail_storage_service_user *service_user,
 			    const char *username, const char *location,

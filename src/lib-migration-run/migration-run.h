@@ -185,6 +185,8 @@ struct migration_run {
 
 	/* doveadm -v: mailboxes are logged */
 	bool verbose:1;
+	/* The command runs for one user, not for -A, -F or a mask. */
+	bool one_user:1;
 	/* The command says what another one would do: plugins find out as much
 	   as for that one, and write nothing. Set by the command, before the
 	   source is made. */

@@ -402,6 +402,11 @@ static const struct error_advice advices[] = {
 	  "not told apart.",
 	  "Mend the location of the import, and run it again.",
 	  "import.md" },
+	{ ERROR_GROUP_SOURCE, "Nothing is at the source's path *",
+	  "The location to import from names a folder that is not there.",
+	  "Mend the path in the location. `~` is the home of the user whose "
+	  "mail it is: the one of `-U`, else of `-u`.",
+	  "import.md" },
 	{ ERROR_GROUP_SOURCE, "Listing * failed: ",
 	  "The mailboxes of one side cannot be listed.",
 	  "Look at what follows: the login, the location, permissions.",

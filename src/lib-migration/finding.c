@@ -411,6 +411,23 @@ static const struct finding_info findings[] = {
 		"user who may read it.",
 		"import.md",
 	},
+	[FINDING_NAME_NOT_TEXT] = {
+		FINDING_GROUP_IMPORT, "name-not-text", "warning",
+		"A mailbox has a name that no client could use: bytes that are "
+		"no UTF-8, control characters, or another way to write INBOX. "
+		"It is imported under a name in which these are hex digits.",
+		"Nothing, or rename its folder at the source and run the "
+		"import again.",
+		"import.md",
+	},
+	[FINDING_PARENT_LEFT_OUT] = {
+		FINDING_GROUP_IMPORT, "parent-left-out", "info",
+		"The user's own mail is imported below one of his mailboxes. "
+		"What is below that one already is left out, so that it does "
+		"not nest.",
+		"Nothing.",
+		"import.md",
+	},
 	[FINDING_NOT_PLANNED] = {
 		FINDING_GROUP_PLAN, "not-planned", "error",
 		"A mailbox could not be read, so it is not known what a run "

@@ -4,6 +4,7 @@
 #include "hex-binary.h"
 #include "sha1.h"
 #include "str.h"
+#include "unichar.h"
 #include "import-name.h"
 
 /* bytes of the digest in a name */
@@ -64,4 +65,38 @@ import_name_decide(const char *vname, const char *const *all_vnames,
 	sha1_get_digest(vname, strlen(vname), digest);
 	return t_strdup_printf("%s_%s", name,
 		binary_to_hex(digest, IMPORT_NAME_DIGEST_SIZE));
+}
+
+static void append_byte(string_t *dest, char chr)
+{
+	str_printfa(dest, "==%02X", (unsigned char)chr);
+}
+
+const char *import_name_of_bytes(const char *name)
+{
+	string_t *dest = t_str_new(128);
+	unichar_t chr;
+	int len;
+
+	if (strcasecmp(name, "INBOX") == 0) {
+		append_byte(dest, *name);
+		name++;
+	}
+	for (; *name != '\0'; name += len) {
+		len = uni_utf8_get_char(name, &chr);
+		if (len > 0 && chr >= ' ' && chr != 0x7f) {
+			str_append_data(dest, name, len);
+			continue;
+		}
+		len = 1;
+		append_byte(dest, *name);
+	}
+	return str_c(dest);
+}
+
+bool import_name_is_below(const char *name, const char *parent, char sep)
+{
+	size_t len = strlen(parent);
+
+	return len > 0 && strncmp(name, parent, len) == 0 && name[len] == sep;
 }

@@ -21,4 +21,15 @@ const char *
 import_name_decide(const char *vname, const char *const *all_vnames,
 		   char source_sep, char dest_sep, const char **rival_r);
 
+/* A name for a mailbox whose storage has a name that is no modified UTF-7 (RFC
+   3501 5.1.3): Dovecot lists it and does not find it then. name is what Dovecot
+   makes of it, which is what the storage says, byte for byte. Text remains as
+   it is ("R&D", "Gr\303\266\303\237e"); bytes that are no UTF-8, and control
+   characters, become "==" and two hex digits, as in mailbox-name.h, and so does
+   the first letter of what clients would take for the INBOX (data stack). */
+const char *import_name_of_bytes(const char *name);
+
+/* TRUE if the mailbox is below the parent, in names of one storage. */
+bool import_name_is_below(const char *name, const char *parent, char sep);
+
 #endif

@@ -46,11 +46,50 @@ START_TEST(test_import_name)
 }
 END_TEST
 
+static const struct {
+	const char *name, *read;
+} bytes_tests[] = {
+	{ "R&D", "R&D" },
+	{ "x&AOQ", "x&AOQ" },
+	{ "Gr\xc3\xb6\xc3\x9f""e", "Gr\xc3\xb6\xc3\x9f""e" },
+	{ "Entw\xfcrfe", "Entw==FCrfe" },
+	/* cut within a character */
+	{ "\xe2\x82", "==E2==82" },
+	{ "\xc3\xbc\xc3", "\xc3\xbc==C3" },
+	{ "a\1\x7f", "a==01==7F" },
+	{ "&AGE-/b", "&AGE-/b" },
+	/* the INBOX is another one */
+	{ "inbox", "==69nbox" },
+	{ "inboxes", "inboxes" },
+	{ "", "" },
+};
+
+START_TEST(test_import_name_of_bytes)
+{
+	ck_assert_str_eq(import_name_of_bytes(bytes_tests[_i].name),
+			 bytes_tests[_i].read);
+}
+END_TEST
+
+START_TEST(test_import_name_is_below)
+{
+	ck_assert(import_name_is_below("P/x", "P", '/'));
+	ck_assert(import_name_is_below("P.x.y", "P.x", '.'));
+	ck_assert(!import_name_is_below("P", "P", '/'));
+	ck_assert(!import_name_is_below("Px", "P", '/'));
+	ck_assert(!import_name_is_below("P.x", "P", '/'));
+	ck_assert(!import_name_is_below("/x", "", '/'));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s;
 	TCase *tc = check_suite_begin(&s, "import-name");
 
 	tcase_add_loop_test(tc, test_import_name, 0, N_ELEMENTS(tests));
+	tcase_add_loop_test(tc, test_import_name_of_bytes, 0,
+			    N_ELEMENTS(bytes_tests));
+	tcase_add_test(tc, test_import_name_is_below);
 	return check_suite_run(s);
 }

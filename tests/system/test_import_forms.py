@@ -87,7 +87,11 @@ def test_source_is_left_alone(server, driver):
 def test_empty_source_is_told(server):
     """Stock says nothing and ends with 0."""
     ours = server.user()
-    result = run_import(ours, f"maildir:{ours.home}/no-such-folder").ok()
+    folder = places.mail_folder(f"{ours.home}/empty")
+    result = run_import(ours, f"maildir:{folder}").ok()
+    assert "source-empty" in result.err
+    result = server.doveadm("migration", "plan", "-u", ours.name, "-M",
+                            "import", f"maildir:{folder}").ok()
     assert "source-empty" in result.err
 
 

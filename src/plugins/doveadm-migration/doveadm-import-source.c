@@ -111,7 +111,7 @@ static int doveadm_import_check(struct doveadm_mail_cmd_context *ctx,
 	if (doveadm_cmd_param_str(ctx->cctx, "source-user", &value) &&
 	    !import_source_user_exists(ctx->storage_service,
 				       ctx->cur_service_user, value)) {
-		e_error(user->event, "-U: User %s doesn't exist", value);
+		e_error(user->event, IMPORT_SOURCE_USER_UNKNOWN, value);
 		ctx->exit_code = EX_NOUSER;
 		return -1;
 	}

@@ -423,6 +423,7 @@ int doveadm_migration_run_user(struct doveadm_mail_cmd_context *ctx,
 	present.record = migration_run_begin(user, ctx->cmd->name,
 					     command_location(ctx));
 	migration_run_set_options(present.record, command_options(ctx));
+	present.record->one_user = ctx->iterate_single_user;
 	present.record->verbose = doveadm_verbose &&
 		migration_user_has_plugin(user);
 	present.report_path = report_path;

@@ -9,7 +9,6 @@
 #include "doveadm-cmd.h"
 #include "doveadm-print.h"
 #include "doveadm-cmd-compat.h"
-#include "second-user.h"
 #include "settings-loader.h"
 #include "migration-report.h"
 #include "migration-run.h"
@@ -241,9 +240,6 @@ plan_mailbox(struct plan_context *pctx, const struct plan_import_pair *pair)
 
 static int plan_both_users(struct plan_context *pctx, pool_t pool)
 {
-	/* the source has one namespace */
-	static const char *const source_namespaces[] = { "", NULL };
-	struct verify_filter source_filter = pctx->cmd->filter;
 	ARRAY_TYPE(verify_name) source_names, dest_names;
 	ARRAY_TYPE(plan_import_pair) pairs;
 	const struct plan_import_pair *pair;
@@ -252,9 +248,8 @@ static int plan_both_users(struct plan_context *pctx, pool_t pool)
 	p_array_init(&source_names, pool, 64);
 	p_array_init(&dest_names, pool, 64);
 	p_array_init(&pairs, pool, 64);
-	source_filter.namespaces = source_namespaces;
-	if (verify_list_names(pctx->source_user, &source_filter, pool,
-			      &source_names, &error) < 0) {
+	if (plan_import_list_source(pctx->source_user, &pctx->cmd->filter,
+				    pool, &source_names, &error) < 0) {
 		plan_failed(pctx, NULL, "Source", &error);
 		return -1;
 	}
@@ -272,26 +267,6 @@ static int plan_both_users(struct plan_context *pctx, pool_t pool)
 	if (doveadm_is_killed())
 		doveadm_mail_failed_error(&pctx->cmd->ctx, MAIL_ERROR_TEMP);
 	return 0;
-}
-
-/* An import has a source as `doveadm import` makes it, backup and sync one as
-   dsync does. Returns as these. */
-static int
-plan_source_init(struct plan_context *pctx, const char **error_r)
-{
-	struct plan_cmd_context *cmd = pctx->cmd;
-	struct doveadm_mail_cmd_context *ctx = &cmd->ctx;
-
-	if (cmd->mode != PLAN_MODE_IMPORT) {
-		return second_user_init(ctx->storage_service,
-					ctx->cur_service_user, cmd->location,
-					cmd->options, &pctx->source_user,
-					error_r);
-	}
-	return plan_import_source_init(ctx, pctx->dest_user,
-				       cmd->source_username, cmd->location,
-				       cmd->options, &pctx->source_user,
-				       error_r);
 }
 
 static void plan_get_limit(struct plan_context *pctx)
@@ -354,7 +329,6 @@ plan_run_user(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	struct plan_cmd_context *ctx =
 		container_of(_ctx, struct plan_cmd_context, ctx);
 	struct plan_context pctx;
-	const char *error;
 	pool_t pool;
 	int ret;
 
@@ -364,12 +338,10 @@ plan_run_user(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	pctx.dest_user = user;
 	pctx.run->planning = TRUE;
 	pctx.run->ahead.wanted = ctx->mode != PLAN_MODE_IMPORT;
-	ret = plan_source_init(&pctx, &error);
-	if (ret < 0) {
-		e_error(pctx.run->event, "Source %s: %s", ctx->location, error);
-		_ctx->exit_code = ret == -1 ? EX_TEMPFAIL : EX_CONFIG;
+	if (plan_source_init(_ctx, user, ctx->mode == PLAN_MODE_IMPORT,
+			     ctx->source_username, ctx->location, ctx->options,
+			     &pctx.source_user) < 0)
 		return -1;
-	}
 
 	pool = pool_alloconly_create("plan", 4096);
 	pctx.mailboxes_json = str_new(default_pool, 1024);

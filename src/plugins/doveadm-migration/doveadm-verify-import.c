@@ -61,9 +61,6 @@ verify_import_pair(struct verify_context *vctx,
 
 int verify_import(struct verify_context *vctx, pool_t pool)
 {
-	/* the source has one namespace */
-	static const char *const source_namespaces[] = { "", NULL };
-	struct verify_filter source_filter = vctx->cmd->filter;
 	ARRAY_TYPE(plan_import_pair) pairs;
 	const struct plan_import_pair *pair;
 	struct verify_error error;
@@ -71,11 +68,9 @@ int verify_import(struct verify_context *vctx, pool_t pool)
 	p_array_init(&vctx->source_names, pool, 64);
 	p_array_init(&vctx->dest_names, pool, 64);
 	p_array_init(&pairs, pool, 64);
-	source_filter.namespaces = source_namespaces;
-	i_zero(&source_filter.special_names);
 	i_zero(&vctx->cmd->filter.special_names);
-	if (verify_list_names(vctx->source_user, &source_filter, pool,
-			      &vctx->source_names, &error) < 0) {
+	if (plan_import_list_source(vctx->source_user, &vctx->cmd->filter,
+				    pool, &vctx->source_names, &error) < 0) {
 		verify_failed(vctx, NULL, "Source", &error);
 		return -1;
 	}

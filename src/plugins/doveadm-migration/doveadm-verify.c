@@ -9,7 +9,6 @@
 #include "doveadm-cmd.h"
 #include "doveadm-print.h"
 #include "doveadm-cmd-compat.h"
-#include "second-user.h"
 #include "provider.h"
 #include "plan-import.h"
 #include "migration-report.h"
@@ -450,7 +449,6 @@ verify_run_user(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	struct verify_cmd_context *ctx =
 		container_of(_ctx, struct verify_cmd_context, ctx);
 	struct verify_context vctx;
-	const char *error;
 	pool_t pool;
 	int ret;
 
@@ -461,18 +459,10 @@ verify_run_user(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	vctx.run->ahead.wanted = !ctx->import;
 	vctx.run->ahead.sample_percent = ctx->sample_percent;
 	vctx.run->ahead.sample_min = ctx->sample_min;
-	ret = ctx->import ?
-		plan_import_source_init(_ctx, user, ctx->source_username,
-					ctx->location, ctx->options,
-					&vctx.source_user, &error) :
-		second_user_init(_ctx->storage_service, _ctx->cur_service_user,
-				 ctx->location, ctx->options,
-				 &vctx.source_user, &error);
-	if (ret < 0) {
-		e_error(vctx.run->event, "Source %s: %s", ctx->location, error);
-		_ctx->exit_code = ret == -1 ? EX_TEMPFAIL : EX_CONFIG;
+	if (plan_source_init(_ctx, user, ctx->import, ctx->source_username,
+			     ctx->location, ctx->options,
+			     &vctx.source_user) < 0)
 		return -1;
-	}
 
 	pool = pool_alloconly_create("verify", 4096);
 	vctx.results_json = str_new(default_pool, 1024);

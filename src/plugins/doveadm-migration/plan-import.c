@@ -11,13 +11,18 @@
 #include "import-name.h"
 #include "import-source-user.h"
 #include "mailbox-evidence.h"
+#include "migration-run.h"
+#include "second-user.h"
 #include "plan-import.h"
 
-int plan_import_source_init(struct doveadm_mail_cmd_context *ctx,
-			    struct mail_user *dest_user,
-			    const char *source_username, const char *location,
-			    const char *const *options,
-			    struct mail_user **user_r, const char **error_r)
+#include <sysexits.h>
+
+static int
+plan_import_source_init(struct doveadm_mail_cmd_context *ctx,
+			struct mail_user *dest_user,
+			const char *source_username, const char *location,
+			const char *const *options,
+			struct mail_user **user_r, const char **error_r)
 {
 	const char *expanded;
 
@@ -28,6 +33,55 @@ int plan_import_source_init(struct doveadm_mail_cmd_context *ctx,
 		ctx->cur_service_user, source_username != NULL ?
 			source_username : dest_user->username,
 		expanded, options, user_r, error_r);
+}
+
+int plan_source_init(struct doveadm_mail_cmd_context *ctx,
+		     struct mail_user *dest_user, bool import,
+		     const char *source_username, const char *location,
+		     const char *const *options, struct mail_user **user_r)
+{
+	struct event *event = migration_run_find(dest_user)->event;
+	const char *error;
+	int ret;
+
+	ret = import ?
+		plan_import_source_init(ctx, dest_user, source_username,
+					location, options, user_r, &error) :
+		second_user_init(ctx->storage_service, ctx->cur_service_user,
+				 location, options, user_r, &error);
+	if (ret >= 0)
+		return 0;
+	/* an unknown user is no fault of the location */
+	if (ret == -3)
+		e_error(event, "%s", error);
+	else
+		e_error(event, "Source %s: %s", location, error);
+	ctx->exit_code = ret == -1 ? EX_TEMPFAIL :
+		(ret == -2 ? EX_CONFIG : EX_NOUSER);
+	return -1;
+}
+
+int plan_import_list_source(struct mail_user *source_user,
+			    const struct verify_filter *filter, pool_t pool,
+			    ARRAY_TYPE(verify_name) *names,
+			    struct verify_error *error_r)
+{
+	/* it has one namespace */
+	static const char *const namespaces[] = { "", NULL };
+	struct verify_filter source_filter = *filter;
+
+	source_filter.namespaces = namespaces;
+	if (verify_list_names(source_user, &source_filter, pool, names,
+			      error_r) < 0)
+		return -1;
+	if (array_is_empty(names)) {
+		migration_run_finding(migration_run_find(source_user),
+			MIGRATION_SEVERITY_WARNING, NULL, 0,
+			FINDING_SOURCE_EMPTY,
+			"No mailbox was found in the source: are the location "
+			"and the permissions right?");
+	}
+	return 0;
 }
 
 /*

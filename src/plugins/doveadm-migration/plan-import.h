@@ -22,13 +22,20 @@ struct plan_import_pair {
 };
 ARRAY_DEFINE_TYPE(plan_import_pair, struct plan_import_pair);
 
-/* Makes the user whose mail `doveadm import` would read: source_username is -U's,
-   or NULL. Returns as import_source_user_init(). */
-int plan_import_source_init(struct doveadm_mail_cmd_context *ctx,
-			    struct mail_user *dest_user,
-			    const char *source_username, const char *location,
-			    const char *const *options,
-			    struct mail_user **user_r, const char **error_r);
+/* Makes the user whose mail is the source: of an import as `doveadm import`
+   makes it, where source_username is -U's, or NULL; otherwise as dsync does.
+   Returns 0, or -1, has logged why and set the command's exit code. */
+int plan_source_init(struct doveadm_mail_cmd_context *ctx,
+		     struct mail_user *dest_user, bool import,
+		     const char *source_username, const char *location,
+		     const char *const *options, struct mail_user **user_r);
+
+/* All mailboxes of the source, as verify_list_names(). That there are none is
+   reported, as by the import. */
+int plan_import_list_source(struct mail_user *source_user,
+			    const struct verify_filter *filter, pool_t pool,
+			    ARRAY_TYPE(verify_name) *names,
+			    struct verify_error *error_r);
 
 /* Which mailbox is imported into which one: parent is "" or the mailbox under
    which all are imported. What only the destination has comes last. Strings

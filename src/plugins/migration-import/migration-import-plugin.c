@@ -10,6 +10,7 @@
 #include "mail-user.h"
 #include "mail-storage-hooks.h"
 #include "mail-storage-private.h"
+#include "mailbox-list-private.h"
 #include "index-storage.h"
 #include "settings-loader.h"
 #include "migration-folders.h"
@@ -17,6 +18,7 @@
 #include "migration-user.h"
 #include "import-folders.h"
 #include "import-journal.h"
+#include "import-list.h"
 #include "import-local.h"
 #include "import-names.h"
 #include "import-target.h"
@@ -47,6 +49,8 @@ struct migration_import_user {
 	/* The user who was there when this one was created. For the source of
 	   an import: the user whom it was created for. */
 	const char *created_for;
+	/* ... and he himself */
+	struct mail_user *dest_user;
 	/* mailboxes that stock's import has looked into */
 	unsigned int source_boxes_count;
 	/* of the source's user, see import_names_keep_apart() */
@@ -81,17 +85,26 @@ static MODULE_CONTEXT_DEFINE_INIT(migration_import_storage_module,
 static struct migration_import_user *import_users;
 static struct mailbox *import_source_box;
 
-/* Why the source's folder cannot be opened, although there is something. NULL
-   if it can be, if there is none (a user without old mail is no error), and if
+/* Why nothing can come from the source's folder. NULL if something could, and if
    the source is no folder. */
-static const char *migration_import_why_closed(struct mail_user *source)
+static const char *
+migration_import_why_closed(struct mail_user *source, bool one_user)
 {
+	struct mailbox_list *list;
 	const char *path;
 	DIR *dir;
 
-	if (source->namespaces == NULL ||
-	    !mailbox_list_get_root_path(source->namespaces->list,
-					MAILBOX_LIST_PATH_TYPE_MAILBOX, &path))
+	if (source->namespaces == NULL)
+		return NULL;
+	list = source->namespaces->list;
+	/* of many users, one without old mail is no error */
+	path = import_list_get_missing(list);
+	if (path != NULL) {
+		return !one_user ? NULL :
+			t_strdup_printf(IMPORT_LIST_MISSING, path);
+	}
+	if (!mailbox_list_get_root_path(list, MAILBOX_LIST_PATH_TYPE_MAILBOX,
+					&path))
 		return NULL;
 	dir = opendir(path);
 	if (dir == NULL) {
@@ -112,7 +125,7 @@ static void migration_import_report_empty(struct migration_import_user *source)
 	if (source->created_for == NULL || source->source_boxes_count > 0 ||
 	    strcmp(run->command, "import") != 0)
 		return;
-	why = migration_import_why_closed(source->user);
+	why = migration_import_why_closed(source->user, run->one_user);
 	if (why != NULL) {
 		migration_run_finding(run, MIGRATION_SEVERITY_ERROR, NULL, 0,
 			FINDING_SOURCE_EMPTY,
@@ -489,7 +502,19 @@ static void migration_import_mailbox_allocated(struct mailbox *box)
 	v->transaction_rollback = migration_import_transaction_rollback;
 	v->set_subscribed = migration_import_set_subscribed;
 	v->close = migration_import_close;
+	if (import_list_get_missing(box->list) != NULL)
+		import_list_box_missing(v);
 	MODULE_CONTEXT_SET(box, migration_import_storage_module, mbox);
+}
+
+static void migration_import_mailbox_list_created(struct mailbox_list *list)
+{
+	struct migration_import_user *muser =
+		MIGRATION_IMPORT_USER_CONTEXT(list->ns->user);
+
+	if (muser != NULL && muser->dest_user != NULL &&
+	    !list->ns->user->autocreated)
+		import_list_created(list, muser->dest_user);
 }
 
 static enum import_duplicates get_duplicates(const char *value)
@@ -519,6 +544,7 @@ static void migration_import_mail_user_created(struct mail_user *user)
 	if (import_users != NULL) {
 		muser->created_for = p_strdup(user->pool,
 					      import_users->user->username);
+		muser->dest_user = import_users->user;
 	} else if (strcmp(muser->set->scope, "all") == 0) {
 		muser->target_set.local = import_local_init(user);
 	}
@@ -531,6 +557,7 @@ static void migration_import_mail_user_created(struct mail_user *user)
 
 static struct mail_storage_hooks migration_import_mail_storage_hooks = {
 	.mail_user_created = migration_import_mail_user_created,
+	.mailbox_list_created = migration_import_mailbox_list_created,
 	.mailbox_allocated = migration_import_mailbox_allocated,
 };
 
