@@ -11,6 +11,8 @@ from lab import mailgen, snapshot
 from lab.latency import Fault, Link
 from lab.scripted import ImapServer, On
 
+from test_imapc_waits import mails_of
+
 FOLDERS = {"INBOX": mailgen.mails(30), "A": mailgen.mails(10, seed=2),
            "B": mailgen.mails(5, seed=3)}
 
@@ -77,21 +79,34 @@ def texts(data):
             yield data[match.end():end]
 
 
-def test_connections_that_are_cut_again_and_again(source, dest):
-    """Every 60 kB: no text that was complete is sent twice."""
+@pytest.mark.parametrize("command, count, size, fault", [
+    (("backup", "-R"), 100, 2000, Fault("cut", after_bytes=60000, times=1000)),
+    # the 201st text of each connection does not come
+    (("backup", "-R"), 900, 200,
+     Fault("cut", at_text=b" BODY[] {", nth=201, times=1000)),
+    (("import",), 900, 200,
+     Fault("close", at_text=b" BODY[] {", nth=201, times=1000)),
+], ids=["60 kB", "200 fetches", "import"])
+def test_connections_that_are_cut_again_and_again(source, dest, command, count,
+                                                  size, fault):
+    """No text that was complete is sent twice."""
     theirs, ours = source.user(), dest.user(driver="mdbox")
     mailgen.deliver(theirs, {
-        "INBOX": mailgen.mails(100, size=2000),
+        "INBOX": mailgen.mails(count, size=size),
         "A": mailgen.mails(50, seed=2, size=2000)})
+    words = ("", "all") if command[0] == "import" else ()
     with Link(round_trip=0.01, keep=True) as link:
-        port = link.to(source.ports["imap"],
-                       Fault("cut", after_bytes=60000, times=1000))
-        dest.doveadm("backup", "-R", "-u", ours.name, "imapc:", timeout=100,
-                     o=dest.imapc(source, user=theirs.name, port=port)).ok()
-        assert 3 <= link.connections <= 20
+        dest.doveadm(*command, "-u", ours.name, "imapc:", *words, timeout=100,
+                     o=dest.imapc(source, user=theirs.name,
+                                  port=link.to(source.ports["imap"], fault))
+                     ).ok()
+        assert link.broken >= 2 and link.connections <= 20
         arrived = [text for data in link.received() for text in texts(data)]
-        assert len(arrived) == len(set(arrived)) == 150
-    assert snapshot.of(ours) == snapshot.of(theirs)
+        assert len(arrived) == len(set(arrived)) == count + 50
+    if command[0] == "import":
+        assert mails_of(ours) == mails_of(theirs)
+    else:
+        assert snapshot.of(ours) == snapshot.of(theirs)
 
 
 def test_the_numbers(source, dest):

@@ -52,6 +52,7 @@ def test_memory(source, dest, stock):
                              "Huge": mailgen.mails(1, size=huge)})
     peaks = [usage.run(command(source, server, theirs, stock=server is stock),
                        timeout=3600)[2] for server in (dest, stock)]
+    print(f"peak of memory: {peaks[0]} KiB, stock's: {peaks[1]} KiB")
     assert peaks[0] <= peaks[1] + 64 * 1024, peaks
     # mails that are larger than what is kept in memory lie in files
     assert peaks[0] < 100 * 1024 or LONG, peaks

@@ -52,12 +52,14 @@ class Fault:
     after_answers when so many tagged IMAP replies were passed on
     at_text     where the server's data contain these bytes (they are not
                 delivered); must not be split by TCP, so use short ones
+    nth         ... the n-th time
     times       how many connections are broken; later ones are sound
     """
     action: object = "cut"
     after_bytes: int = None
     after_answers: int = None
     at_text: bytes = None
+    nth: int = 1
     times: int = 1
 
 
@@ -231,6 +233,7 @@ class _Connection:
         if link._received is not None:
             link._received.append(self.kept)
         self.answers = 0
+        self.texts = 0
         self.hanging = False
         self.up = _Lane(self, near, far)
         self.down = _Lane(self, far, near)
@@ -269,8 +272,11 @@ class _Connection:
         if fault.after_bytes is not None and (
                 self.received + len(data) >= fault.after_bytes):
             end = fault.after_bytes - self.received
-        if fault.at_text is not None and fault.at_text in data:
-            end = data.index(fault.at_text)
+        if fault.at_text is not None:
+            for found in re.finditer(re.escape(fault.at_text), data):
+                self.texts += 1
+                if self.texts == fault.nth:
+                    end = found.start()
         if fault.after_answers is not None:
             for answer in _ANSWER.finditer(data):
                 self.answers += 1
