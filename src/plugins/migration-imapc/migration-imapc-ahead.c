@@ -506,19 +506,12 @@ migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 	struct migration_imapc_ahead *ahead;
 	enum imapc_capability capabilities;
 	unsigned int message_limit;
-	const char *path, *items;
+	const char *items;
 	bool unsteady;
 	pool_t pool;
 
 	if (!compat_imapc_can_read_ahead(mlist->list->set, reason_r))
 		return NULL;
-	/* migration-imapc-virtual.c fills empty indexes only */
-	if (mailbox_list_get_root_path(&mlist->list->list,
-				       MAILBOX_LIST_PATH_TYPE_INDEX, &path) &&
-	    path[0] != '\0') {
-		*reason_r = "the source has an index of its own";
-		return NULL;
-	}
 	if (imapc_client_get_capabilities(client, &capabilities) < 0) {
 		*reason_r = "there is no connection";
 		return NULL;

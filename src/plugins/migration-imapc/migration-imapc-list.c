@@ -501,6 +501,26 @@ migration_imapc_list_subscriptions_refresh(struct mailbox_list *src_list,
 	return 0;
 }
 
+/* The index of imapc:~/dir keeps header fields for the next run, and stock
+   selects each mailbox for it. What the record keeps makes more of the next run
+   unnecessary, and mailboxes that are served from what was fetched ahead begin
+   with an empty index: a command's source has one in memory. */
+static int
+migration_imapc_list_get_path(struct mailbox_list *_list, const char *name,
+			      enum mailbox_list_path_type type,
+			      const char **path_r)
+{
+	struct migration_imapc_list *mlist =
+		MIGRATION_IMAPC_LIST_CONTEXT(_list);
+
+	if (migration_imapc_user_is_source(_list->ns->user)) {
+		/* as stock's without a directory */
+		*path_r = NULL;
+		return 0;
+	}
+	return mlist->module_ctx.super.get_path(_list, name, type, path_r);
+}
+
 static void migration_imapc_list_deinit(struct mailbox_list *_list)
 {
 	struct migration_imapc_list *mlist =
@@ -552,6 +572,7 @@ void migration_imapc_list_created(struct mailbox_list *_list)
 	mlist->module_ctx.super = *v;
 	_list->vlast = &mlist->module_ctx.super;
 	v->deinit = migration_imapc_list_deinit;
+	v->get_path = migration_imapc_list_get_path;
 	v->iter_init = migration_imapc_list_iter_init;
 	v->iter_next = migration_imapc_list_iter_next;
 	v->iter_deinit = migration_imapc_list_iter_deinit;
