@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from lab import Dovecot, interrupt, mailgen, snapshot
+from lab import Dovecot, interrupt, mailgen, places, snapshot
 from lab.latency import Fault, Link
 
 # what the gate runs; --long runs all
@@ -161,6 +161,8 @@ def test_a_killed_doveadm_service(version, here, theirs, wanted):
                     "backup", "-S", f"127.0.0.1:{server.ports['doveadm']}",
                     "-R", "-u", ours.name, "imapc:")
             result = run()
+            # its end may be seen before it is counted
+            places.wait_for(lambda: killed, "nothing was killed")
             assert killed == [1] and result.rc == 75, (killed, result)
             for _ in range(2):
                 run().ok()

@@ -71,7 +71,9 @@ def test_sessions_end_with_their_tokens(dest, ca, folder, ends, driver, life):
         planned = result.err.count("before the server ends the session")
         assert planned + server.ended_sessions >= 1
         assert told == real or server.ended_sessions >= 1
-        assert len(server.logins) >= 1 + planned + server.ended_sessions
+        # the last session may end when there is nothing left to do
+        assert len(server.logins) >= planned + server.ended_sessions
+        assert len(server.logins) >= 2
         assert len(server.texts) == MESSAGES
         downloads = sum(server.texts.values())
         assert downloads - MESSAGES <= server.ended_sessions * (PREFETCH - 1)

@@ -183,6 +183,7 @@ import_target_set_metadata(struct import_target *target,
 
 	import_target_set_guid(ctx, mail);
 	/* 0 is a date that stands in for an unknown one */
+	/* quirk: maildir-save-dates */
 	if (mail_get_save_date(mail, &save_date) > 0)
 		mailbox_save_set_save_date(ctx, save_date);
 	if (mail_get_special(mail, MAIL_FETCH_UIDL_BACKEND, &value) == 0 &&
