@@ -113,6 +113,11 @@ struct migration_run_ahead {
 	/* full names of the mailboxes, sorted by strcmp(); others are not asked
 	   for */
 	ARRAY_TYPE(const_string) names;
+	/* Full names of the destination's mailboxes, if it is planned what
+	   `backup` would do: then a mailbox of the source has the GUID that it
+	   has there, also where backup would rename it. Created before the
+	   source is listed, filled before GUIDs are asked for. */
+	ARRAY_TYPE(const_string) dest_names;
 	/* the header fields by which dsync compares mails */
 	bool headers;
 	/* the texts of parity_sample_texts(), none with 0 and 0 */

@@ -210,5 +210,6 @@ void provider_describe(const struct provider_profile *profile,
 		 profile->sizes_estimated ? "estimated" : "exact",
 		 "migration_imapc_sizes");
 	describe(values, "headers",
-		 profile->headers_changed ? "changed" : "exact", "");
+		 profile->headers_changed ? "changed" : "exact",
+		 "migration_imapc_headers");
 }

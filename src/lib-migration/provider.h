@@ -31,7 +31,7 @@ enum provider_type {
 struct provider_evidence {
 	/* the name that it is reached by */
 	const char *host;
-	/* the text of its greeting, or of its answer to the login */
+	/* the line of its greeting */
 	const char *greeting;
 	/* the words of CAPABILITY, separated by blanks */
 	const char *capabilities;

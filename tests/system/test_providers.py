@@ -7,7 +7,7 @@ import json
 import pytest
 
 from lab.mailgen import Mail
-from lab.scripted import ImapServer
+from lab.scripted import ImapServer, On
 
 MAIL = b"Subject: x\r\nMessage-ID: <%d@x>\r\n\r\ntext %d\r\n"
 EXCHANGE = '"name" "Microsoft.Exchange.Imap4.Imap4Server" "version" "15.2"'
@@ -18,11 +18,11 @@ def mails(count, first=1):
     return [Mail(MAIL % (n, n), uid=n) for n in range(first, first + count)]
 
 
-def run(dest, user, server, command=("backup", "-R"), **ours):
+def run(dest, user, server, command=("backup", "-R"), ssl=None, **ours):
     report = f"{user.home}/report.json"
     result = dest.doveadm(
         *command, "-u", user.name, "imapc:",
-        o={**dest.imapc(server, user="user", password="secret"),
+        o={**dest.imapc(server, user="user", password="secret", ssl=ssl),
            **dest.plugin_options({"migration_report_path": report, **ours})})
     assert "Panic" not in result.err
     with open(report, encoding="utf-8") as file:
@@ -66,18 +66,48 @@ def test_provider_costs_no_wait_and_is_reported(dest):
     assert len(sent) <= 2, sent
 
 
+GREETINGS = {
+    "domino": "* OK Domino IMAP4 Server Release 10.0.1FP3 ready",
+    "exchange": "* OK The Microsoft Exchange IMAP4 service is ready.",
+    "courier": "* OK [CAPABILITY IMAP4rev1 UIDPLUS LITERAL+] Courier-IMAP ready.",
+    "dovecot": "* OK Dovecot ready.",
+    "cyrus": "* OK mail.example.com Cyrus IMAP 3.6.1 server ready",
+    "zimbra": "* OK mail.example.com Zimbra IMAP4rev1 server ready",
+    "oracle": "* OK mail.example.com IMAP4 service (Oracle Communications "
+              "Messaging Server 8.0.2.4)",
+}
+
+
+@pytest.mark.parametrize("ssl", [None, "starttls", "imaps"])
+def test_provider_by_its_greeting(dest, ca, ssl):
+    """Servers without ID say who they are in the first line they send."""
+    for name, greeting in GREETINGS.items():
+        if ssl is not None and name != "domino":
+            continue
+        with ImapServer({"INBOX": []}, greeting=greeting, ca=ca if ssl else None,
+                        tls=ssl == "imaps",
+                        capabilities="IMAP4rev1 UIDPLUS LITERAL+") as server:
+            # a proxy may say so, and the server behind it be another one
+            server.faults = [On("STATUS .*X-GUID", "BAD What?")]
+            result, report = run(dest, dest.user(driver="sdbox"), server, ssl=ssl)
+        assert result.rc == 0, str(result)
+        assert report["provider"]["provider"] == name
+        assert "because its greeting says" in f"because {report['provider']['because']}"
+
+
 def test_values_are_replaced_one_by_one(dest):
     ours = dest.user(driver="sdbox")
     with ImapServer({"INBOX": mails(5)}) as server:
         _, report = run(dest, ours, server, migration_imapc_provider="yahoo",
                         migration_imapc_sizes="estimated",
+                        migration_imapc_headers="exact",
                         migration_imapc_message_limit="2")
         asked = [line for line in server.received
                  if "BODY.PEEK[]" in line]
     assert report["provider"] == {
         "provider": "yahoo", "daily_limit": "unlimited", "connections": "5",
         "host_connections": "unlimited", "message_limit": "2", "exclude": "", "sizes": "estimated",
-        "headers": "changed", "because": "migration_imapc_provider says so"}
+        "headers": "exact", "because": "migration_imapc_provider says so"}
     assert len(asked) >= 3, asked
 
 
@@ -157,6 +187,7 @@ def test_plan_prints_the_profile(dest):
 
 
 @pytest.mark.parametrize("setting", ["migration_imapc_provider",
+                                     "migration_imapc_headers",
                                      "migration_imapc_sizes"])
 def test_unknown_words_are_refused(dest, setting):
     ours = dest.user(driver="sdbox")

@@ -4,6 +4,7 @@ destination, and nothing of them is fetched again."""
 
 import json
 import random
+import re
 
 import pytest
 
@@ -85,6 +86,8 @@ def test_twenty_of_a_hundred(pair, driver):
         run.rename(*[(name, f"New{number}" if number < 10 else
                       f"{others[number]}/Sub{number}")
                      for number, name in enumerate(moved)])
+        rows = json.loads(run.run("-f", "json", "migration", "plan").out)
+        assert [row["action"] for row in rows] == ["rename"] * 20, rows
         run.run()
         assert run.texts() == 0 and len(run.renamed()) == 20
         assert run.same()
@@ -178,6 +181,32 @@ def test_other_servers(dest, known):
         assert backup() == []
         # which mailbox is which was decided once
         assert not any("BODY.PEEK[HEADER]" in line for line in server.received)
+
+
+@pytest.mark.parametrize("headers, renamed", [("exact", False),
+                                              ("changed", True)])
+def test_headers_that_are_made_apart(dest, headers, renamed):
+    """header-apart: a server whose BODY[HEADER] is not the header of the mail."""
+    ours = dest.user(driver="sdbox")
+    with ImapServer({"INBOX": [], "Was": box("was", 9)},
+                    header=lambda mail: re.sub(rb"(?m)^From:.*\r\n", b"",
+                                               mail.text)) as server:
+        def backup():
+            server.received.clear()
+            dest.doveadm("backup", "-R", "-u", ours.name, "imapc:", o={
+                **dest.imapc(server, user="user", password="secret"),
+                **dest.plugin_options({
+                    "migration_imapc_headers": headers,
+                    "migration_max_deletes": "unlimited"})}).ok()
+            return [line for line in server.received if "BODY.PEEK[]" in line]
+
+        backup()
+        server.folders["Now"] = server.folders.pop("Was")
+        server.subscriptions = ["INBOX", "Now"]
+        # of three mails, to know it by; or of all of them
+        uids = {re.match(r"UID FETCH (\S+)", line)[1] for line in backup()}
+    assert set(snapshot.of(ours).mailboxes) == {"INBOX", "Now"}
+    assert (uids == {"1", "5", "9"}) == renamed, uids
 
 
 def test_a_mailbox_whose_state_is_refused_is_no_other(dest):

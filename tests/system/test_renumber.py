@@ -175,6 +175,15 @@ def test_courier_renames(dest):
             client.command("UNSUBSCRIBE", f"INBOX.{old}")
             client.command("SUBSCRIBE", f"INBOX.{new}")
         client.logout()
+        rows = {row["mailbox"]: row for row in json.loads(dest.doveadm(
+            "-f", "json", "migration", "plan", "-u", ours.name, "imapc:",
+            o=settings).ok().out)}
+        assert {name: row["old-name"] for name, row in rows.items()
+                if row["old-name"]} == {
+                    "Projects": "Work", "Projects/Old": "Work/Old",
+                    "Projects/Other": "Other"}
+        assert {(row["copied"], row["deleted"]) for row in rows.values()} == {
+            ("0", "0")}, rows
         assert backup()[1] == 0
         time.sleep(1.1)
         result, count = backup()

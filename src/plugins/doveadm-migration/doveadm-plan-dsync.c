@@ -307,6 +307,21 @@ static bool dest_has_mailboxes(const ARRAY_TYPE(verify_name) *source_names,
 	return FALSE;
 }
 
+/* backup renames what was renamed at the source. */
+static void tell_dest_names(struct migration_run *run,
+			    const ARRAY_TYPE(verify_name) *dest_names)
+{
+	const struct verify_name *dest;
+	const char *name;
+
+	array_foreach(dest_names, dest) {
+		if (dest->exists) {
+			name = p_strdup(run->pool, dest->name);
+			array_push_back(&run->ahead.dest_names, &name);
+		}
+	}
+}
+
 int plan_dsync_run(struct plan_context *pctx, pool_t pool)
 {
 	struct verify_filter *filter = &pctx->cmd->filter;
@@ -333,6 +348,8 @@ int plan_dsync_run(struct plan_context *pctx, pool_t pool)
 		plan_failed(pctx, NULL, "Destination", &error);
 		return -1;
 	}
+	if (pctx->cmd->mode == PLAN_MODE_BACKUP)
+		tell_dest_names(pctx->run, &dest_names);
 	pctx->run->ahead.headers = dest_has_mailboxes(&source_names,
 						      &dest_names);
 	verify_read_ahead(&source_names, pctx->run);

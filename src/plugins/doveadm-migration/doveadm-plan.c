@@ -338,6 +338,10 @@ plan_run_user(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	pctx.dest_user = user;
 	pctx.run->planning = TRUE;
 	pctx.run->ahead.wanted = ctx->mode != PLAN_MODE_IMPORT;
+	if (ctx->mode == PLAN_MODE_BACKUP) {
+		p_array_init(&pctx.run->ahead.dest_names, pctx.run->pool,
+			     64);
+	}
 	if (plan_source_init(_ctx, user, ctx->mode == PLAN_MODE_IMPORT,
 			     ctx->source_username, ctx->location, ctx->options,
 			     &pctx.source_user) < 0)

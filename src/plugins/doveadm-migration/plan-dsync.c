@@ -132,8 +132,9 @@ void plan_dsync_pair_names(struct mail_namespace *dest_namespaces,
 
 	pair_by_name(source_names, dest_names, pool, pairs);
 	array_foreach_modifiable(pairs, pair) T_BEGIN {
-		guid = pair->dest != NULL ? "" : mailbox_guid(pair->source,
-							      pool);
+		/* no side is left of one whose destination went to another */
+		guid = pair->dest != NULL || pair->source == NULL ? "" :
+			mailbox_guid(pair->source, pool);
 		renamed = *guid == '\0' ? NULL :
 			find_dest_guid(pairs, guid, pool);
 		if (renamed != NULL) {

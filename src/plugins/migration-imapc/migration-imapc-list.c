@@ -7,6 +7,7 @@
 #include "imapc-client-private.h"
 #include "imapc-connection.h"
 #include "compat-imapc.h"
+#include "imapc-greeting.h"
 #include "connection-slot.h"
 #include "migration-budget.h"
 #include "secret-mask.h"
@@ -144,6 +145,7 @@ migration_imapc_list_login_callback(const struct imapc_command_reply *reply,
 static void migration_imapc_list_try_login(struct migration_imapc_list *mlist)
 {
 	struct imapc_storage_client *sclient = mlist->list->client;
+	string_t *greeting = t_str_new(128);
 
 	migration_imapc_list_drop_queue(mlist);
 	/* imapc-starttls-loop: after a refused certificate imapc 2.3 would take
@@ -155,7 +157,8 @@ static void migration_imapc_list_try_login(struct migration_imapc_list *mlist)
 		migration_imapc_list_login_callback, sclient);
 	imapc_client_login(sclient->client);
 	while (!sclient->auth_returned)
-		imapc_client_run(sclient->client);
+		imapc_client_run_greeted(sclient->client, greeting);
+	mlist->greeting = p_strdup(mlist->list->list.pool, str_c(greeting));
 	compat_imapc_client_set_retry_count(sclient->client,
 					    MIGRATION_IMAPC_RETRY_COUNT);
 }

@@ -323,7 +323,6 @@ listing_read_capabilities(struct migration_imapc_list *mlist, const char *text)
 void migration_imapc_listing_login(struct migration_imapc_list *mlist,
 				   const struct imapc_command_reply *reply)
 {
-	mlist->login_words = p_strdup(mlist->list->list.pool, reply->text_full);
 	if (reply->resp_text_key != NULL && reply->resp_text_value != NULL &&
 	    strcasecmp(reply->resp_text_key, "CAPABILITY") == 0)
 		listing_read_capabilities(mlist, reply->resp_text_value);

@@ -98,6 +98,23 @@ static int mailbox_leave_out(struct migration_imapc_mailbox *mmbox)
 	return 0;
 }
 
+/* What dsync knows the mailbox by, or will know it by. */
+static void mailbox_get_dsyncs_guid(struct migration_imapc_mailbox *mmbox,
+				    guid_128_t guid)
+{
+	struct migration_imapc_list *mlist = mmbox->mlist;
+	const struct mailbox *box = &mmbox->mbox->box;
+	const struct migration_run *run = migration_run_find(box->storage->user);
+	bool planned = array_is_created(&run->ahead.dest_names);
+
+	if (!box->storage->user->dsyncing && !planned)
+		return;
+	if (mlist->renames == NULL && !box->opened &&
+	    migration_imapc_status_prepare(mlist) && planned)
+		migration_imapc_status_find_renames(mlist);
+	(void)migration_imapc_renames_get_guid(mlist, box->vname, guid);
+}
+
 static int
 migration_imapc_mailbox_get_metadata(struct mailbox *box,
 				     enum mailbox_metadata_items items,
@@ -117,14 +134,8 @@ migration_imapc_mailbox_get_metadata(struct mailbox *box,
 	}
 	if (mmbox->module_ctx.super.get_metadata(box, items, metadata_r) < 0)
 		return -1;
-	/* what dsync knows the mailbox by */
-	if ((items & MAILBOX_METADATA_GUID) != 0 && mmbox->mlist != NULL &&
-	    box->storage->user->dsyncing) {
-		if (mmbox->mlist->renames == NULL && !box->opened)
-			(void)migration_imapc_status_prepare(mmbox->mlist);
-		(void)migration_imapc_renames_get_guid(mmbox->mlist, box->vname,
-						       metadata_r->guid);
-	}
+	if ((items & MAILBOX_METADATA_GUID) != 0 && mmbox->mlist != NULL)
+		mailbox_get_dsyncs_guid(mmbox, metadata_r->guid);
 	return 0;
 }
 

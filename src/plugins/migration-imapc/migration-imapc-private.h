@@ -89,7 +89,7 @@ struct migration_imapc_list {
 	/* the server's MESSAGELIMIT, or 0 */
 	unsigned int message_limit;
 	/* what it is known by, or NULL: migration-imapc-provider.c */
-	const char *login_words, *server_id;
+	const char *greeting, *server_id;
 	/* the program that it says it is, or NULL */
 	const char *server_name;
 	/* ... and what follows from that, with what settings replace */
@@ -256,6 +256,8 @@ int migration_imapc_status_get(struct migration_imapc_list *mlist,
 			       struct mailbox_status *status_r);
 /* Asks, unless that was done. FALSE if nothing can be asked, or no more. */
 bool migration_imapc_status_prepare(struct migration_imapc_list *mlist);
+/* Finds out which mailboxes were renamed, by the states that are known. */
+void migration_imapc_status_find_renames(struct migration_imapc_list *mlist);
 /* cyrus-mailboxid: together with numbers of mails Cyrus 3.6 tells bytes of its
    memory instead of the id, so the id is asked for alone. */
 #define MIGRATION_IMAPC_STATUS_ID_ITEMS "UIDVALIDITY MAILBOXID"

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Who the source is: migration_imapc_provider. Nothing is asked for its sake
-   that imapc does not ask anyway: capabilities, the answer to the login, and the
-   answer to the ID that imapc sends together with its login. imapc gives no
-   plugin the greeting; the answer to the login stands for it. */
+   that imapc does not ask anyway: the greeting, capabilities, and the answer to
+   the ID that imapc sends together with its login. */
 
 #include "lib.h"
 #include "str.h"
@@ -88,6 +87,8 @@ provider_override(const struct migration_imapc_settings *set,
 		profile->exclude = set->filter_exclude;
 	if (strcmp(set->sizes, "auto") != 0)
 		profile->sizes_estimated = strcmp(set->sizes, "estimated") == 0;
+	if (strcmp(set->headers, "auto") != 0)
+		profile->headers_changed = strcmp(set->headers, "changed") == 0;
 }
 
 void migration_imapc_provider_init(struct migration_imapc_list *mlist)
@@ -115,7 +116,7 @@ void migration_imapc_provider_detect(struct migration_imapc_list *mlist)
 		migration_run_find(mlist->list->list.ns->user);
 	const struct provider_evidence evidence = {
 		.host = mlist->list->set->imapc_host,
-		.greeting = mlist->login_words,
+		.greeting = mlist->greeting,
 		.capabilities = run->source_capabilities,
 		.id = mlist->server_id,
 	};

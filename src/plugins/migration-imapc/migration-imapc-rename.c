@@ -138,15 +138,18 @@ static void digest_header(struct istream *input, struct header_digest *digest_r)
 	mail_digest_deinit(&digest, digest_r, NULL);
 }
 
+/* header-apart: some servers make a header that is asked for alone anew, and
+   only the whole mail has the one that was stored. */
 static enum spare_result
-source_header(struct migration_imapc_spare *spare, uint32_t uid,
+source_header(struct migration_imapc_list *mlist, uint32_t uid,
 	      struct header_digest *digest_r)
 {
 	struct spare_reply reply;
 	enum spare_result result;
 
-	result = migration_imapc_spare_fetch(spare, uid, "BODY.PEEK[HEADER]",
-					     &reply);
+	result = migration_imapc_spare_fetch(mlist->spare, uid,
+		mlist->profile.headers_changed ? "BODY.PEEK[]" :
+		"BODY.PEEK[HEADER]", &reply);
 	if (result == SPARE_OK) {
 		digest_header(reply.text, digest_r);
 		i_stream_unref(&reply.text);
@@ -155,7 +158,7 @@ source_header(struct migration_imapc_spare *spare, uint32_t uid,
 }
 
 static bool
-mail_is_same(struct migration_imapc_spare *spare, struct mail *mail,
+mail_is_same(struct migration_imapc_list *mlist, struct mail *mail,
 	     bool *compared_r)
 {
 	struct header_digest here, there;
@@ -164,7 +167,7 @@ mail_is_same(struct migration_imapc_spare *spare, struct mail *mail,
 	bool same;
 
 	*compared_r = FALSE;
-	result = source_header(spare, mail->uid, &there);
+	result = source_header(mlist, mail->uid, &there);
 	if (result == SPARE_NO_DATA)
 		return TRUE; /* it may be gone meanwhile */
 	if (result != SPARE_OK ||
@@ -183,7 +186,7 @@ static uint32_t sample_position(unsigned int messages, unsigned int i)
 }
 
 static bool
-box_is_same(struct migration_imapc_spare *spare, struct mailbox *box)
+box_is_same(struct migration_imapc_list *mlist, struct mailbox *box)
 {
 	struct mailbox_transaction_context *t;
 	struct mailbox_status status;
@@ -202,7 +205,7 @@ box_is_same(struct migration_imapc_spare *spare, struct mailbox *box)
 		if (i > 0 && status.messages <= i)
 			break;
 		mail_set_seq(mail, sample_position(status.messages, i));
-		same = mail_is_same(spare, mail, &compared);
+		same = mail_is_same(mlist, mail, &compared);
 		if (compared)
 			compared_count++;
 	}
@@ -241,7 +244,7 @@ header_is_listed(const struct header_list *list,
 /* The source's mailbox was numbered anew, so its UIDs are 1, 2, …: its first mail
    is here, and of three only the last may be new. */
 static bool
-source_is_listed(struct migration_imapc_spare *spare, unsigned int messages,
+source_is_listed(struct migration_imapc_list *mlist, unsigned int messages,
 		 const struct header_list *list)
 {
 	struct header_digest digest;
@@ -250,7 +253,7 @@ source_is_listed(struct migration_imapc_spare *spare, unsigned int messages,
 
 	for (i = 0; i + 1 < samples || i == 0; i++) {
 		uid = sample_position(messages, i);
-		if (source_header(spare, uid, &digest) != SPARE_OK ||
+		if (source_header(mlist, uid, &digest) != SPARE_OK ||
 		    !header_is_listed(list, &digest))
 			return FALSE;
 	}
@@ -258,7 +261,7 @@ source_is_listed(struct migration_imapc_spare *spare, unsigned int messages,
 }
 
 static bool
-box_has_mails_of(struct migration_imapc_spare *spare, unsigned int messages,
+box_has_mails_of(struct migration_imapc_list *mlist, unsigned int messages,
 		 struct mailbox *box)
 {
 	struct header_list list;
@@ -277,7 +280,7 @@ box_has_mails_of(struct migration_imapc_spare *spare, unsigned int messages,
 	i_array_init(&list.digests, status.messages);
 	same = mailbox_evidence_read(box, &uids, MAILBOX_EVIDENCE_HEADER,
 				     note_header, &list, &error) == 0 &&
-		source_is_listed(spare, messages, &list);
+		source_is_listed(mlist, messages, &list);
 	array_free(&list.digests);
 	return same;
 }
@@ -306,7 +309,7 @@ renames_same_mails(void *context, const struct rename_source *source,
 	struct migration_imapc_renames *renames = context;
 	struct migration_imapc_list *mlist = renames->mlist;
 	struct mail_user *dest_user =
-		migration_imapc_user_find_dest(mlist->list->list.ns->user);
+		migration_imapc_user_find_first(mlist->list->list.ns->user);
 	bool anew = source->uidvalidity != dest->uidvalidity;
 	struct mail_namespace *ns;
 	struct mailbox *box;
@@ -324,8 +327,8 @@ renames_same_mails(void *context, const struct rename_source *source,
 	ns = mail_namespace_find(dest_user->namespaces, vname);
 	box = mailbox_alloc(ns->list, vname,
 			    MAILBOX_FLAG_READONLY | MAILBOX_FLAG_IGNORE_ACLS);
-	same = anew ? box_has_mails_of(mlist->spare, source->messages, box) :
-		box_is_same(mlist->spare, box);
+	same = anew ? box_has_mails_of(mlist, source->messages, box) :
+		box_is_same(mlist, box);
 	mailbox_free(&box);
 	migration_imapc_spare_rest(mlist);
 	e_debug(mlist->muser->event, "mailbox %s at the source and %s here have "
@@ -374,7 +377,7 @@ renames_add_dest(void *context, const char *vname, const guid_128_t guid,
 		 const struct sync_side *side)
 {
 	struct migration_imapc_renames *renames = context;
-	struct mail_user *dest_user = migration_imapc_user_find_dest(
+	struct mail_user *dest_user = migration_imapc_user_find_first(
 		renames->mlist->list->list.ns->user);
 	struct mail_namespace *ns;
 	struct rename_dest *dest;
@@ -389,6 +392,35 @@ renames_add_dest(void *context, const char *vname, const guid_128_t guid,
 	dest->uidvalidity = side->uidvalidity;
 	dest->uidnext = side->uidnext;
 	guid_128_copy(dest->guid, guid);
+}
+
+/* Without dsync nobody has asked the destination's mailboxes for their state. */
+static void
+renames_read_dests(struct migration_imapc_renames *renames,
+		   struct mail_user *dest_user,
+		   const ARRAY_TYPE(const_string) *vnames)
+{
+	struct mailbox_metadata metadata;
+	struct mailbox_status status;
+	struct sync_side side = { .uidvalidity = 0 };
+	struct mail_namespace *ns;
+	struct mailbox *box;
+	const char *vname;
+
+	array_foreach_elem(vnames, vname) {
+		ns = mail_namespace_find(dest_user->namespaces, vname);
+		box = mailbox_alloc(ns->list, vname, MAILBOX_FLAG_READONLY |
+				    MAILBOX_FLAG_IGNORE_ACLS);
+		if (mailbox_get_status(box, STATUS_UIDVALIDITY | STATUS_UIDNEXT,
+				       &status) == 0 &&
+		    mailbox_get_metadata(box, MAILBOX_METADATA_GUID,
+					 &metadata) == 0) {
+			side.uidvalidity = status.uidvalidity;
+			side.uidnext = status.uidnext;
+			renames_add_dest(renames, vname, metadata.guid, &side);
+		}
+		mailbox_free(&box);
+	}
 }
 
 /* What the destination will have under the new names when dsync has renamed:
@@ -448,28 +480,41 @@ static void renames_tell(struct migration_imapc_renames *renames)
 	}
 }
 
+static void renames_decide(struct migration_imapc_renames *renames, bool may_rename)
+{
+	struct migration_imapc_list *mlist = renames->mlist;
+	const struct rename_source *source;
+
+	renames->path = p_strdup(renames->pool, renames_path(mlist));
+	renames->key = p_strdup(renames->pool, renames_key(mlist));
+	if (renames->path != NULL)
+		renames_load(renames);
+	mailbox_renames_find(&renames->sources, &renames->dests,
+			     &renames->known, may_rename, renames_same_mails,
+			     renames);
+	array_foreach(&renames->sources, source)
+		hash_table_insert(renames->by_vname,
+				  source_vname(renames, source), source);
+}
+
 void migration_imapc_renames_find(struct migration_imapc_list *mlist)
 {
 	struct migration_imapc_renames *renames = mlist->renames;
 	const struct migration_run *run =
 		migration_run_find(mlist->list->list.ns->user);
-	const struct rename_source *source;
 
 	if (renames == NULL)
 		return;
-	renames->path = p_strdup(renames->pool, renames_path(mlist));
-	renames->key = p_strdup(renames->pool, renames_key(mlist));
+	if (array_is_created(&run->ahead.dest_names)) {
+		/* the plan of a backup writes and tells nothing */
+		renames_read_dests(renames, migration_imapc_user_find_first(
+			mlist->list->list.ns->user), &run->ahead.dest_names);
+		renames_decide(renames, TRUE);
+		return;
+	}
 	migration_imapc_sides_foreach_dest(mlist->muser, renames_add_dest,
 					   renames);
-	if (renames->path != NULL)
-		renames_load(renames);
-	mailbox_renames_find(&renames->sources, &renames->dests,
-			     &renames->known,
-			     strcmp(run->command, "backup") == 0,
-			     renames_same_mails, renames);
-	array_foreach(&renames->sources, source)
-		hash_table_insert(renames->by_vname,
-				  source_vname(renames, source), source);
+	renames_decide(renames, strcmp(run->command, "backup") == 0);
 	if (renames->path != NULL)
 		renames_save(renames);
 	renames_move_sides(renames);

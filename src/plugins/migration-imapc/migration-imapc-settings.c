@@ -20,6 +20,7 @@
 			  struct migration_imapc_settings)
 static const struct setting_define migration_imapc_setting_defines[] = {
 	DEF(STR, daily_limit),
+	DEF(ENUM, headers),
 	DEF(BOOL, localized_names),
 	DEF(STR, map),
 	DEF(STR, filter_before),
@@ -46,6 +47,7 @@ static const struct setting_define migration_imapc_setting_defines[] = {
 
 static const struct migration_imapc_settings migration_imapc_default_settings = {
 	.daily_limit = "auto",
+	.headers = "auto:exact:changed",
 	.localized_names = FALSE,
 	.map = "",
 	.filter_before = "",

@@ -15,6 +15,8 @@ struct migration_imapc_settings {
 	/* mails that are left alone: mail-filter.h */
 	uoff_t filter_max_size;
 	const char *filter_since, *filter_before, *filter_flags;
+	/* whether a header that is asked for alone is to be believed */
+	const char *headers;
 	/* bytes a second; 0 = no limit */
 	uoff_t max_rate;
 	/* what mailboxes are for is seen by their names: mailbox-use.h */

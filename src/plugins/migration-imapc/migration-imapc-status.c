@@ -215,7 +215,9 @@ migration_imapc_status_ask_all(struct migration_imapc_list *mlist)
 					migration_imapc_status_items(mlist));
 				count++;
 			}
-			if (mlist->have_objectid && list->ns->user->dsyncing &&
+			if (mlist->have_objectid &&
+			    (list->ns->user->dsyncing ||
+			     array_is_created(&run->ahead.dest_names)) &&
 			    hash_table_lookup(mlist->status->ids,
 				migration_imapc_status_key(name)) == NULL) {
 				migration_imapc_status_send(mlist, name,
@@ -231,8 +233,7 @@ migration_imapc_status_ask_all(struct migration_imapc_list *mlist)
 	return count;
 }
 
-static void
-migration_imapc_status_find_renames(struct migration_imapc_list *mlist)
+void migration_imapc_status_find_renames(struct migration_imapc_list *mlist)
 {
 	/* A mailbox whose state the server does not tell is still there: what it
 	   is at the destination is no other one. */

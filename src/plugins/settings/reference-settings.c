@@ -62,6 +62,11 @@ static const struct setting_text setting_texts[] = {
 	  "`~/dovecot-migration-downloads`. Then the run ends with "
 	  "exit code 75 and says when to continue. `auto` is 2500 MB "
 	  "for Gmail and no limit elsewhere." },
+	{ "migration_imapc_headers", NULL, "0.1.0",
+	  "Whether a header that is asked for alone is that of the "
+	  "whole mail. If not, a mailbox that was renamed is known by "
+	  "three whole mails. `auto` is what its provider is known "
+	  "for ([providers.md](providers.md))." },
 	{ "migration_imapc_localized_names", NULL, "0.1.0",
 	  "See by the name what a mailbox is for, where the server "
 	  "does not say it: `Gesendet` and `Posta inviata` become the "
@@ -126,7 +131,7 @@ static const struct setting_text setting_texts[] = {
 	{ "migration_imapc_provider", NULL, "0.1.0",
 	  "Who the source is: decides the defaults of other settings "
 	  "([providers.md](providers.md)). `auto` is what its name, "
-	  "its capabilities and its ID say." },
+	  "its greeting, its capabilities and its ID say." },
 	{ "migration_imapc_record", "path", "0.1.0",
 	  "Ask nothing for mailboxes that did not change on either "
 	  "side since they were last seen to be the same, and only "
