@@ -290,44 +290,44 @@ END_TEST
 
 /* ---- connections of several processes ---- */
 
-#define SERVER "unit-test.invalid:143"
-
 START_TEST(test_connection_slots)
 {
 	struct connection_slot *first, *second, *third;
-	const char *error;
+	/* this test may run several times at once on a machine */
+	const char *server = t_strdup_printf("test-%d.invalid:143", (int)getpid());
+	const char *other = t_strconcat(server, "0", NULL), *error;
 	int fds[2];
 	pid_t pid;
 	char c;
 
-	ck_assert_int_eq(connection_slot_take(SERVER, 2, &first, &error), 1);
+	ck_assert_int_eq(connection_slot_take(server, 2, &first, &error), 1);
 	ck_assert_uint_eq(connection_slot_number(first), 0);
 	/* another process, and nothing but the end of its life frees it */
 	ck_assert_int_eq(pipe(fds), 0);
 	if ((pid = fork()) == 0) {
-		if (connection_slot_take(SERVER, 2, &second, &error) == 1)
+		if (connection_slot_take(server, 2, &second, &error) == 1)
 			(void)!write(fds[1], "x", 1);
 		(void)pause();
 		_exit(0);
 	}
 	ck_assert_int_eq(read(fds[0], &c, 1), 1);
-	ck_assert_int_eq(connection_slot_take(SERVER, 2, &third, &error), 0);
+	ck_assert_int_eq(connection_slot_take(server, 2, &third, &error), 0);
 	ck_assert_ptr_null(third);
 	ck_assert_uint_eq(connection_slot_number(third), CONNECTION_CAP_NO_SLOT);
 	/* another server; no cap */
-	ck_assert_int_eq(connection_slot_take(SERVER"0", 1, &third, &error), 1);
+	ck_assert_int_eq(connection_slot_take(other, 1, &third, &error), 1);
 	connection_slot_release(&third);
-	ck_assert_int_eq(connection_slot_take(SERVER, 0, &third, &error), 1);
+	ck_assert_int_eq(connection_slot_take(server, 0, &third, &error), 1);
 	ck_assert_uint_eq(connection_slot_number(third), 2);
 	connection_slot_release(&third);
 
 	ck_assert_int_eq(kill(pid, SIGKILL), 0);
 	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-	ck_assert_int_eq(connection_slot_take(SERVER, 2, &third, &error), 1);
+	ck_assert_int_eq(connection_slot_take(server, 2, &third, &error), 1);
 	ck_assert_uint_eq(connection_slot_number(third), 1);
 	connection_slot_release(&third);
 	connection_slot_release(&first);
-	ck_assert_int_eq(connection_slot_take(SERVER, 1, &first, &error), 1);
+	ck_assert_int_eq(connection_slot_take(server, 1, &first, &error), 1);
 	connection_slot_release(&first);
 	i_close_fd(&fds[0]);
 	i_close_fd(&fds[1]);
