@@ -102,22 +102,16 @@ static int map_index_open(struct mail_storage *storage, struct mdbox_map *map)
 	enum mail_index_open_flags flags = MAIL_INDEX_OPEN_FLAG_NEVER_IN_MEMORY |
 		mail_storage_settings_to_index_flags(storage->set);
 	struct mailbox_permissions perm;
-	int ret;
 
 	mailbox_list_get_root_permissions(map->root_list, &perm);
 	mail_index_set_permissions(map->index, perm.file_create_mode,
 				   perm.file_create_gid,
 				   perm.file_create_gid_origin);
-	ret = mail_index_open(map->index, flags);
-	if (ret == 0) {
-		/* as stock does: there may be files of a map that was lost */
-		map->verify_existing_file_ids = TRUE;
-		ret = mail_index_open(map->index,
-				      flags | MAIL_INDEX_OPEN_FLAG_CREATE);
-	}
-	if (ret < 0)
+	if (mail_index_open_or_create(map->index, flags) < 0) {
 		mail_storage_set_index_error(storage, map->index);
-	return ret < 0 ? -1 : 0;
+		return -1;
+	}
+	return 0;
 }
 
 int dbox_repair_open_map(struct mailbox *box)

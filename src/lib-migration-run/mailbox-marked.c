@@ -2,6 +2,7 @@
 
 #include "lib.h"
 #include "mail-storage-private.h"
+#include "mailbox-list-private.h"
 #include "mailbox-marked.h"
 
 static int unmark(struct mailbox *box)
@@ -57,4 +58,16 @@ void mailbox_finish_deletion(struct mailbox *_box)
 		}
 	}
 	mailbox_free(&box);
+}
+
+bool mailbox_finish_deletion_found(struct mailbox *box)
+{
+	enum mailbox_existence existence;
+
+	if (mailbox_list_lock(box->list) < 0)
+		return FALSE;
+	mailbox_finish_deletion(box);
+	mailbox_list_unlock(box->list);
+	return mailbox_exists(box, FALSE, &existence) == 0 &&
+		existence == MAILBOX_EXISTENCE_SELECT;
 }

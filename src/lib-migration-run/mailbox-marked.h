@@ -19,4 +19,9 @@ int mailbox_delete_marked(struct mailbox *box);
    nobody is deleting it now. The given one is not used but for its name. */
 void mailbox_finish_deletion(struct mailbox *box);
 
+/* The same for a mailbox that could not be opened because it is marked, and was
+   closed again: takes that lock. Returns TRUE if there is such a mailbox now that
+   is not marked. */
+bool mailbox_finish_deletion_found(struct mailbox *box);
+
 #endif

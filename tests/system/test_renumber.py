@@ -226,6 +226,26 @@ def test_marked_as_deleted(pair, dest, driver):
                 snapshot.of(run.ours).mailboxes["A"].mails.values()}
 
 
+def test_marked_as_deleted_and_gone(pair, dest):
+    """killed-delete, of a mailbox that the source has no more, and of one whose
+    name another one gets."""
+    with pair("sdbox", A=box("a", 3), B=box("b", 3), C=box("c", 4)) as run:
+        run.run()
+        for name in ("A", "B"):
+            marked(dest, run.ours, name)
+            run.theirs.server.doveadm("mailbox", "delete", "-u",
+                                      run.theirs.name, name).ok()
+        run.rename(("C", "B"))
+        # dsync renames what it remembers of the deleted one, which is no folder
+        run.run(rc=2)
+        # no mail of C was fetched, and there is nothing left of A
+        assert run.link.count(r"\d+ UID FETCH .*BODY(\.PEEK)?\[\]") == 0
+        assert set(dest.doveadm("mailbox", "list", "-u", run.ours.name)
+                   .ok().out.split()) == {"INBOX", "B"}
+        run.run()
+        assert run.same()
+
+
 LONG = "DM_LONG" in os.environ
 
 

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Single mails that dsync expunges: counted until their transaction is committed,
+   which then deletes all of them or none. */
+
+#include "lib.h"
+#include "array.h"
+#include "mail-index.h"
+#include "mail-user.h"
+#include "dbox-repair.h"
+#include "mail-reuse.h"
+#include "migration-elsewhere.h"
+#include "migration-run.h"
+#include "deletion-guard-private.h"
+
+#define GUARD_MAIL_CONTEXT_REQUIRE(obj) \
+	MODULE_CONTEXT_REQUIRE(obj, guard_mail_module)
+
+/* dsync's transaction for flags and expunges */
+#define DSYNC_IMPORT_REASON "dsync import"
+
+/* of a dsync transaction that may expunge */
+struct guard_transaction {
+	union mailbox_transaction_module_context module_ctx;
+	ARRAY_TYPE(seq_range) expunges;
+};
+
+struct guard_mail {
+	union mail_module_context module_ctx;
+};
+
+static MODULE_CONTEXT_DEFINE_INIT(guard_mail_module,
+				  &mail_module_register);
+
+static struct mailbox_transaction_context *
+guard_transaction_begin(struct mailbox *box,
+			enum mailbox_transaction_flags flags,
+			const char *reason)
+{
+	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	struct mailbox_transaction_context *t;
+	struct guard_transaction *gt;
+
+	t = gbox->module_ctx.super.transaction_begin(box, flags, reason);
+	if (deletion_guard_is_on(box->storage->user) &&
+	    strcmp(reason, DSYNC_IMPORT_REASON) == 0) {
+		gt = i_new(struct guard_transaction, 1);
+		i_array_init(&gt->expunges, 8);
+		MODULE_CONTEXT_SET(t, deletion_guard_storage_module, gt);
+	}
+	return t;
+}
+
+static void guard_mail_expunge(struct mail *_mail)
+{
+	struct mail_private *mail = (struct mail_private *)_mail;
+	struct guard_mail *gmail = GUARD_MAIL_CONTEXT_REQUIRE(mail);
+	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(_mail->box);
+	struct guard_transaction *gt = GUARD_CONTEXT(_mail->transaction);
+
+	/* the commit decides */
+	if (gt != NULL && !gbox->passing && !_mail->box->deleting &&
+	    !seq_range_exists(&gbox->moved, _mail->uid))
+		seq_range_array_add(&gt->expunges, _mail->uid);
+	else
+		gmail->module_ctx.super.expunge(_mail);
+}
+
+/* dsync gives a mail another UID by moving it within its mailbox. */
+static int guard_copy(struct mail_save_context *ctx, struct mail *mail)
+{
+	struct mailbox *box = ctx->transaction->box;
+	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	bool moves = ctx->moving && mail->box == box;
+
+	if (gbox->module_ctx.super.copy(ctx, mail) < 0)
+		return -1;
+	if (moves)
+		seq_range_array_add(&gbox->moved, mail->uid);
+	return 0;
+}
+
+static void guard_replay(struct mailbox_transaction_context *t,
+			 const ARRAY_TYPE(seq_range) *uids)
+{
+	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(t->box);
+	struct seq_range_iter iter;
+	struct mail *mail;
+	unsigned int n = 0;
+	uint32_t uid;
+
+	gbox->passing = TRUE;
+	mail = mail_alloc(t, 0, NULL);
+	seq_range_array_iter_init(&iter, uids);
+	while (seq_range_array_iter_nth(&iter, n++, &uid)) {
+		if (mail_set_uid(mail, uid))
+			mail_expunge(mail);
+	}
+	mail_free(&mail);
+	gbox->passing = FALSE;
+}
+
+static void guard_decide(struct mailbox_transaction_context *t,
+			 const ARRAY_TYPE(seq_range) *uids)
+{
+	struct mailbox *box = t->box;
+	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	struct guard_record *record = deletion_guard_get(box);
+	unsigned int lost, count = seq_range_count(uids);
+	struct migration_run *run;
+	const char *reason;
+
+	i_zero(&record->question);
+	record->question.mails = gbox->expunged +
+		mail_index_view_get_messages_count(t->view);
+	/* a mail that another mailbox has, too, is not lost */
+	lost = count - migration_elsewhere_count(box, uids);
+	record->question.wanted = gbox->expunged + lost;
+	record->question.completed =
+		deletion_guard_box_is_completed(box, t->view);
+	if (!delete_guard_decide(&deletion_guard->limit, &record->question,
+				 &reason) &&
+	    !record->mails_allowed) {
+		record->mails_refused = TRUE;
+		e_debug(box->event, "migration: nothing is deleted: %s",
+			reason);
+		return;
+	}
+	reason = t_strdup_printf("%u of %u mails", count, record->question.mails);
+	record->mails_refused = FALSE;
+	guard_replay(t, uids);
+	gbox->expunged += lost;
+	record->mails_deleted += count;
+	run = migration_run_find(deletion_guard->user);
+	migration_run_count(run, MIGRATION_COUNTER_MAILS_EXPUNGED, count);
+	migration_run_mailbox(run, box->vname)->deleted += count;
+	i_info("Mailbox %s: deleting %s that the source does not have%s",
+	       box->vname, reason,
+	       record->mails_allowed ? " with these UIDs" : "");
+}
+
+static void guard_transaction_free(struct guard_transaction *gt)
+{
+	array_free(&gt->expunges);
+	i_free(gt);
+}
+
+static void
+guard_count_saved(struct mailbox *box,
+		  const struct mail_transaction_commit_changes *changes)
+{
+	unsigned int count = seq_range_count(&changes->saved_uids);
+	struct migration_run *run;
+
+	if (count == 0 || mail_reuse_is_kept(box))
+		return;
+	run = migration_run_find(box->storage->user);
+	migration_run_mailbox(run, box->vname)->saved += count;
+	/* import counts its own */
+	if (deletion_guard_is_on(box->storage->user))
+		migration_run_count(run, MIGRATION_COUNTER_MAILS_SAVED, count);
+}
+
+static int
+guard_transaction_commit(struct mailbox_transaction_context *t,
+			 struct mail_transaction_commit_changes *changes_r)
+{
+	struct mailbox *box = t->box;
+	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	struct guard_transaction *gt = GUARD_CONTEXT(t);
+
+	if (gt != NULL) {
+		if (array_count(&gt->expunges) > 0) T_BEGIN {
+			guard_decide(t, &gt->expunges);
+		} T_END;
+		guard_transaction_free(gt);
+	}
+	dbox_repair_failed_save(t);
+	/* Who finds it empty puts everything into it that is there later. */
+	if (deletion_guard_is_on(t->box->storage->user) && t->save_count > 0 &&
+	    mail_index_get_header(t->box->view)->messages_count == 0 &&
+	    !deletion_guard_box_is_completed(t->box, t->box->view))
+		deletion_guard_mark_completed(t->box, t->itrans);
+	if (gbox->module_ctx.super.transaction_commit(t, changes_r) < 0)
+		return -1;
+	guard_count_saved(box, changes_r);
+	return 0;
+}
+
+static void
+guard_transaction_rollback(struct mailbox_transaction_context *t)
+{
+	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(t->box);
+	struct guard_transaction *gt = GUARD_CONTEXT(t);
+
+	if (gt != NULL)
+		guard_transaction_free(gt);
+	gbox->module_ctx.super.transaction_rollback(t);
+}
+
+void deletion_guard_mails_init(struct mailbox_vfuncs *v)
+{
+	v->copy = guard_copy;
+	v->transaction_begin = guard_transaction_begin;
+	v->transaction_commit = guard_transaction_commit;
+	v->transaction_rollback = guard_transaction_rollback;
+}
+
+void deletion_guard_mail_allocated(struct mail *_mail)
+{
+	struct mail_private *mail = (struct mail_private *)_mail;
+	struct mail_vfuncs *v = mail->vlast;
+	struct guard_mail *gmail;
+
+	if (GUARD_CONTEXT(_mail->box) == NULL)
+		return;
+	gmail = p_new(mail->pool, struct guard_mail, 1);
+	gmail->module_ctx.super = *v;
+	mail->vlast = &gmail->module_ctx.super;
+	v->expunge = guard_mail_expunge;
+	MODULE_CONTEXT_SET(mail, guard_mail_module, gmail);
+}
