@@ -6,9 +6,11 @@ import calendar
 import dataclasses
 import json
 import os
+import random
 
 import pytest
 
+from lab import stepkill
 from lab.mailgen import Mail
 from lab.scripted import ImapServer
 
@@ -182,6 +184,42 @@ def test_plan_run_verify_and_import(dest):
         assert imported.rc == 0, str(imported)
         assert uids(dest, ours) == [1, 3, 5, 6, 7]
         assert uids(dest, ours, "Sent") == [2, 3]
+
+
+def killed_steps(dest):
+    """In the gate a sample; the files of memory and record are written among the
+    first steps and the last."""
+    if "DM_LONG" in os.environ:
+        return range(1, 1000)
+    return [2, 5, *random.Random(dest.version).sample(range(8, 60), 3)]
+
+
+def test_killed_at_any_step(dest):
+    """Whatever was written of what is left out: the next run leaves out the same,
+    and knows it."""
+    folders = {"INBOX": [mail(1), mail(2, size=5000), mail(3)],
+               "Sent": [mail(1, size=4000), mail(2)]}
+    wanted = {"INBOX": [1, 3], "Sent": [2]}
+    filters = {"imapc_filter_max_size": "1000"}
+    killed = 0
+    with ImapServer(folders) as server:
+        o = {**dest.imapc(server, user="user", password="secret"),
+             **dest.plugin_options({f"migration_{name}": value
+                                    for name, value in filters.items()})}
+        for step in killed_steps(dest):
+            ours = dest.user(driver="sdbox")
+            if not stepkill.run(dest, ours, step, "backup", "-R", "-u",
+                                ours.name, "imapc:", o=o):
+                break
+            killed += 1
+            assert run(dest, ours, server, **filters).rc == 0, step
+            assert {box: uids(dest, ours, box) for box in wanted} == wanted, step
+            wider = run(dest, ours, server)
+            assert wider.rc == 3, (step, str(wider))
+            late = findings(wider, "filtered-mail-wanted")
+            assert "(UIDs 2)" in late["INBOX"] and "(UIDs 1)" in late["Sent"]
+            assert {box: uids(dest, ours, box) for box in wanted} == wanted, step
+    assert killed >= 5
 
 
 def test_a_selected_mailbox_is_filtered_alike(dest):
