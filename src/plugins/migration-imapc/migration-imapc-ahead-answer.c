@@ -143,8 +143,7 @@ ahead_ask_everything(struct migration_imapc_ahead *ahead,
 {
 	enum ahead_part parts = migration_imapc_changes_forget(mailbox, 0);
 
-	e_debug(ahead->muser->event, "mailbox %s: asking for all mails, not "
-		"only for what changed: %s", mailbox->vname, reason);
+	migration_imapc_changes_doubted(ahead, mailbox, reason);
 	migration_imapc_ahead_mailbox_clear_mails(ahead, mailbox);
 	T_BEGIN {
 		migration_imapc_ahead_ask_parts(ahead, mailbox, parts);
@@ -325,6 +324,7 @@ migration_imapc_ahead_command_callback(const struct imapc_command_reply *reply,
 	struct ahead_session *session = command->session;
 	bool lost = reply->state == IMAPC_COMMAND_STATE_DISCONNECTED;
 
+	ahead->texts_asked = FALSE;
 	/* imapc closes the connection at a BAD reply */
 	if (reply->state == IMAPC_COMMAND_STATE_BAD)
 		ahead->lost = TRUE;

@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* What to ask for ahead, and when: from what is wanted of each mailbox to the
-   commands. See migration-imapc-ahead.h. */
+   commands. Texts have a file of their own. See migration-imapc-ahead.h. */
 
 #include "lib.h"
 #include "array.h"
-#include "hash.h"
 #include "str.h"
 #include "imapc-client-private.h"
 #include "imapc-connection.h"
 #include "time-util.h"
 #include "compat-imapc.h"
 #include "fetch-ahead.h"
-#include "parity.h"
-#include "migration-budget.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-ahead-private.h"
@@ -35,9 +32,10 @@ bool migration_imapc_ahead_connection_is_taken(
 }
 
 static struct ahead_command *
-ahead_command_begin(struct migration_imapc_ahead *ahead,
-		    struct ahead_session *session,
-		    enum ahead_command_type type, struct imapc_command **cmd_r)
+ahead_session_command(struct migration_imapc_ahead *ahead,
+		      struct ahead_session *session,
+		      enum ahead_command_type type,
+		      struct imapc_command **cmd_r)
 {
 	struct ahead_command *command;
 
@@ -90,9 +88,19 @@ ahead_select(struct migration_imapc_ahead *ahead, struct ahead_mailbox *mailbox)
 	session->mailbox = mailbox;
 	session->login_count = ahead->mlist->login_count;
 	array_push_back(&ahead->sessions, &session);
-	(void)ahead_command_begin(ahead, session, AHEAD_COMMAND_EXAMINE, &cmd);
+	(void)ahead_session_command(ahead, session, AHEAD_COMMAND_EXAMINE, &cmd);
 	imapc_command_sendf(cmd, "EXAMINE %s", mailbox->remote_name);
 	return session;
+}
+
+struct ahead_command *
+migration_imapc_ahead_command_begin(struct migration_imapc_ahead *ahead,
+				    struct ahead_mailbox *mailbox,
+				    enum ahead_command_type type,
+				    struct imapc_command **cmd_r)
+{
+	return ahead_session_command(ahead, ahead_select(ahead, mailbox), type,
+				     cmd_r);
 }
 
 bool
@@ -125,11 +133,11 @@ ahead_send_parts(struct migration_imapc_ahead *ahead,
 		 struct ahead_mailbox *mailbox, enum ahead_part parts,
 		 const char *text)
 {
-	struct ahead_session *session = ahead_select(ahead, mailbox);
 	struct ahead_command *command;
 	struct imapc_command *cmd;
 
-	command = ahead_command_begin(ahead, session, AHEAD_COMMAND_PARTS, &cmd);
+	command = migration_imapc_ahead_command_begin(ahead, mailbox,
+						      AHEAD_COMMAND_PARTS, &cmd);
 	command->parts = parts;
 	mailbox->asked |= parts;
 	migration_imapc_ahead_parts_count(mailbox, parts, 1);
@@ -187,12 +195,40 @@ migration_imapc_ahead_ask_range(struct migration_imapc_ahead *ahead,
 	ahead_send_range(ahead, mailbox, parts, items, uid1, uid2);
 }
 
+void migration_imapc_ahead_append_dates(struct migration_imapc_ahead *ahead,
+					string_t *items)
+{
+	str_append(items, " INTERNALDATE");
+	if (ahead->have_savedate)
+		str_append(items, " SAVEDATE");
+}
+
 void migration_imapc_ahead_append_details(struct migration_imapc_ahead *ahead,
 					  string_t *items)
 {
-	str_append(items, " INTERNALDATE RFC822.SIZE");
-	if (ahead->have_savedate)
-		str_append(items, " SAVEDATE");
+	migration_imapc_ahead_append_dates(ahead, items);
+	str_append(items, " RFC822.SIZE");
+}
+
+/* Adds these details to the list of all mails. Returns which of them are told
+   then: the dates of new mails are better told with their texts, since Dovecot's
+   parser takes more memory for a reply of more than ten words, and it has to be
+   cleared. */
+static enum ahead_part
+ahead_append_listed_details(struct migration_imapc_ahead *ahead,
+			    struct ahead_mailbox *mailbox,
+			    enum ahead_part details, string_t *items)
+{
+	mailbox->dates_with_texts = ahead->dates_with_texts &&
+		(details & AHEAD_PART_OLD_DETAILS) == 0 &&
+		!ahead->guess_wrong &&
+		fetch_ahead_can_guess(&mailbox->source, &mailbox->dest);
+	if (mailbox->dates_with_texts) {
+		str_append(items, " RFC822.SIZE");
+		return 0;
+	}
+	migration_imapc_ahead_append_details(ahead, items);
+	return details;
 }
 
 void migration_imapc_ahead_append_headers(struct ahead_mailbox *mailbox,
@@ -246,8 +282,9 @@ migration_imapc_ahead_ask_parts(struct migration_imapc_ahead *ahead,
 	}
 	if (all != 0 && ((parts & both) == both ||
 	    ((parts & both) != 0 && (mailbox->known & both) != 0))) {
-		all |= parts & both;
-		migration_imapc_ahead_append_details(ahead, items);
+		all |= ahead_append_listed_details(ahead, mailbox,
+						   parts & both, items);
+		parts &= ENUM_NEGATE(both);
 	}
 	if (all != 0) {
 		migration_imapc_ahead_ask_range(ahead, mailbox, all,
@@ -286,243 +323,6 @@ migration_imapc_ahead_probable_parts(struct migration_imapc_ahead *ahead,
 	    ahead->both_directions)
 		parts |= AHEAD_PART_HEADERS;
 	return parts;
-}
-
-/* ---- texts ---- */
-
-static uint64_t ahead_mail_size(const struct ahead_mail *mail)
-{
-	return mail->size == UOFF_T_MAX ? AHEAD_UNKNOWN_SIZE : mail->size;
-}
-
-static void
-ahead_send_texts(struct migration_imapc_ahead *ahead,
-		 struct ahead_mailbox *mailbox, const char *uids,
-		 unsigned int first_idx, unsigned int last_idx,
-		 unsigned int mails)
-{
-	struct ahead_session *session = ahead_select(ahead, mailbox);
-	struct ahead_command *command;
-	struct ahead_mail *mail;
-	struct imapc_command *cmd;
-	unsigned int i;
-
-	command = ahead_command_begin(ahead, session, AHEAD_COMMAND_TEXTS, &cmd);
-	command->first_idx = first_idx;
-	command->last_idx = last_idx;
-	command->mails = mails;
-	ahead->texts_pending++;
-	for (i = first_idx; i <= last_idx; i++) {
-		mail = array_idx_modifiable(&mailbox->mails, i);
-		if (mail->text != AHEAD_TEXT_WANTED)
-			continue;
-		mail->text = AHEAD_TEXT_ASKED;
-		mail->asked_by = command->number;
-		mail->taken_size = fetch_window_add(&ahead->window,
-						    ahead_mail_size(mail));
-		ahead->on_its_way.bytes += mail->taken_size;
-		ahead->on_its_way.mails++;
-		mailbox->texts_held++;
-	}
-	imapc_command_send(cmd, t_strdup_printf("UID FETCH %s (BODY.PEEK[])",
-						uids));
-}
-
-/* TRUE if one more mail may be asked for without a pause. */
-static bool
-ahead_budget_has_room(const struct migration_imapc_ahead *ahead,
-		      const struct fetch_chunk *chunk,
-		      const struct ahead_mail *mail)
-{
-	const struct fetch_budget_ahead asked = {
-		.bytes = ahead->on_its_way.bytes + chunk->bytes,
-		.mails = ahead->on_its_way.mails + chunk->mails,
-	};
-
-	return ahead->budget == NULL ||
-		migration_budget_has_room(ahead->budget, &asked,
-			mail->size == UOFF_T_MAX ? 0 : mail->size);
-}
-
-bool
-migration_imapc_ahead_ask_texts(struct migration_imapc_ahead *ahead,
-				struct ahead_mailbox *mailbox, bool must_ask)
-{
-	const struct fetch_window *window = &ahead->window;
-	struct fetch_chunk_limits limits = ahead->chunk;
-	struct fetch_chunk chunk;
-	const struct ahead_mail *mail;
-	unsigned int i, first_idx = UINT_MAX, last_idx = 0;
-	unsigned int count = array_count(&mailbox->mails);
-	uint64_t files = 0;
-	bool file;
-
-	/* the first mail always fits */
-	if (window->mails < window->limits.mails) {
-		limits.mails = I_MIN(limits.mails,
-				     window->limits.mails - window->mails);
-	} else {
-		limits.mails = 1;
-	}
-	limits.bytes = window->bytes >= window->limits.bytes ? 0 :
-		I_MIN(limits.bytes, window->limits.bytes - window->bytes);
-	fetch_chunk_init(&chunk, &limits, t_str_new(256));
-	for (i = mailbox->next_wanted; i < count; i++) {
-		mail = array_idx(&mailbox->mails, i);
-		if (mail->text != AHEAD_TEXT_WANTED)
-			continue;
-		file = ahead_mail_size(mail) > AHEAD_MAX_INLINE_LITERAL_SIZE;
-		if (!(must_ask && chunk.mails == 0) &&
-		    !ahead_budget_has_room(ahead, &chunk, mail)) {
-			ahead->budget_is_full = TRUE;
-			break;
-		}
-		if ((file && ahead->window.files + files >= AHEAD_WINDOW_FILES) ||
-		    !fetch_chunk_add(&chunk, mail->uid, ahead_mail_size(mail)))
-			break;
-		if (file)
-			files++;
-		if (first_idx == UINT_MAX)
-			first_idx = i;
-		last_idx = i;
-	}
-	mailbox->next_wanted = i;
-	if (chunk.mails == 0)
-		return FALSE;
-	fetch_chunk_finish(&chunk);
-	ahead_send_texts(ahead, mailbox, str_c(chunk.uids), first_idx, last_idx,
-			 chunk.mails);
-	return TRUE;
-}
-
-/* The texts of the sample, as if the destination had all mails: what it does not
-   have is asked for in vain. */
-static void
-ahead_guess_sample(struct migration_imapc_ahead *ahead,
-		   struct ahead_mailbox *mailbox)
-{
-	ARRAY_TYPE(seq_range) all, uids;
-	struct ahead_mail *mail;
-
-	if (mailbox->sampled ||
-	    (ahead->wanted->sample_percent == 0 && ahead->wanted->sample_min == 0) ||
-	    !migration_imapc_mail_filter_mark(ahead->mlist, mailbox))
-		return;
-	mailbox->sampled = TRUE;
-	if (array_is_created(&ahead->wanted->without_texts) &&
-	    array_bsearch(&ahead->wanted->without_texts, &mailbox->vname,
-			  i_strcmp_p) != NULL)
-		return;
-	t_array_init(&all, 16);
-	t_array_init(&uids, 64);
-	array_foreach_modifiable(&mailbox->mails, mail) {
-		if (!mail->left_out)
-			seq_range_array_add(&all, mail->uid);
-	}
-	parity_sample_texts(mailbox->source.uidvalidity, &all,
-			    ahead->wanted->sample_percent,
-			    ahead->wanted->sample_min, &uids);
-	array_foreach_modifiable(&mailbox->mails, mail) {
-		if (mail->text == AHEAD_TEXT_UNWANTED &&
-		    seq_range_exists(&uids, mail->uid))
-			mail->text = AHEAD_TEXT_WANTED;
-	}
-}
-
-/* The texts that are probably wanted: those of all mails that the destination
-   does not have, unless this run already showed that it is not so. */
-static void
-ahead_guess_texts(struct migration_imapc_ahead *ahead,
-		  struct ahead_mailbox *mailbox)
-{
-	struct ahead_mail *mail;
-
-	if (!ahead->guess_right || ahead->guess_wrong || mailbox->texts_exact ||
-	    !fetch_ahead_can_guess(&mailbox->source, &mailbox->dest) ||
-	    !migration_imapc_mail_filter_mark(ahead->mlist, mailbox))
-		return;
-	/* it may have been looked through before anything was guessed */
-	mailbox->next_wanted = 0;
-	array_foreach_modifiable(&mailbox->mails, mail) {
-		if (mail->uid >= mailbox->new_uid && !mail->left_out &&
-		    mail->text == AHEAD_TEXT_UNWANTED &&
-		    !migration_imapc_reuse_has(ahead->mlist, mailbox,
-					       mail->uid) &&
-		    !migration_imapc_ahead_has_text(mailbox, mail->uid))
-			mail->text = AHEAD_TEXT_WANTED;
-	}
-}
-
-static bool
-ahead_mailbox_is_listed(const struct ahead_mailbox *mailbox)
-{
-	return mailbox->pool != NULL && !mailbox->refused &&
-		(mailbox->known & AHEAD_PART_FLAGS) != 0;
-}
-
-/* As many bytes as the line is seen to need. */
-static void ahead_set_window(struct migration_imapc_ahead *ahead)
-{
-	uint64_t bytes, old_bytes = ahead->window.limits.bytes;
-
-	if (ahead->filled && ahead->texts_pending == 0)
-		fetch_pace_ran_dry(&ahead->pace);
-	ahead->filled = FALSE;
-	bytes = fetch_pace_window(&ahead->pace);
-	ahead->window.limits.bytes = bytes;
-	if (bytes > old_bytes + old_bytes / 8 ||
-	    bytes < old_bytes - old_bytes / 8) {
-		e_debug(ahead->muser->event, "asking for %"PRIu64" kB of texts "
-			"ahead, the line carries %"PRIu64" kB/s",
-			bytes / 1024, fetch_pace_rate(&ahead->pace) / 1024);
-	}
-}
-
-/* A message that several mailboxes show comes with the first one: no texts of
-   those after a mailbox of which it is not known what it will bring. */
-static bool
-ahead_mailbox_holds_back(struct migration_imapc_ahead *ahead,
-			 const struct ahead_mailbox *mailbox)
-{
-	return ahead->extra_items[0] != '\0' && !mailbox->visited &&
-		mailbox->source.messages > 0 &&
-		!migration_imapc_record_source_is_same(ahead->mlist, mailbox) &&
-		(!ahead_mailbox_is_listed(mailbox) ||
-		 !fetch_ahead_can_guess(&mailbox->source, &mailbox->dest));
-}
-
-static void ahead_topup_texts(struct migration_imapc_ahead *ahead)
-{
-	struct ahead_mailbox *mailbox;
-	const char *reason;
-
-	if (ahead->budget_is_spent || !fetch_ahead_should_fill(&ahead->window))
-		return;
-	ahead_set_window(ahead);
-	ahead->budget_is_full = FALSE;
-	array_foreach_elem(&ahead->mailboxes, mailbox) {
-		if (ahead_mailbox_holds_back(ahead, mailbox))
-			break;
-		if (!ahead_mailbox_is_listed(mailbox) ||
-		    (mailbox->visited && !mailbox->open))
-			continue;
-		if (ahead->wanted->wanted && !mailbox->texts_exact)
-			ahead_guess_sample(ahead, mailbox);
-		else if (!mailbox->texts_exact && !mailbox->open)
-			ahead_guess_texts(ahead, mailbox);
-		while (fetch_window_has_room(&ahead->window, &reason)) {
-			if (!migration_imapc_ahead_ask_texts(ahead, mailbox,
-							     FALSE))
-				break;
-		}
-		if (!fetch_window_has_room(&ahead->window, &reason)) {
-			ahead->filled = TRUE;
-			break;
-		}
-		/* a run that ends at the limit has used all that it brought */
-		if (ahead->budget_is_full)
-			break;
-	}
 }
 
 static bool
@@ -584,7 +384,7 @@ void migration_imapc_ahead_topup(struct migration_imapc_ahead *ahead)
 	    !ahead_session_goes_on(ahead))
 		return;
 	T_BEGIN {
-		ahead_topup_texts(ahead);
+		migration_imapc_ahead_topup_texts(ahead);
 		ahead_topup_parts(ahead);
 	} T_END;
 }

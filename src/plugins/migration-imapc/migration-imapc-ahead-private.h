@@ -76,6 +76,11 @@ struct migration_imapc_ahead {
 	bool budget_is_full:1;
 	/* a text was needed that must not be asked for: the run ends */
 	bool budget_is_spent:1;
+	/* what is wanted of the texts was asked for: only an answer changes that,
+	   or somebody who wants more */
+	bool texts_asked:1;
+	/* nobody wants the date of a mail before its text */
+	bool dates_with_texts:1;
 	/* nothing is asked for any more */
 	bool over:1;
 	enum imapc_capability capabilities;
@@ -127,16 +132,23 @@ void migration_imapc_ahead_mailbox_begin(struct migration_imapc_ahead *ahead,
 					 struct ahead_mailbox *mailbox);
 void migration_imapc_ahead_mailbox_clear_mails(
 	struct migration_imapc_ahead *ahead, struct ahead_mailbox *mailbox);
-/* The mail's text is neither here nor asked for any more. */
+/* Waits for any answer. FALSE if there is nothing to wait for. */
+bool migration_imapc_ahead_wait(struct migration_imapc_ahead *ahead);
+/* Reads what the server sent meanwhile, without waiting. */
+void migration_imapc_ahead_read(struct migration_imapc_ahead *ahead);
+
+/* migration-imapc-ahead-texts.c: the mail's text is neither here nor asked for
+   any more */
 void migration_imapc_ahead_text_forget(struct migration_imapc_ahead *ahead,
 				       struct ahead_mailbox *mailbox,
 				       struct ahead_mail *mail);
-
 /* TRUE if a plugin knows that the text need not come with this mailbox. */
 bool migration_imapc_ahead_has_text(struct ahead_mailbox *mailbox, uint32_t uid);
 /* The text is not on its way any more: it came, or it will not come. */
 void migration_imapc_ahead_text_came(struct migration_imapc_ahead *ahead,
 				     const struct ahead_mail *mail);
+/* Asks for texts that are wanted, as far as there is room. */
+void migration_imapc_ahead_topup_texts(struct migration_imapc_ahead *ahead);
 
 /* migration-imapc-ahead-ask.c: asks for what is wanted as far as there is
    room */
@@ -158,17 +170,22 @@ void migration_imapc_ahead_send_changes(struct migration_imapc_ahead *ahead,
 void migration_imapc_ahead_send_metadata(struct migration_imapc_ahead *ahead,
 					 struct ahead_mailbox *mailbox,
 					 const char *text);
-/* Adds dates and sizes, or the mailbox's header_names, to what is fetched. */
+/* Adds dates, dates and sizes, or the mailbox's header_names, to what is
+   fetched. */
+void migration_imapc_ahead_append_dates(struct migration_imapc_ahead *ahead,
+					string_t *items);
 void migration_imapc_ahead_append_details(struct migration_imapc_ahead *ahead,
 					  string_t *items);
 void migration_imapc_ahead_append_headers(struct ahead_mailbox *mailbox,
 					  string_t *items);
-/* Asks for the next wanted texts of the mailbox by one command. Returns FALSE
-   if there are none, or if none of them may be downloaded now; the first one may
-   if must_ask. */
-bool migration_imapc_ahead_ask_texts(struct migration_imapc_ahead *ahead,
-				     struct ahead_mailbox *mailbox,
-				     bool must_ask);
+/* A command that the server will take for one of this mailbox: EXAMINE goes out
+   before it if it has to. The command's other fields are for the caller to fill
+   in before he sends cmd_r. */
+struct ahead_command *
+migration_imapc_ahead_command_begin(struct migration_imapc_ahead *ahead,
+				    struct ahead_mailbox *mailbox,
+				    enum ahead_command_type type,
+				    struct imapc_command **cmd_r);
 /* What dsync will probably want to know of the mailbox. */
 enum ahead_part
 migration_imapc_ahead_probable_parts(struct migration_imapc_ahead *ahead,
@@ -238,6 +255,10 @@ enum ahead_part migration_imapc_changes_ask(struct migration_imapc_ahead *ahead,
    that had been asked for. */
 enum ahead_part migration_imapc_changes_forget(struct ahead_mailbox *mailbox,
 					       enum ahead_part parts);
+/* Says why all mails are asked for. */
+void migration_imapc_changes_doubted(struct migration_imapc_ahead *ahead,
+				     const struct ahead_mailbox *mailbox,
+				     const char *reason);
 /* The server does not do that. */
 void migration_imapc_changes_refused(struct migration_imapc_ahead *ahead,
 				     struct ahead_mailbox *mailbox,

@@ -309,33 +309,37 @@ static time_t ahead_fetch_date(const struct imap_arg *arg)
 	return date;
 }
 
+/* Of each mail some items are told: lengths are compared before letters. */
+#define ITEM_IS(arg, name) \
+	((arg)->str_len == sizeof(name) - 1 && imap_arg_atom_equals(arg, name))
+
 static void
 ahead_fetch_item(struct migration_imapc_ahead *ahead,
 		 struct ahead_mailbox *mailbox, struct ahead_mail *mail,
-		 const struct imapc_untagged_reply *reply, const char *key,
-		 const struct imap_arg *arg)
+		 const struct imapc_untagged_reply *reply,
+		 const struct imap_arg *key, const struct imap_arg *arg)
 {
 	const struct imap_arg *list;
 	const char *value;
 
-	if (strcasecmp(key, "FLAGS") == 0)
+	if (ITEM_IS(key, "FLAGS"))
 		ahead_fetch_flags(mailbox, mail, arg);
-	else if (strcasecmp(key, "MODSEQ") == 0) {
+	else if (ITEM_IS(key, "MODSEQ")) {
 		if (imap_arg_get_list(arg, &list) &&
 		    imap_arg_get_atom(&list[0], &value) &&
 		    str_to_uint64(value, &mail->modseq) < 0)
 			mail->modseq = 0;
-	} else if (strcasecmp(key, "RFC822.SIZE") == 0) {
+	} else if (ITEM_IS(key, "RFC822.SIZE")) {
 		if (imap_arg_get_atom(arg, &value) &&
 		    str_to_uoff(value, &mail->size) < 0)
 			mail->size = UOFF_T_MAX;
-	} else if (strcasecmp(key, "INTERNALDATE") == 0)
+	} else if (ITEM_IS(key, "INTERNALDATE"))
 		mail->received_date = ahead_fetch_date(arg);
-	else if (strcasecmp(key, "SAVEDATE") == 0) {
+	else if (ITEM_IS(key, "SAVEDATE")) {
 		/* NIL: the server does not know it */
 		mail->save_date = arg->type == IMAP_ARG_NIL ? 0 :
 			ahead_fetch_date(arg);
-	} else if (strcasecmp(key, "BODY[]") == 0)
+	} else if (ITEM_IS(key, "BODY[]"))
 		ahead_fetch_body(ahead, mail, reply, arg);
 }
 
@@ -377,10 +381,10 @@ ahead_fetch_items(struct migration_imapc_ahead *ahead,
 
 	while (args != NULL && !IMAP_ARG_IS_EOL(&args[0]) &&
 	       !IMAP_ARG_IS_EOL(&args[1]) && imap_arg_get_atom(&args[0], &key)) {
-		if (strcasecmp(key, "BODY[HEADER.FIELDS") == 0)
+		if (ITEM_IS(&args[0], "BODY[HEADER.FIELDS"))
 			args = ahead_fetch_header(mail, args);
 		else {
-			ahead_fetch_item(ahead, mailbox, mail, reply, key,
+			ahead_fetch_item(ahead, mailbox, mail, reply, &args[0],
 					 &args[1]);
 			ahead_fetch_metadata(ahead, mailbox, mail->uid, key,
 					     &args[1]);

@@ -7,7 +7,6 @@
 #include "array.h"
 #include "hash.h"
 #include "ioloop.h"
-#include "seq-range-array.h"
 #include "imapc-client-private.h"
 #include "imapc-connection.h"
 #include "time-util.h"
@@ -17,6 +16,7 @@
 #include "migration-metadata.h"
 #include "migration-run.h"
 #include "migration-imapc-private.h"
+#include "migration-imapc-mail-filter-private.h"
 #include "migration-imapc-names.h"
 #include "migration-imapc-ahead-private.h"
 
@@ -36,8 +36,6 @@
 /* Connections that were lost one after the other, without an answer to any
    command or a text between them, before the run ends */
 #define AHEAD_MAX_LOSSES 2
-/* the socket is read again when so much was used */
-#define AHEAD_READ_EVERY (256*1024)
 
 /* ---- mailboxes ---- */
 
@@ -117,35 +115,12 @@ migration_imapc_ahead_mailbox_begin(struct migration_imapc_ahead *ahead,
 	mailbox->highestmodseq = 0;
 	mailbox->next_wanted = 0;
 	mailbox->texts_exact = mailbox->sampled = FALSE;
+	mailbox->dates_with_texts = FALSE;
 	mailbox->doubt = NULL;
 	i_zero(&mailbox->metadata);
 	mailbox->metadata_refused = FALSE;
 	ahead_mailbox_learn_dest(ahead, mailbox);
 	migration_imapc_changes_begin(ahead, mailbox);
-}
-
-void migration_imapc_ahead_text_came(struct migration_imapc_ahead *ahead,
-				     const struct ahead_mail *mail)
-{
-	i_assert(ahead->on_its_way.mails > 0);
-	ahead->on_its_way.mails--;
-	ahead->on_its_way.bytes -= mail->taken_size;
-}
-
-void
-migration_imapc_ahead_text_forget(struct migration_imapc_ahead *ahead,
-				  struct ahead_mailbox *mailbox,
-				  struct ahead_mail *mail)
-{
-	if (mail->text == AHEAD_TEXT_ASKED)
-		migration_imapc_ahead_text_came(ahead, mail);
-	if (mail->text == AHEAD_TEXT_ASKED || mail->text == AHEAD_TEXT_HERE) {
-		fetch_window_remove(&ahead->window, mail->taken_size);
-		i_assert(mailbox->texts_held > 0);
-		mailbox->texts_held--;
-	}
-	migration_imapc_ahead_mail_clear(mail);
-	mail->text = AHEAD_TEXT_UNWANTED;
 }
 
 void
@@ -191,8 +166,7 @@ bool migration_imapc_ahead_is_lost(const struct migration_imapc_ahead *ahead)
 		ahead->losses >= AHEAD_MAX_LOSSES;
 }
 
-/* Returns FALSE if there is nothing to wait for. */
-static bool ahead_wait(struct migration_imapc_ahead *ahead)
+bool migration_imapc_ahead_wait(struct migration_imapc_ahead *ahead)
 {
 	uint64_t begin_usecs;
 
@@ -220,9 +194,9 @@ static void ahead_read_stop(struct imapc_client *client)
 	imapc_client_stop(client);
 }
 
-/* Reads what the server sent meanwhile, without waiting: imapc has no function
-   for that, this is its imapc_client_run() with a timeout of nothing. */
-static void ahead_read(struct migration_imapc_ahead *ahead)
+/* imapc has no function for that, this is its imapc_client_run() with a timeout
+   of nothing. */
+void migration_imapc_ahead_read(struct migration_imapc_ahead *ahead)
 {
 	struct imapc_client *client = ahead->client;
 	struct ioloop *prev_ioloop = current_ioloop, *ioloop;
@@ -273,7 +247,7 @@ bool migration_imapc_ahead_wait_parts(struct migration_imapc_ahead *ahead,
 			} T_END;
 			continue;
 		}
-		if (!ahead_wait(ahead))
+		if (!migration_imapc_ahead_wait(ahead))
 			break;
 	}
 	return (mailbox->known & parts) == parts && !mailbox->refused;
@@ -285,7 +259,7 @@ void migration_imapc_ahead_list_anew(struct migration_imapc_ahead *ahead,
 	i_zero(&mailbox->then);
 	mailbox->doubt = NULL;
 	/* what is on its way would be taken for an answer to what comes now */
-	while (mailbox->pending > 0 && ahead_wait(ahead)) ;
+	while (mailbox->pending > 0 && migration_imapc_ahead_wait(ahead)) ;
 	mailbox->asked = mailbox->known = 0;
 	migration_imapc_ahead_mailbox_clear_mails(ahead, mailbox);
 }
@@ -313,142 +287,11 @@ void migration_imapc_ahead_set_headers(struct migration_imapc_ahead *ahead,
 		return;
 	/* others were asked for: once more */
 	while ((mailbox->known & AHEAD_PART_HEADERS) == 0 && !mailbox->refused &&
-	       mailbox->pending > 0 && ahead_wait(ahead)) ;
+	       mailbox->pending > 0 && migration_imapc_ahead_wait(ahead)) ;
 	mailbox->asked &= ENUM_NEGATE(AHEAD_PART_HEADERS);
 	mailbox->known &= ENUM_NEGATE(AHEAD_PART_HEADERS);
 	array_foreach_modifiable(&mailbox->mails, mail)
 		buffer_free(&mail->header);
-}
-
-/* Was what is probably wanted what is wanted? If so the next mailboxes' texts
-   need not wait for the question. */
-static void
-ahead_learn_from_texts(struct migration_imapc_ahead *ahead,
-		       struct ahead_mailbox *mailbox,
-		       const ARRAY_TYPE(seq_range) *uids)
-{
-	const struct ahead_mail *mail;
-	bool probable, wanted;
-	unsigned int count = 0;
-
-	if (!fetch_ahead_can_guess(&mailbox->source, &mailbox->dest))
-		return;
-	array_foreach(&mailbox->mails, mail) {
-		probable = mail->uid >= mailbox->new_uid && !mail->left_out;
-		wanted = seq_range_exists(uids, mail->uid);
-		if (probable && !wanted) {
-			if (!ahead->guess_wrong) {
-				e_debug(ahead->muser->event, "mailbox %s: not "
-					"all new mails are wanted, so texts of "
-					"the next mailboxes wait until they "
-					"are", mailbox->vname);
-			}
-			ahead->guess_wrong = TRUE;
-			return;
-		}
-		if (probable)
-			count++;
-	}
-	if (count > 0)
-		ahead->guess_right = TRUE;
-}
-
-bool migration_imapc_ahead_has_text(struct ahead_mailbox *mailbox, uint32_t uid)
-{
-	return mailbox->extra != NULL &&
-		migration_metadata_has_text(mailbox->extra, uid);
-}
-
-void migration_imapc_ahead_want_texts(struct migration_imapc_ahead *ahead,
-				      struct ahead_mailbox *mailbox,
-				      const ARRAY_TYPE(seq_range) *uids)
-{
-	struct ahead_mail *mail;
-
-	if (!mailbox->texts_exact)
-		ahead_learn_from_texts(ahead, mailbox, uids);
-	mailbox->texts_exact = TRUE;
-	array_foreach_modifiable(&mailbox->mails, mail) {
-		if (!seq_range_exists(uids, mail->uid)) {
-			if (mailbox->extra != NULL &&
-			    mail->text != AHEAD_TEXT_UNWANTED) {
-				migration_metadata_text_unwanted(
-					mailbox->extra, mail->uid);
-			}
-			migration_imapc_ahead_text_forget(ahead, mailbox, mail);
-		} else if (migration_imapc_ahead_has_text(mailbox, mail->uid))
-			migration_imapc_ahead_text_forget(ahead, mailbox, mail);
-		else if ((mail->text == AHEAD_TEXT_UNWANTED ||
-			  mail->text == AHEAD_TEXT_USED) &&
-			 !migration_imapc_reuse_has(ahead->mlist, mailbox,
-						    mail->uid))
-			mail->text = AHEAD_TEXT_WANTED;
-	}
-	mailbox->next_wanted = 0;
-	migration_imapc_ahead_topup(ahead);
-}
-
-/* Pauses if texts come faster than they should. */
-static bool ahead_text_is_allowed(struct migration_imapc_ahead *ahead,
-				  const struct ahead_mail *mail)
-{
-	return ahead->budget == NULL ||
-		migration_budget_ask(ahead->budget, &ahead->on_its_way,
-				     mail->size == UOFF_T_MAX ? 0 : mail->size);
-}
-
-bool migration_imapc_ahead_wait_text(struct migration_imapc_ahead *ahead,
-				     struct ahead_mailbox *mailbox,
-				     struct ahead_mail *mail)
-{
-	unsigned int idx;
-
-	if (mail->text == AHEAD_TEXT_UNWANTED ||
-	    mail->text == AHEAD_TEXT_USED || mail->text == AHEAD_TEXT_REFUSED)
-		mail->text = AHEAD_TEXT_WANTED;
-	ahead->awaited = mail;
-	while (mail->text == AHEAD_TEXT_WANTED ||
-	       mail->text == AHEAD_TEXT_ASKED) {
-		if (ahead->over || migration_imapc_ahead_connection_is_taken(
-			ahead))
-			break;
-		if (mail->text == AHEAD_TEXT_WANTED) {
-			if (!ahead_text_is_allowed(ahead, mail)) {
-				mail->text = AHEAD_TEXT_REFUSED;
-				ahead->budget_is_spent = TRUE;
-				break;
-			}
-			/* whatever the window says, this one is needed now */
-			idx = array_ptr_to_idx(&mailbox->mails, mail);
-			mailbox->next_wanted = I_MIN(mailbox->next_wanted, idx);
-			T_BEGIN {
-				(void)migration_imapc_ahead_ask_texts(
-					ahead, mailbox, TRUE);
-			} T_END;
-		}
-		if (!ahead_wait(ahead))
-			break;
-	}
-	ahead->awaited = NULL;
-	return mail->text == AHEAD_TEXT_HERE;
-}
-
-void migration_imapc_ahead_text_used(struct migration_imapc_ahead *ahead,
-				     struct ahead_mailbox *mailbox,
-				     struct ahead_mail *mail)
-{
-	i_assert(mail->text == AHEAD_TEXT_HERE);
-
-	ahead->used_bytes += mail->taken_size + sizeof(*mail);
-	migration_imapc_ahead_text_forget(ahead, mailbox, mail);
-	mail->text = AHEAD_TEXT_USED;
-	/* a mail that was used makes room for texts, for nothing else */
-	if (fetch_ahead_should_fill(&ahead->window))
-		migration_imapc_ahead_topup(ahead);
-	if (ahead->used_bytes >= AHEAD_READ_EVERY) {
-		ahead->used_bytes = 0;
-		ahead_read(ahead);
-	}
 }
 
 void migration_imapc_ahead_leave(struct migration_imapc_ahead *ahead,
@@ -456,7 +299,7 @@ void migration_imapc_ahead_leave(struct migration_imapc_ahead *ahead,
 {
 	mailbox->open = FALSE;
 	/* its texts were used up, or it failed */
-	while (mailbox->pending > 0 && ahead_wait(ahead)) ;
+	while (mailbox->pending > 0 && migration_imapc_ahead_wait(ahead)) ;
 	if (mailbox->pending == 0 && !mailbox->kept)
 		ahead_mailbox_end(ahead, mailbox);
 	migration_imapc_ahead_topup(ahead);
@@ -484,6 +327,20 @@ void migration_imapc_ahead_drain(struct migration_imapc_ahead *ahead)
 static const char *const ahead_default_headers[] = {
 	"Date", "Message-ID", NULL
 };
+
+/* TRUE if dsync has no use for a mail's date before it has its text. */
+static bool ahead_dates_are_late(const struct migration_imapc_ahead *ahead)
+{
+	struct mail_user *user = ahead->mlist->list->list.ns->user;
+	const struct migration_run *run = migration_run_find(user);
+
+	return user->dsyncing && !ahead->wanted->wanted &&
+		/* plugins may have the texts from elsewhere */
+		ahead->extra_items[0] == '\0' &&
+		!migration_run_has_option(run, "sync-since-time") &&
+		!migration_run_has_option(run, "sync-until-time") &&
+		migration_imapc_mail_filter_get(ahead->mlist) == NULL;
+}
 
 struct migration_imapc_ahead *
 migration_imapc_ahead_init(struct migration_imapc_list *mlist,
@@ -555,6 +412,7 @@ migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 	/* -O: flags decide which mails are wanted */
 	ahead->guess_wrong = migration_run_has_option(
 		migration_run_find(mlist->list->list.ns->user), "sync-flags");
+	ahead->dates_with_texts = ahead_dates_are_late(ahead);
 	ahead->header_names = ahead_default_headers;
 	ahead->command_uids = AHEAD_COMMAND_UIDS;
 	ahead->chunk.mails = AHEAD_COMMAND_MAILS;

@@ -129,6 +129,8 @@ struct ahead_mailbox {
 	/* what the server answered to EXAMINE if it refused it, or NULL */
 	const char *refusal;
 
+	/* the dates of its mails come with their texts */
+	bool dates_with_texts:1;
 	/* the server did not give its METADATA, or not all of it */
 	bool metadata_refused:1;
 	/* it was opened in this run */

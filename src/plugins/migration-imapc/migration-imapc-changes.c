@@ -139,6 +139,14 @@ changes_ask_old(struct migration_imapc_ahead *ahead,
 		mailbox->then.uidnext - 1, mailbox->then.highestmodseq));
 }
 
+void migration_imapc_changes_doubted(struct migration_imapc_ahead *ahead,
+				     const struct ahead_mailbox *mailbox,
+				     const char *reason)
+{
+	e_debug(ahead->muser->event, "mailbox %s: asking for all mails, not only "
+		"for what changed: %s", mailbox->vname, reason);
+}
+
 enum ahead_part migration_imapc_changes_forget(struct ahead_mailbox *mailbox,
 					       enum ahead_part parts)
 {
@@ -164,9 +172,7 @@ enum ahead_part migration_imapc_changes_ask(struct migration_imapc_ahead *ahead,
 	if ((parts & AHEAD_PART_FLAGS) != 0) {
 		if (ahead->no_changes ||
 		    !changes_take_mails(ahead, mailbox, &reason)) {
-			e_debug(ahead->muser->event, "mailbox %s: asking for "
-				"all mails, not only for what changed: %s",
-				mailbox->vname, reason);
+			migration_imapc_changes_doubted(ahead, mailbox, reason);
 			return migration_imapc_changes_forget(mailbox, parts);
 		}
 		changes_ask_old(ahead, mailbox);
@@ -286,8 +292,7 @@ bool migration_imapc_changes_dest_is_same(struct migration_imapc_ahead *ahead,
 	    migration_imapc_record_changes_are_enough(ahead->mlist, mailbox,
 						      &dest, &reason))
 		return TRUE;
-	e_debug(ahead->muser->event, "mailbox %s: asking for all mails, not only "
-		"for what changed: %s", mailbox->vname, reason);
+	migration_imapc_changes_doubted(ahead, mailbox, reason);
 	return FALSE;
 }
 

@@ -183,6 +183,7 @@ migration_imapc_search_init(struct mailbox_transaction_context *t,
 		(wanted_fields & MAIL_FETCH_STREAM_BODY) == 0;
 	bool failed = migration_imapc_mail_filter_search(mmbox) < 0;
 
+	migration_imapc_mail_find_listeners(mmbox);
 	if (fetch_plan_command_copies(t->reason)) {
 		T_BEGIN {
 			ctx = migration_imapc_query_init(mmbox, t, args,
@@ -258,17 +259,19 @@ void migration_imapc_search_set_room(struct migration_imapc_search *search,
 }
 
 /* Stock closes a used mail when it takes it again for another one. As long as
-   there is no room for another one, used mails would fill the window. */
+   there is no room for another one, used mails would fill the window. What is
+   served has left its window when it was used. */
 static void
 migration_imapc_search_close_returned(struct migration_imapc_search *search)
 {
 	struct mail_private *pmail =
 		(struct mail_private *)search->returned_mail;
 
-	if (pmail != NULL) {
-		search->returned_mail = NULL;
+	if (pmail == NULL)
+		return;
+	search->returned_mail = NULL;
+	if (search->mmbox->served == NULL)
 		pmail->v.close(&pmail->mail);
-	}
 }
 
 /* What is on its way arrives first, so that nothing is fetched twice. */

@@ -163,6 +163,8 @@ struct migration_imapc_mailbox {
 	unsigned int sizes_pending;
 	/* what may be downloaded, the list's; or NULL */
 	struct migration_budget *budget;
+	/* nobody would get a debug event of one of its mails */
+	bool unheard;
 	/* latest mail that was counted as fetched */
 	uint32_t counted_uid;
 	/* the last mail that the server's flags say is not recent */
@@ -587,5 +589,7 @@ void migration_imapc_fetch_mailbox_init(struct migration_imapc_mailbox *mmbox,
 void migration_imapc_fetch_mailbox_opened(struct migration_imapc_mailbox *mmbox);
 void migration_imapc_fetch_mailbox_deinit(struct migration_imapc_mailbox *mmbox);
 void migration_imapc_mail_allocated(struct mail *mail);
+/* Finds out whether anybody could get a debug event of the mailbox's mails. */
+void migration_imapc_mail_find_listeners(struct migration_imapc_mailbox *mmbox);
 
 #endif

@@ -37,20 +37,21 @@ struct migration_imapc_record {
 
 /* ---- comparing the mails ---- */
 
-/* Numbers as bytes: nothing of a digest leaves the process, and a mailbox's are
-   made for every mail of it, on both sides. */
+/* Few bytes: nothing of a digest leaves the process, and a mailbox's are made
+   for every mail of it, on both sides. */
 static void
 digest_add(struct sha1_ctxt *ctx, uint32_t uid, enum mail_flags flags,
 	   ARRAY_TYPE(const_string) *keywords)
 {
-	uint32_t numbers[3];
+	unsigned int count = array_count(keywords);
+	unsigned char numbers[sizeof(uid) + 2];
 	const char *keyword;
 
-	numbers[0] = uid;
-	numbers[1] = flags & MAIL_FLAGS_NONRECENT;
-	numbers[2] = array_count(keywords);
+	memcpy(numbers, &uid, sizeof(uid));
+	numbers[sizeof(uid)] = flags & MAIL_FLAGS_NONRECENT;
+	numbers[sizeof(uid) + 1] = I_MIN(count, 255);
 	sha1_loop(ctx, numbers, sizeof(numbers));
-	if (numbers[2] > 1)
+	if (count > 1)
 		array_sort(keywords, i_strcasecmp_p);
 	array_foreach_elem(keywords, keyword) T_BEGIN {
 		keyword = t_str_lcase(keyword);

@@ -312,12 +312,14 @@ static int serve_wanted(struct mail *mail)
 	   be found in its cache. Header fields are found nowhere else. */
 	if (data->wanted_headers == NULL)
 		data->no_caching = data->forced_no_caching = TRUE;
-	serve_put_details(mail, known, mmbox->mlist->ahead->have_savedate);
 	if ((data->wanted_fields & (MAIL_FETCH_STREAM_BODY |
 				    MAIL_FETCH_STREAM_HEADER)) != 0) {
 		/* as stock does when it asks for it */
 		mail->mail_stream_accessed = TRUE;
-		if (!serve_text(mail) && !serve_text_will_fail(mail)) {
+		if (!serve_text(mail)) {
+			/* nor are its dates worth a wait then */
+			if (serve_text_will_fail(mail))
+				return 0;
 			return migration_imapc_virtual_leave(mmbox,
 				t_strdup_printf("no text of UID %u came",
 						mail->uid));
@@ -327,8 +329,16 @@ static int serve_wanted(struct mail *mail)
 		return migration_imapc_virtual_leave(mmbox,
 			t_strdup_printf("no header of UID %u came", mail->uid));
 	}
-	if (mmbox->served != NULL &&
-	    (data->wanted_fields & (MAIL_FETCH_RECEIVED_DATE |
+	if (mmbox->served == NULL)
+		return 0;
+	/* some of them come with the text only; and the mail may have been
+	   fetched anew */
+	known = migration_imapc_ahead_mail(mmbox->served, mail->uid);
+	if (known != NULL) {
+		serve_put_details(mail, known,
+				  mmbox->mlist->ahead->have_savedate);
+	}
+	if ((data->wanted_fields & (MAIL_FETCH_RECEIVED_DATE |
 				    MAIL_FETCH_SAVE_DATE)) != 0 &&
 	    data->received_date == (time_t)-1)
 		return serve_details(mail);
@@ -362,11 +372,19 @@ static void serve_set_seq(struct mail *mail, uint32_t seq, bool saving)
 	serve_mail_context(mail)->module_ctx.super.set_seq(mail, seq, saving);
 }
 
+/* A date that is not known yet. One that comes with a text does not come
+   without it, and whoever gets that in other ways gets the date as well. */
+static int serve_date(struct mail *mail)
+{
+	return serve_text_will_fail(mail) ? serve_text_fail(mail) :
+		serve_details(mail);
+}
+
 static int serve_get_received_date(struct mail *mail, time_t *date_r)
 {
 	if (serve_mailbox(mail)->served != NULL &&
 	    serve_data(mail)->received_date == (time_t)-1 &&
-	    serve_details(mail) < 0)
+	    serve_date(mail) < 0)
 		return -1;
 	return serve_mail_context(mail)->module_ctx.super.
 		get_received_date(mail, date_r);
@@ -376,7 +394,7 @@ static int serve_get_save_date(struct mail *mail, time_t *date_r)
 {
 	if (serve_mailbox(mail)->served != NULL &&
 	    serve_data(mail)->save_date == (time_t)-1 &&
-	    serve_details(mail) < 0)
+	    serve_date(mail) < 0)
 		return -1;
 	return serve_mail_context(mail)->module_ctx.super.
 		get_save_date(mail, date_r);

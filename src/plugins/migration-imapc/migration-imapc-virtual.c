@@ -12,6 +12,7 @@
 
 #include "lib.h"
 #include "array.h"
+#include "hash.h"
 #include "imap-arg.h"
 #include "sha1.h"
 #include "mail-index-modseq.h"
@@ -52,16 +53,17 @@ static void arg_append_atom(ARRAY_TYPE(imap_arg_list) *list, const char *text)
 	arg_set_atom(array_append_space(list), text);
 }
 
-static void
-arg_append_words(ARRAY_TYPE(imap_arg_list) *list, const char *words)
+/* arg becomes a list of these words, which lie in the pool. */
+static void arg_set_words(struct imap_arg *arg, pool_t pool, const char *words)
 {
-	ARRAY_TYPE(imap_arg_list) sublist;
-	const char *const *word;
+	ARRAY_TYPE(imap_arg_list) list;
+	/* the two Dovecots return different types */
+	const char *const *word = (const void *)p_strsplit_spaces(pool, words, " ");
 
-	t_array_init(&sublist, 8);
-	for (word = t_strsplit_spaces(words, " "); *word != NULL; word++)
-		arg_append_atom(&sublist, *word);
-	arg_set_list(array_append_space(list), &sublist);
+	p_array_init(&list, pool, 8);
+	for (; *word != NULL; word++)
+		arg_append_atom(&list, *word);
+	arg_set_list(arg, &list);
 }
 
 static void
@@ -95,32 +97,86 @@ virtual_say_code(struct imapc_mailbox *mbox, const char *key, const char *value)
 	}
 }
 
-static void
-virtual_say_mail(struct imapc_mailbox *mbox, uint32_t rseq,
-		 const struct ahead_mail *mail)
-{
-	ARRAY_TYPE(imap_arg_list) list;
+/* FETCH (UID 1 FLAGS (\Seen) MODSEQ (7)), which is said of one mail after the
+   other */
+struct virtual_fetch {
 	struct imapc_untagged_reply reply;
+	pool_t pool;
+	/* the mailbox's one copy of some flags -> the list of them */
+	HASH_TABLE(const char *, struct imap_arg *) flags;
 	struct imap_arg args[2];
+	/* in the list that args[0] is; no MODSEQ if modseq_key ends it */
+	struct imap_arg *uid, *flags_list, *modseq_key, *modseq;
+	char uid_text[MAX_INT_STRLEN], modseq_text[MAX_INT_STRLEN];
+};
 
-	t_array_init(&list, 8);
+static void
+virtual_fetch_init(struct virtual_fetch *fetch, struct imapc_mailbox *mbox)
+{
+	ARRAY_TYPE(imap_arg_list) list, modseq;
+	struct imap_arg *items;
+
+	i_zero(fetch);
+	fetch->pool = pool_alloconly_create("migration imapc flags", 1024);
+	hash_table_create_direct(&fetch->flags, fetch->pool, 0);
+	p_array_init(&modseq, fetch->pool, 2);
+	arg_append_atom(&modseq, "");
+	p_array_init(&list, fetch->pool, 7);
 	arg_append_atom(&list, "UID");
-	arg_append_atom(&list, dec2str(mail->uid));
+	arg_append_atom(&list, "");
 	arg_append_atom(&list, "FLAGS");
-	arg_append_words(&list, mail->flags);
-	if (mail->modseq != 0) {
-		arg_append_atom(&list, "MODSEQ");
-		arg_append_words(&list, dec2str(mail->modseq));
-	}
-	arg_set_list(&args[0], &list);
-	arg_set_eol(&args[1]);
+	arg_append_atom(&list, "");
+	arg_append_atom(&list, "MODSEQ");
+	arg_set_list(array_append_space(&list), &modseq);
+	arg_set_list(&fetch->args[0], &list);
+	arg_set_eol(&fetch->args[1]);
 
-	i_zero(&reply);
-	reply.name = "FETCH";
-	reply.num = rseq;
-	reply.args = args;
-	reply.untagged_box_context = mbox;
-	virtual_say(mbox, &reply);
+	items = array_front_modifiable(&list);
+	fetch->uid = &items[1];
+	fetch->flags_list = &items[3];
+	fetch->modseq_key = &items[4];
+	fetch->modseq = array_front_modifiable(&modseq);
+
+	fetch->reply.name = "FETCH";
+	fetch->reply.args = fetch->args;
+	fetch->reply.untagged_box_context = mbox;
+}
+
+static void virtual_fetch_deinit(struct virtual_fetch *fetch)
+{
+	hash_table_destroy(&fetch->flags);
+	pool_unref(&fetch->pool);
+}
+
+/* Most mails of a mailbox have one of a few sets of flags. */
+static const struct imap_arg *
+virtual_fetch_flags(struct virtual_fetch *fetch, const char *flags)
+{
+	struct imap_arg *arg = hash_table_lookup(fetch->flags, flags);
+
+	if (arg == NULL) {
+		arg = p_new(fetch->pool, struct imap_arg, 1);
+		arg_set_words(arg, fetch->pool, flags);
+		hash_table_insert(fetch->flags, flags, arg);
+	}
+	return arg;
+}
+
+static void
+virtual_say_mail(struct imapc_mailbox *mbox, struct virtual_fetch *fetch,
+		 uint32_t rseq, const struct ahead_mail *mail)
+{
+	arg_set_atom(fetch->uid, dec2str_buf(fetch->uid_text, mail->uid));
+	*fetch->flags_list = *virtual_fetch_flags(fetch, mail->flags);
+	if (mail->modseq == 0)
+		arg_set_eol(fetch->modseq_key);
+	else {
+		arg_set_atom(fetch->modseq_key, "MODSEQ");
+		arg_set_atom(fetch->modseq, dec2str_buf(fetch->modseq_text,
+							mail->modseq));
+	}
+	fetch->reply.num = rseq;
+	virtual_say(mbox, &fetch->reply);
 }
 
 /* ---- opening ---- */
@@ -152,6 +208,7 @@ virtual_say_mails(struct imapc_mailbox *mbox,
 		  const struct ahead_mailbox *mailbox)
 {
 	const struct ahead_mail *mail;
+	struct virtual_fetch fetch;
 	uint32_t rseq = 0;
 
 	if (imapc_mailbox_has_modseqs(mbox))
@@ -160,9 +217,11 @@ virtual_say_mails(struct imapc_mailbox *mbox,
 	mbox->sync_next_rseq = 1;
 	mbox->state_fetched_success = FALSE;
 	mbox->state_fetching_uid1 = TRUE;
+	virtual_fetch_init(&fetch, mbox);
 	array_foreach(&mailbox->mails, mail) T_BEGIN {
-		virtual_say_mail(mbox, ++rseq, mail);
+		virtual_say_mail(mbox, &fetch, ++rseq, mail);
 	} T_END;
+	virtual_fetch_deinit(&fetch);
 	virtual_finish_flags(mbox);
 }
 
