@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from lab import mailgen, stocks_best, usage
+from lab import mailgen, readlog, stocks_best, usage
 
 LONG = "DM_LONG" in os.environ
 
@@ -46,6 +46,19 @@ def test_instructions(source, dest, stock, mailboxes, mails):
         {"migration_status_path": ""}))
     best = instructions(stock, theirs, source, stock=True)
     assert ours <= best, (ours, best, ours / best)
+
+
+def test_reading_goes_on_while_mails_are_saved(source, dest):
+    """What the server sent is read between the mails that are saved, after
+    256 kB of them at most; it was asked for long before."""
+    theirs, ours, count, size = source.user(), dest.user(), 600, 20000
+    mailgen.deliver(theirs, {"INBOX": mailgen.mails(count, size=size)})
+    log = readlog.run(dest, ours, source.ports["imap"], "backup", "-R", "-u",
+                      ours.name, "imapc:",
+                      o=settings(source, dest, theirs))
+    assert [what for what, _ in log].count("mail") == count
+    assert sum(bytes for what, bytes in log if what == "read") > count * size
+    assert readlog.longest_row(log) <= 256 * 1024 // size + 1
 
 
 def test_memory(source, dest, stock):

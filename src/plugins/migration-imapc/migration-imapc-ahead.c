@@ -189,13 +189,13 @@ bool migration_imapc_ahead_wait(struct migration_imapc_ahead *ahead)
 	return TRUE;
 }
 
-static void ahead_read_stop(struct imapc_client *client)
+static void ahead_read_timeout(struct imapc_client *client ATTR_UNUSED)
 {
-	imapc_client_stop(client);
 }
 
-/* imapc has no function for that, this is its imapc_client_run() with a timeout
-   of nothing. */
+/* imapc has no function for that, this is its imapc_client_run() for one turn of
+   its loop that waits for nothing. The timeout must not stop the loop: timeouts
+   come before input, which would be left alone then. */
 void migration_imapc_ahead_read(struct migration_imapc_ahead *ahead)
 {
 	struct imapc_client *client = ahead->client;
@@ -208,8 +208,9 @@ void migration_imapc_ahead_read(struct migration_imapc_ahead *ahead)
 	ioloop = client->ioloop = io_loop_create();
 	array_foreach_elem(&client->conns, conn)
 		imapc_connection_ioloop_changed(conn->conn);
-	to = timeout_add_short(0, ahead_read_stop, client);
-	io_loop_run(ioloop);
+	to = timeout_add_short(0, ahead_read_timeout, client);
+	io_loop_set_running(ioloop);
+	io_loop_handler_run(ioloop);
 	timeout_remove(&to);
 	io_loop_set_current(prev_ioloop);
 	client->ioloop = NULL;

@@ -9,21 +9,11 @@ Or let that call and all later ones fail:
 """
 
 import errno
-import functools
 import os
 import signal
 import subprocess
 
-from lab import places
-
-
-@functools.cache
-def _library():
-    path = f"{places.scratch('k')}/stepkill.so"
-    subprocess.run(
-        ["gcc", "-shared", "-fPIC", "-O", "-Wall", "-Werror", "-o", path,
-         os.path.join(os.path.dirname(__file__), "stepkill.c")], check=True)
-    return path
+from lab import preload
 
 
 def run(server, user, step, *args, **options):
@@ -40,14 +30,11 @@ def fail(server, user, step, error, *args, **options):
 
 
 def _start(server, user, step, error, args, options):
-    environment = {"LD_PRELOAD": _library(), "STEPKILL_STEP": str(step),
-                   "STEPKILL_ERRNO": str(error),
-                   "STEPKILL_FOLDER": f"{user.home}/"}
-    # doveadm starts itself again by doveconf, which cleans the environment
-    environment["DOVECOT_PRESERVE_ENVS"] = " ".join(environment)
     process = server.start_doveadm(
         *args, **options, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        text=True, environment=environment)
+        text=True, environment=preload.environment("stepkill", {
+            "STEPKILL_STEP": str(step), "STEPKILL_ERRNO": str(error),
+            "STEPKILL_FOLDER": f"{user.home}/"}))
     process.err = process.communicate(timeout=300)[1]
     age_locks(user, every=error == errno.EROFS)
     return process
