@@ -81,9 +81,10 @@ def texts(data):
 
 @pytest.mark.parametrize("command, count, size, fault", [
     (("backup", "-R"), 100, 2000, Fault("cut", after_bytes=60000, times=1000)),
-    # the 201st text of each connection does not come
+    # the 201st text of each connection does not come; those before it do, which
+    # a reset would throw away if they were not read yet
     (("backup", "-R"), 900, 200,
-     Fault("cut", at_text=b" BODY[] {", nth=201, times=1000)),
+     Fault("close", at_text=b" BODY[] {", nth=201, times=1000)),
     (("import",), 900, 200,
      Fault("close", at_text=b" BODY[] {", nth=201, times=1000)),
 ], ids=["60 kB", "200 fetches", "import"])
