@@ -20,6 +20,16 @@ static const struct finding_info findings[] = {
 		"zlib, mail_crypt).",
 		"verify.md",
 	},
+	[FINDING_MBOX_OWN_FIELDS] = {
+		FINDING_GROUP_RUN, "mbox-own-fields", "warning",
+		"The destination is an mbox, which has flags and UIDs in header "
+		"fields (Status, X-Status, X-Keywords, X-UID, X-IMAP, "
+		"Content-Length). The source's mail has some of these in its "
+		"text; they are not saved, the rest is.",
+		"Nothing, or migrate to Maildir, sdbox or mdbox, which keep "
+		"every byte.",
+		"import.md",
+	},
 	[FINDING_FEATURE_IGNORED] = {
 		FINDING_GROUP_RUN, "feature-ignored", "info",
 		"`guid-forced` or `zimbra-workarounds` stands in "

@@ -9,6 +9,7 @@ enum finding_kind {
 	/* The run */
 	FINDING_INTERRUPTED,
 	FINDING_SAVED_SIZE_DIFFERS,
+	FINDING_MBOX_OWN_FIELDS,
 	FINDING_FEATURE_IGNORED,
 
 	/* Mails and mailboxes of the source */

@@ -167,3 +167,33 @@ def test_some_users_have_no_old_mail(server):
     assert result.err.count("source-empty: 1") == 1
     assert [snapshot.of(user, pop3=False).count() for user in users] == [2, 0]
     assert not os.path.exists(f"{users[1].home}/old")
+
+
+HEADER = (b"From: a@example.org\nDate: Fri, 1 Mar 2019 10:00:00 +0000\n"
+          b"Message-ID: <%s@example.org>\n")
+
+
+@pytest.mark.parametrize("kind, end, found", (
+    ("empty", None, None), ("nul", b"\nx\0y\n\0", None),
+    ("blank", b"\n\n", None), ("no-end", b"\nlast", None),
+    ("no-body", b"\n", None), ("no-header-end", b"", None),
+    ("cr", b"\na\r", None), ("mixed", b"\na\r\nb\n", None),
+    ("from", b"\nFrom me\n>From x\n", None),
+    ("status", b"Status: RO\nX-UID: 5\n\nbody\n", "mbox-own-fields"),
+    ("length", b"Content-Length: 3\n\nlast", "mbox-own-fields")))
+def test_what_mbox_makes_of_a_mail(server, kind, end, found):
+    """It adds line ends, which is no difference, and drops its own fields.
+    QUIRKS: mbox-own-fields"""
+    theirs, ours = server.user(driver="maildir"), server.user(driver="mbox")
+    folder_path = places.mail_folder(f"{theirs.mail_path}/cur")
+    path = f"{folder_path}/1551398400.M1.h:2,"
+    with open(path, "wb") as file:
+        file.write(b"" if end is None else HEADER % kind.encode() + end)
+    os.chown(path, places.MAIL_UID, places.MAIL_UID)
+    os.chown(theirs.mail_path, places.MAIL_UID, places.MAIL_UID)
+    counts, err = import_counts(ours, location(theirs))
+    assert counts == (1, 0)
+    assert "saved-size-differs" not in err
+    assert ("mbox-own-fields" in err) == (found == "mbox-own-fields")
+    counts, err = import_counts(ours, location(theirs))
+    assert counts == (0, 1)

@@ -2,11 +2,13 @@
 
 #include "lib.h"
 #include "istream.h"
+#include "istream-header-filter.h"
 #include "module-dir.h"
 #include "mail-storage-hooks.h"
 #include "mail-storage-private.h"
 #include "mail-user.h"
 #include "imapc-storage.h"
+#include "mbox-storage.h"
 #include "compat-imapc.h"
 #include "mail-reuse.h"
 #include "migration-run.h"
@@ -61,26 +63,104 @@ static bool get_known_size(struct mail *mail, uoff_t *size_r)
 	return ret == 0;
 }
 
+/* Returns FALSE if the stream cannot be read. */
+static bool measure(struct istream *input, struct text_size *size_r)
+{
+	const unsigned char *data;
+	size_t len;
+
+	i_zero(size_r);
+	while (i_stream_read_more(input, &data, &len) > 0) {
+		text_size_more(size_r, data, len);
+		i_stream_skip(input, len);
+	}
+	return input->stream_errno == 0;
+}
+
+/* What mbox makes of the text: it ends the header with an empty line and the body
+   with a line end, and has no room for the header fields that are its own. */
 static bool
-is_saved_whole(struct mail *mail, struct istream *sent, uoff_t saved_size)
+measure_mbox(struct istream *sent, bool drop_fields, struct text_size *size_r)
+{
+	struct istream *input;
+	bool ret;
+
+	i_stream_seek(sent, 0);
+	input = i_stream_create_header_filter(sent, HEADER_FILTER_EXCLUDE |
+		HEADER_FILTER_ADD_MISSING_EOH | HEADER_FILTER_END_BODY_WITH_LF,
+		mbox_save_drop_headers,
+		drop_fields ? mbox_save_drop_headers_count : 0,
+		*null_header_filter_callback, NULL);
+	ret = measure(input, size_r);
+	i_stream_unref(&input);
+	return ret;
+}
+
+enum saved_text {
+	SAVED_TEXT_WHOLE,
+	/* but for the header fields that an mbox has for itself */
+	SAVED_TEXT_WITHOUT_FIELDS,
+	SAVED_TEXT_CHANGED
+};
+
+/* quirk: mbox-own-fields */
+static enum saved_text
+compare_mbox(struct istream *sent, uoff_t saved_size)
 {
 	struct text_size size;
-	const unsigned char *data;
+
+	if (measure_mbox(sent, FALSE, &size) &&
+	    text_size_is_saved(&size, saved_size))
+		return SAVED_TEXT_WHOLE;
+	if (measure_mbox(sent, TRUE, &size) &&
+	    text_size_is_saved(&size, saved_size))
+		return SAVED_TEXT_WITHOUT_FIELDS;
+	return SAVED_TEXT_CHANGED;
+}
+
+static enum saved_text
+compare_text(struct mailbox *box, struct mail *mail, struct istream *sent,
+	     uoff_t saved_size)
+{
+	struct text_size size;
 	uoff_t sent_size;
-	size_t len;
 
 	if ((get_known_size(mail, &sent_size) && sent_size == saved_size) ||
 	    (i_stream_get_size(sent, TRUE, &sent_size) > 0 &&
 	     sent_size == saved_size))
-		return TRUE;
+		return SAVED_TEXT_WHOLE;
 	/* other line ends? */
-	i_zero(&size);
 	i_stream_seek(sent, 0);
-	while (i_stream_read_more(sent, &data, &len) > 0) {
-		text_size_more(&size, data, len);
-		i_stream_skip(sent, len);
+	if (measure(sent, &size) && text_size_is_saved(&size, saved_size))
+		return SAVED_TEXT_WHOLE;
+	return strcmp(box->storage->name, MBOX_STORAGE_NAME) == 0 ?
+		compare_mbox(sent, saved_size) : SAVED_TEXT_CHANGED;
+}
+
+static void
+save_check_tell(struct mailbox *box, struct mail *mail, enum saved_text saved,
+		uoff_t saved_size)
+{
+	struct migration_run *run = migration_run_find(box->storage->user);
+
+	switch (saved) {
+	case SAVED_TEXT_WHOLE:
+		break;
+	case SAVED_TEXT_WITHOUT_FIELDS:
+		migration_run_finding(run, MIGRATION_SEVERITY_WARNING,
+			box->vname, mail->uid, FINDING_MBOX_OWN_FIELDS,
+			"The mail was saved without those of its header fields "
+			"that mbox uses itself, such as Status and X-UID");
+		break;
+	case SAVED_TEXT_CHANGED:
+		migration_run_finding(run, MIGRATION_SEVERITY_ERROR,
+			box->vname, mail->uid, FINDING_SAVED_SIZE_DIFFERS,
+			"The mail has %"PRIuUOFF_T" bytes "
+			"after it was saved, which is not what the source "
+			"sent. Look for plugins that change mails, delete it "
+			"here and run again", saved_size);
+		break;
 	}
-	return sent->stream_errno == 0 && text_size_is_saved(&size, saved_size);
 }
 
 static int save_check_copy(struct mail_save_context *ctx, struct mail *mail)
@@ -100,15 +180,11 @@ static int save_check_copy(struct mail_save_context *ctx, struct mail *mail)
 	/* a hard link or a reference is what it was */
 	if (!smbox->saved_known || mail->box->storage == box->storage)
 		return 0;
-	if (mail_get_stream(mail, NULL, NULL, &sent) == 0 &&
-	    !is_saved_whole(mail, sent, smbox->saved_size)) {
-		migration_run_finding(migration_run_find(box->storage->user),
-			MIGRATION_SEVERITY_ERROR, box->vname, mail->uid,
-			FINDING_SAVED_SIZE_DIFFERS,
-			"The mail has %"PRIuUOFF_T" bytes "
-			"after it was saved, which is not what the source "
-			"sent. Look for plugins that change mails, delete it "
-			"here and run again", smbox->saved_size);
+	if (mail_get_stream(mail, NULL, NULL, &sent) == 0) {
+		save_check_tell(box, mail,
+				compare_text(box, mail, sent,
+					     smbox->saved_size),
+				smbox->saved_size);
 	}
 	return 0;
 }

@@ -177,8 +177,10 @@ void import_journal_note(struct import_journal *journal,
 			 struct mail *saved_mail, const char *guid)
 {
 	if (mailbox_is_sdbox(journal->box)) {
-		str_printfa(journal->lines, "%s\n",
-			    import_roll_back_guid_line(guid));
+		/* the line is made of it when it is read: rarely */
+		str_append(journal->lines, strchr(guid, '\n') == NULL ? guid :
+			   import_roll_back_guid_line(guid));
+		str_append_c(journal->lines, '\n');
 	} else if (mailbox_is_maildir(journal->box)) {
 		/* a GUID that can be a file's name becomes it */
 		str_printfa(journal->lines, "%s\n%s\n",
@@ -217,12 +219,16 @@ void import_journal_end_commit(struct import_journal *journal)
 static void
 import_journal_parse(struct import_roll_back *roll_back, char *data)
 {
-	const char *line, *next;
+	const char *begin, *line, *next;
 
-	for (line = data; (next = strchr(line, '\n')) != NULL; line = next + 1) {
-		line = p_strdup_until(roll_back->pool, line, next);
+	for (begin = data; (next = strchr(begin, '\n')) != NULL;
+	     begin = next + 1) T_BEGIN {
+		line = t_strdup_until(begin, next);
+		if (mailbox_is_sdbox(roll_back->box))
+			line = import_roll_back_guid_line(line);
+		line = p_strdup(roll_back->pool, line);
 		hash_table_update(roll_back->lines, line, line);
-	}
+	} T_END;
 }
 
 static int
