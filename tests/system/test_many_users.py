@@ -2,6 +2,7 @@
 """Many users: one's failure stops nobody, the summary names him, the exit code
 tells the truth; and the way of doc/many-users.md with GNU parallel."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -11,14 +12,18 @@ import pytest
 from lab import Dovecot, mailgen
 
 
-@pytest.fixture(scope="module")
+SERIAL = itertools.count()
+
+
+@pytest.fixture
 def here(version, ca):
     """A server whose userdb tells all users, who are there before it starts.
     The first one cannot be initialized: his home is no path."""
+    names = f"many{os.getpid():x}-{next(SERIAL)}-"
     server = Dovecot(version, ca=ca, driver="sdbox", one_users_file=True,
                      plugins=("migration_imapc",))
     for number in range(7):
-        server.user(f"many{os.getpid():x}-{number}",
+        server.user(f"{names}{number}",
                     fields={} if number else {"home": "relative"})
     with server:
         yield server
