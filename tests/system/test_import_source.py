@@ -197,3 +197,16 @@ def test_what_mbox_makes_of_a_mail(server, kind, end, found):
     assert ("mbox-own-fields" in err) == (found == "mbox-own-fields")
     counts, err = import_counts(ours, location(theirs))
     assert counts == (0, 1)
+
+
+def test_cache_is_not_written_anew(server):
+    """It would be most of what a second run costs. QUIRKS: cache-purged-once"""
+    theirs, ours = server.user(driver="maildir"), server.user()
+    mailgen.deliver(theirs, {"INBOX": mailgen.mails(20)})
+    assert import_counts(ours, location(theirs))[0] == (20, 0)
+    [path] = [f"{root}/{name}" for root, _, names in os.walk(ours.mail_path)
+              for name in names if name == "dovecot.index.cache"]
+    before = os.stat(path)
+    assert import_counts(ours, location(theirs))[0] == (0, 20)
+    after = os.stat(path)
+    assert (after.st_ino, after.st_size) == (before.st_ino, before.st_size)

@@ -12,6 +12,7 @@
 #include "mail-storage-private.h"
 #include "mailbox-list-private.h"
 #include "index-storage.h"
+#include "cache-keep.h"
 #include "settings-loader.h"
 #include "migration-folders.h"
 #include "migration-run.h"
@@ -461,6 +462,19 @@ static int migration_import_set_subscribed(struct mailbox *box, bool set)
 	return mbox->module_ctx.super.set_subscribed(box, set);
 }
 
+/* quirk: cache-purged-once */
+static int migration_import_open(struct mailbox *box)
+{
+	struct migration_import_mailbox *mbox =
+		MIGRATION_IMPORT_CONTEXT_REQUIRE(box);
+
+	if (mbox->module_ctx.super.open(box) < 0)
+		return -1;
+	if (box->index != NULL)
+		compat_index_keep_cached_fields(box->index);
+	return 0;
+}
+
 static void migration_import_close(struct mailbox *box)
 {
 	struct migration_import_mailbox *mbox =
@@ -501,6 +515,7 @@ static void migration_import_mailbox_allocated(struct mailbox *box)
 	v->transaction_commit = migration_import_transaction_commit;
 	v->transaction_rollback = migration_import_transaction_rollback;
 	v->set_subscribed = migration_import_set_subscribed;
+	v->open = migration_import_open;
 	v->close = migration_import_close;
 	if (import_list_get_missing(box->list) != NULL)
 		import_list_box_missing(v);
