@@ -190,3 +190,67 @@ def test_a_source_server_that_starts_again(here, mortal, number):
         assert link.broken
     assert result.rc == 0 and "Panic" not in result.err, result
     assert snapshot.of(ours, pop3=False) == wanted
+
+
+def deliver_late(ours, mail):
+    """As LMTP and the LDA do it."""
+    result = ours.server.run("/usr/lib/dovecot/dovecot-lda", "-c",
+                             ours.server.conf, "-d", ours.name,
+                             stdin=mail.text.decode())
+    assert result.rc == 0, str(result)
+
+
+def sums(user, mailbox="INBOX"):
+    return [mail.sha256
+            for mail in snapshot.of(user, pop3=False).mailboxes[mailbox]
+            .mails.values()]
+
+
+@pytest.mark.parametrize("number", numbers()[::2])
+def test_a_destination_in_use(here, source, number):
+    """While the run is on, new mail is delivered to the destination, and a
+    client of it sets a flag and is killed."""
+    theirs, ours = source.user(), here.user(driver="sdbox")
+    mailgen.deliver(theirs, {"INBOX": mailgen.mails(5),
+                             "Work": mailgen.mails(3, seed=9)})
+    backup(here, theirs, ours)
+    mailgen.append(theirs, "INBOX", mailgen.mails(2, seed=4))
+    late = mailgen.mails(1, seed="late")[0]
+    killed = []
+
+    def use():
+        client = mailgen.login(ours)
+        client.command("SELECT", "INBOX")
+        client.command("UID", "STORE", "2", "+FLAGS", "(\\Flagged \\Answered)")
+        killed.append(kill_processes(here, "imap"))
+        deliver_late(ours, late)
+
+    before = set(sums(ours))
+    with Link(0) as link:
+        port = link.to(theirs.server.ports["imap"],
+                       Fault(use, after_answers=number))
+        result = here.doveadm(
+            "backup", "-R", "-u", ours.name, "imapc:",
+            o=here.imapc(theirs.server, user=theirs.name, port=port))
+    if not killed:
+        pytest.skip(f"the server gives less than {number} answers")
+    assert result.rc in (0, 2, 3) and "Panic" not in result.err, str(result)
+    assert killed[0] >= 1
+    own = set(sums(ours)) - set(sums(theirs))
+    assert len(own) == 1 and before <= set(sums(ours)), str(result)
+
+    # it is only at the destination: kept, told, and everything else is brought
+    def again(*command, rc, **settings):
+        result = here.doveadm(
+            *command, "-u", ours.name, "imapc:",
+            o={**here.imapc(theirs.server, user=theirs.name),
+               **here.plugin_options(settings)})
+        assert result.rc == rc, str(result)
+
+    again("backup", "-R", rc=3)
+    assert own <= set(sums(ours))
+    again("sync", "-1R", rc=0)
+    assert set(sums(ours)) == set(sums(theirs)) | own
+    assert len(sums(ours)) == len(sums(theirs)) + 1
+    again("backup", "-R", rc=0, migration_max_deletes="unlimited")
+    assert snapshot.of(ours, pop3=False) == snapshot.of(theirs, pop3=False)
