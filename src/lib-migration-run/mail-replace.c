@@ -14,6 +14,7 @@
 #include "mdbox-map.h"
 #include "cache-replace.h"
 #include "maildir-swap.h"
+#include "mailbox-error.h"
 #include "mailbox-marked.h"
 #include "mail-replace.h"
 
@@ -34,13 +35,6 @@ struct replace_format {
 	int (*swap)(struct mailbox *box, uint32_t uid, struct mailbox *temp_box,
 		    uint32_t temp_uid, const char **error_r);
 };
-
-static int failed(struct mailbox *box, const char *what, const char **error_r)
-{
-	*error_r = t_strdup_printf("%s: %s", what,
-				   mailbox_get_last_internal_error(box, NULL));
-	return -1;
-}
 
 /* -- saving */
 
@@ -72,7 +66,7 @@ save_text(struct mailbox *box, struct istream *text,
 	}
 	if (mailbox_save_begin(&save_ctx, text) < 0) {
 		mailbox_transaction_rollback(&t);
-		return failed(box, "Mail can't be saved", error_r);
+		return mailbox_error(box, "Mail can't be saved", error_r);
 	}
 	do {
 		ret = i_stream_read(text);
@@ -87,10 +81,10 @@ save_text(struct mailbox *box, struct istream *text,
 		ok = FALSE;
 	if (!ok) {
 		mailbox_transaction_rollback(&t);
-		return failed(box, "Mail can't be saved", error_r);
+		return mailbox_error(box, "Mail can't be saved", error_r);
 	}
 	if (mailbox_transaction_commit_get_changes(&t, &changes) < 0)
-		return failed(box, "Mail can't be saved", error_r);
+		return mailbox_error(box, "Mail can't be saved", error_r);
 	range = array_is_empty(&changes.saved_uids) ? NULL :
 		array_front(&changes.saved_uids);
 	*uid_r = range == NULL ? 0 : range->seq1;
@@ -120,7 +114,7 @@ swap_sdbox(struct mailbox *box, uint32_t uid, struct mailbox *temp_box,
 
 	if (sdbox_sync_begin(SDBOX_MAILBOX(box), SDBOX_SYNC_FLAG_FORCE,
 			     &sync_ctx) < 0)
-		return failed(box, "Index can't be locked", error_r);
+		return mailbox_error(box, "Index can't be locked", error_r);
 	file = sdbox_file_init(SDBOX_MAILBOX(box), uid);
 	temp_file = sdbox_file_init(SDBOX_MAILBOX(temp_box), temp_uid);
 	if (!mail_index_lookup_seq(sync_ctx->sync_view, uid, &seq))
@@ -133,7 +127,7 @@ swap_sdbox(struct mailbox *box, uint32_t uid, struct mailbox *temp_box,
 	dbox_file_unref(&temp_file);
 	dbox_file_unref(&file);
 	if (sdbox_sync_finish(&sync_ctx, TRUE) < 0 && ret > 0)
-		ret = failed(box, "Index can't be synchronised", error_r);
+		ret = mailbox_error(box, "Index can't be synchronised", error_r);
 	return ret;
 }
 
@@ -200,7 +194,7 @@ swap_mdbox(struct mailbox *box, uint32_t uid, struct mailbox *temp_box,
 		return -1;
 	}
 	if (mdbox_change_refcount(map, temp_rec.map_uid, 1) < 0)
-		return failed(box, "Storage's map can't be changed", error_r);
+		return mailbox_error(box, "Storage's map can't be changed", error_r);
 	old_map_uid = rec.map_uid;
 	rec.map_uid = temp_rec.map_uid;
 	t = mail_index_transaction_begin(box->view,
@@ -208,10 +202,10 @@ swap_mdbox(struct mailbox *box, uint32_t uid, struct mailbox *temp_box,
 	mail_index_update_ext(t, seq, mbox->ext_id, &rec, NULL);
 	if (mail_index_transaction_commit(&t) < 0) {
 		mailbox_set_index_error(box);
-		return failed(box, "Index can't be changed", error_r);
+		return mailbox_error(box, "Index can't be changed", error_r);
 	}
 	if (mdbox_change_refcount(map, old_map_uid, -1) < 0)
-		return failed(box, "Storage's map can't be changed", error_r);
+		return mailbox_error(box, "Storage's map can't be changed", error_r);
 	return 1;
 }
 
@@ -259,7 +253,7 @@ read_identity(struct mailbox *box, uint32_t uid,
 		 mail_get_special(mail, MAIL_FETCH_UIDL_BACKEND, &uidl) < 0 ||
 		 mail_get_special(mail, MAIL_FETCH_POP3_ORDER, &order) < 0)
 		ret = mail->expunged ? 0 :
-			failed(box, "Mail can't be read", error_r);
+			mailbox_error(box, "Mail can't be read", error_r);
 	else {
 		identity_r->guid = t_strdup(guid);
 		identity_r->uidl = t_strdup(uidl);
@@ -280,12 +274,12 @@ static int forget_old_text(struct mailbox *box, uint32_t uid,
 	uint32_t seq;
 
 	if (mailbox_sync(box, 0) < 0)
-		return failed(box, "Mailbox can't be synchronised", error_r);
+		return mailbox_error(box, "Mailbox can't be synchronised", error_r);
 	t = mailbox_transaction_begin(box, 0, __func__);
 	if (mail_index_lookup_seq(box->view, uid, &seq))
 		migration_cache_forget(t, seq);
 	if (mailbox_transaction_commit(&t) < 0)
-		return failed(box, "Index can't be updated", error_r);
+		return mailbox_error(box, "Index can't be updated", error_r);
 	return 0;
 }
 
@@ -329,12 +323,12 @@ replace_with(const struct replace_format *format, struct mailbox *box,
 		return ret;
 	if (mailbox_create(temp_box, NULL, FALSE) < 0 ||
 	    mailbox_open(temp_box) < 0)
-		return failed(temp_box, "Temporary mailbox can't be made", error_r);
+		return mailbox_error(temp_box, "Temporary mailbox can't be made", error_r);
 	if (save_text(temp_box, text, &identity, 0, received_date, &temp_uid,
 		      error_r) < 0)
 		return -1;
 	if (mailbox_sync(temp_box, 0) < 0)
-		return failed(temp_box, "Temporary mailbox can't be read", error_r);
+		return mailbox_error(temp_box, "Temporary mailbox can't be read", error_r);
 	ret = format->swap(box, uid, temp_box, temp_uid, error_r);
 	if (ret > 0 && forget_old_text(box, uid, error_r) < 0)
 		return -1;

@@ -9,6 +9,7 @@
 #include "mail-user.h"
 #include "mailbox-list-private.h"
 #include "mailbox-list-iter.h"
+#include "mailbox-error.h"
 #include "mailbox-marked.h"
 #include "migration-run.h"
 #include "mail-reuse.h"
@@ -287,13 +288,6 @@ mail_reuse_get(const struct mail_reuse_mailbox *mailbox, uint32_t uid)
 
 /* ---- keeping ---- */
 
-static int failed(struct mailbox *box, const char *what, const char **error_r)
-{
-	*error_r = t_strdup_printf("%s: %s", what,
-				   mailbox_get_last_internal_error(box, NULL));
-	return -1;
-}
-
 static void kept_delete(struct mail_namespace *ns, const char *vname)
 {
 	struct mailbox *box = mailbox_alloc(ns->list, vname,
@@ -368,12 +362,12 @@ keep_mails(struct mailbox *box, struct mailbox *from,
 	mail_free(&mail);
 	mailbox_transaction_rollback(&from_t);
 	if (ret < 0) {
-		(void)failed(box, "A mail can't be copied", error_r);
+		(void)mailbox_error(box, "A mail can't be copied", error_r);
 		mailbox_transaction_rollback(&t);
 		return -1;
 	}
 	if (mailbox_transaction_commit(&t) < 0)
-		return failed(box, "Mails can't be copied", error_r);
+		return mailbox_error(box, "Mails can't be copied", error_r);
 	return 0;
 }
 
@@ -400,9 +394,9 @@ keep_in(struct mailbox *box, struct mailbox *from, uint32_t uid_validity,
 	i_zero(&update);
 	update.uid_validity = uid_validity;
 	if (mailbox_create(box, &update, FALSE) < 0 || mailbox_open(box) < 0)
-		return failed(box, "Mailbox for it can't be made", error_r);
+		return mailbox_error(box, "Mailbox for it can't be made", error_r);
 	if (mailbox_sync(from, MAILBOX_SYNC_FLAG_FULL_READ) < 0)
-		return failed(from, "Mailbox can't be read", error_r);
+		return mailbox_error(from, "Mailbox can't be read", error_r);
 	return keep_mails(box, from, pairs, kept_uids, error_r);
 }
 
@@ -417,7 +411,7 @@ kept_finish(struct mailbox *box, const char *vname, const char **error_r)
 	mailbox_close(box);
 	ret = mailbox_rename(box, dest);
 	if (ret < 0)
-		(void)failed(box, "Mailbox for it can't be renamed", error_r);
+		(void)mailbox_error(box, "Mailbox for it can't be renamed", error_r);
 	mailbox_free(&dest);
 	return ret;
 }

@@ -33,13 +33,7 @@ struct migration_imapc_mail_filter *
 migration_imapc_mail_filter_get(struct migration_imapc_list *mlist)
 {
 	struct mail_user *user = mlist->list->list.ns->user;
-	const struct migration_imapc_settings *set = mlist->muser->set;
-	const struct mail_filter_words words = {
-		.max_size = set->filter_max_size,
-		.since = set->filter_since,
-		.before = set->filter_before,
-		.flags = set->filter_flags,
-	};
+	struct mail_filter_words words;
 	struct migration_imapc_mail_filter *mfilter = mlist->mail_filter;
 	const char *error;
 
@@ -49,6 +43,7 @@ migration_imapc_mail_filter_get(struct migration_imapc_list *mlist)
 		mfilter = p_new(mlist->list->list.pool,
 				struct migration_imapc_mail_filter, 1);
 		mfilter->mlist = mlist;
+		migration_imapc_filter_words(mlist->muser->set, &words);
 		if (mail_filter_parse(mlist->list->list.pool, &words,
 				      &mfilter->filter, &error) < 0)
 			i_unreached(); /* the settings were checked */
@@ -115,16 +110,13 @@ filter_dest_alloc(struct filter_box *fbox)
 		migration_imapc_user_find_first(mlist->list->list.ns->user);
 	struct filter_dest dest = { fbox->next.guid, fbox->vname };
 	enum mailbox_existence existence;
-	struct mail_namespace *ns;
 	struct mailbox *box;
 
 	if (user == NULL)
 		return NULL;
 	/* it may be called otherwise, until dsync renames it */
 	migration_imapc_sides_foreach_dest(mlist->muser, dest_has_guid, &dest);
-	ns = mail_namespace_find(user->namespaces, dest.vname);
-	box = mailbox_alloc(ns->list, dest.vname, MAILBOX_FLAG_READONLY |
-			    MAILBOX_FLAG_IGNORE_ACLS);
+	box = migration_imapc_sides_alloc(user, dest.vname);
 	if (mailbox_exists(box, FALSE, &existence) == 0 &&
 	    existence != MAILBOX_EXISTENCE_SELECT)
 		mailbox_free(&box);

@@ -345,6 +345,10 @@ void migration_imapc_sides_set_dest(struct migration_imapc_user *muser,
 void migration_imapc_sides_set_dest_name(struct migration_imapc_user *muser,
 					 const char *vname,
 					 const struct mailbox *dest);
+/* A mailbox of the destination by its name there, to be read. To be freed by the
+   caller. */
+struct mailbox *migration_imapc_sides_alloc(struct mail_user *dest_user,
+					    const char *vname);
 struct mailbox *
 migration_imapc_sides_alloc_dest(struct migration_imapc_user *muser,
 				 const char *vname);

@@ -311,9 +311,7 @@ renames_same_mails(void *context, const struct rename_source *source,
 	struct mail_user *dest_user =
 		migration_imapc_user_find_first(mlist->list->list.ns->user);
 	bool anew = source->uidvalidity != dest->uidvalidity;
-	struct mail_namespace *ns;
 	struct mailbox *box;
-	const char *vname;
 	uint32_t uidvalidity;
 	bool same;
 
@@ -323,16 +321,14 @@ renames_same_mails(void *context, const struct rename_source *source,
 	    !renames_open_source(renames, source, &uidvalidity) ||
 	    (!anew && uidvalidity != source->uidvalidity))
 		return FALSE;
-	vname = dest_vname(renames, dest);
-	ns = mail_namespace_find(dest_user->namespaces, vname);
-	box = mailbox_alloc(ns->list, vname,
-			    MAILBOX_FLAG_READONLY | MAILBOX_FLAG_IGNORE_ACLS);
+	box = migration_imapc_sides_alloc(dest_user, dest_vname(renames, dest));
 	same = anew ? box_has_mails_of(mlist, source->messages, box) :
 		box_is_same(mlist, box);
 	mailbox_free(&box);
 	migration_imapc_spare_rest(mlist);
 	e_debug(mlist->muser->event, "mailbox %s at the source and %s here have "
-		"%s mails", source_vname(renames, source), vname, same ? "the same" : "other");
+		"%s mails", source_vname(renames, source),
+		dest_vname(renames, dest), same ? "the same" : "other");
 	return same;
 }
 

@@ -100,18 +100,24 @@ migration_imapc_map_check(const char *map, const char **error_r)
 	return FALSE;
 }
 
+void migration_imapc_filter_words(const struct migration_imapc_settings *set,
+				  struct mail_filter_words *words_r)
+{
+	i_zero(words_r);
+	words_r->max_size = set->filter_max_size;
+	words_r->since = set->filter_since;
+	words_r->before = set->filter_before;
+	words_r->flags = set->filter_flags;
+}
+
 static bool
 migration_imapc_mail_filter_check(const struct migration_imapc_settings *set,
 				  const char **error_r)
 {
-	const struct mail_filter_words words = {
-		.max_size = set->filter_max_size,
-		.since = set->filter_since,
-		.before = set->filter_before,
-		.flags = set->filter_flags,
-	};
+	struct mail_filter_words words;
 	struct mail_filter *filter;
 
+	migration_imapc_filter_words(set, &words);
 	return migration_setting_is_unknown(words.since) ||
 		migration_setting_is_unknown(words.before) ||
 		migration_setting_is_unknown(words.flags) ||

@@ -2,6 +2,8 @@
 #ifndef MIGRATION_IMAPC_SETTINGS_H
 #define MIGRATION_IMAPC_SETTINGS_H
 
+struct mail_filter_words;
+
 struct migration_imapc_settings {
 	pool_t pool;
 
@@ -56,6 +58,10 @@ struct migration_imapc_settings {
    if it is wrong. */
 bool migration_imapc_daily_limit_parse(const char *value, uoff_t *bytes_r,
 				       const char **error_r);
+
+/* The settings of the filter for mails, as it is parsed from. */
+void migration_imapc_filter_words(const struct migration_imapc_settings *set,
+				  struct mail_filter_words *words_r);
 
 extern const struct setting_parser_info migration_imapc_setting_parser_info;
 

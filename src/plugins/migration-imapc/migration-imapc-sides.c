@@ -102,6 +102,16 @@ void migration_imapc_sides_set_dest_name(struct migration_imapc_user *muser,
 	side->dest_vname = p_strdup(muser->sides->pool, dest->vname);
 }
 
+struct mailbox *migration_imapc_sides_alloc(struct mail_user *dest_user,
+					    const char *vname)
+{
+	struct mail_namespace *ns =
+		mail_namespace_find(dest_user->namespaces, vname);
+
+	return mailbox_alloc(ns->list, vname, MAILBOX_FLAG_READONLY |
+			     MAILBOX_FLAG_IGNORE_ACLS);
+}
+
 struct mailbox *
 migration_imapc_sides_alloc_dest(struct migration_imapc_user *muser,
 				 const char *vname)
