@@ -76,6 +76,7 @@ static int read_key(struct mail *mail, struct import_identity *identity)
 	mailbox_header_lookup_unref(&headers);
 	if (ret < 0)
 		return -1;
+	identity->has_message_id = digest.message_id != 0;
 	identity->key = digest.message_id * 3 + digest.date * 5 +
 		digest.from * 7;
 	return 0;

@@ -171,6 +171,32 @@ int import_lookup_find(struct import_lookup *lookup, struct mail *mail,
 	return ret;
 }
 
+static bool read_numbered(struct mail *mail, struct import_numbered *numbered_r)
+{
+	struct import_identity identity;
+
+	i_zero(numbered_r);
+	i_zero(&identity);
+	import_evidence_read(mail, IMPORT_EVIDENCE_KEY, &identity);
+	numbered_r->key = identity.key;
+	numbered_r->has_message_id = identity.has_message_id;
+	return (identity.known & IMPORT_EVIDENCE_KEY) != 0 &&
+		mail_get_received_date(mail, &numbered_r->received) == 0 &&
+		mail_get_virtual_size(mail, &numbered_r->size) == 0;
+}
+
+bool import_lookup_find_numbered(struct import_lookup *lookup,
+				 struct mail *mail)
+{
+	struct import_numbered src, dest;
+	struct mail *dest_mail = import_lookup_get_mail(lookup, mail->uid);
+
+	return dest_mail != NULL && read_numbered(dest_mail, &dest) &&
+		read_numbered(mail, &src) &&
+		import_numbered_is_same(&src, &dest) &&
+		import_index_take_uid(lookup->index, mail->uid);
+}
+
 void import_lookup_get_unpaired(struct import_lookup *lookup,
 				ARRAY_TYPE(seq_range) *uids)
 {

@@ -27,6 +27,12 @@ int import_lookup_find(struct import_lookup *lookup, struct mail *mail,
 		       bool only_guid, struct import_identity *identity,
 		       uint32_t *uid_r, const char **reason_r);
 
+/* Finds the partner of a mail that has the number of one that was here when the
+   lookup began: same UID, in mailboxes of the same UIDVALIDITY. Reads no text.
+   TRUE if that one is its partner. */
+bool import_lookup_find_numbered(struct import_lookup *lookup,
+				 struct mail *mail);
+
 /* The mailbox's mail, in a transaction in which flags can be changed, or NULL
    if it is gone. Valid until the next call of any function here. */
 struct mail *import_lookup_get_mail(struct import_lookup *lookup, uint32_t uid);

@@ -49,6 +49,13 @@ static bool sizes_differ(const struct import_identity *src,
 		dest->size - src->size) > IMPORT_SIZE_SLACK;
 }
 
+bool import_numbered_is_same(const struct import_numbered *src,
+			     const struct import_numbered *dest)
+{
+	return src->has_message_id && src->received == dest->received &&
+		src->size == dest->size && src->key == dest->key;
+}
+
 enum import_match
 import_compare(const struct import_identity *src,
 	       const struct import_identity *dest,

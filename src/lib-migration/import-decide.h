@@ -35,6 +35,8 @@ struct import_identity {
 	guid_128_t guid;
 	/* hash of the three fields; a missing field counts as an empty one */
 	uint64_t key;
+	/* comes with the key */
+	bool has_message_id;
 	uoff_t size;
 	uint64_t header[2];
 	struct body_digest body;
@@ -67,6 +69,24 @@ enum import_match
 import_compare(const struct import_identity *src,
 	       const struct import_identity *dest,
 	       enum import_evidence *need_r, const char **reason_r);
+
+/* What is compared of two mails that have the same UID in mailboxes of the same
+   UIDVALIDITY. */
+struct import_numbered {
+	time_t received;
+	uoff_t size;
+	/* as in struct import_identity */
+	uint64_t key;
+	bool has_message_id;
+};
+
+/* Are the two one mail, so that no text need be read? Under one UIDVALIDITY a UID
+   never means two mails (RFC 3501 2.3.1.1), but the destination has the source's
+   numbers only as far as it took them over, and may have gone on counting: date,
+   size, Message-ID, Date and From must be the same, too, and there must be a
+   Message-ID. */
+bool import_numbered_is_same(const struct import_numbered *src,
+			     const struct import_numbered *dest);
 
 /* migration_import_duplicates */
 enum import_duplicates {

@@ -345,6 +345,13 @@ import_index_take(struct import_index *index, struct import_entry *entry,
 	return 1;
 }
 
+bool import_index_take_uid(struct import_index *index, uint32_t uid)
+{
+	struct import_entry *entry = import_index_lookup(index, uid);
+
+	return !entry->paired && import_index_take(index, entry, &uid) > 0;
+}
+
 static struct import_entry *
 import_index_find_guid(struct import_index *index,
 		       const struct import_identity *src)

@@ -48,6 +48,10 @@ void import_index_set(struct import_index *index, uint32_t uid,
 /* IMPORT_NEED_ALL_DEST has been answered for all mails. */
 void import_index_set_finished(struct import_index *index);
 
+/* Takes the mail of this UID, which is in the index, as somebody's partner.
+   FALSE if it is one already. */
+bool import_index_take_uid(struct import_index *index, uint32_t uid);
+
 /* Keywords as a set of bits, for struct import_identity. Two sets beyond 64
    keywords may look the same. */
 uint64_t import_index_keywords(struct import_index *index,

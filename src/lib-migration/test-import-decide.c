@@ -166,6 +166,22 @@ START_TEST(test_decide)
 }
 END_TEST
 
+START_TEST(test_numbered)
+{
+	const struct import_numbered src = { 1, 2, 3, TRUE };
+	const struct import_numbered bare = { 1, 2, 3, FALSE };
+	static const struct import_numbered others[] = {
+		{ 2, 2, 3, TRUE }, { 1, 1, 3, TRUE }, { 1, 2, 4, TRUE },
+	};
+	unsigned int i;
+
+	ck_assert(import_numbered_is_same(&src, &src));
+	ck_assert(!import_numbered_is_same(&bare, &bare));
+	for (i = 0; i < N_ELEMENTS(others); i++)
+		ck_assert(!import_numbered_is_same(&src, &others[i]));
+}
+END_TEST
+
 START_TEST(test_decide_without_keywords)
 {
 	struct import_flags src = { .flags = MAIL_SEEN };
@@ -187,6 +203,7 @@ int main(void)
 
 	tcase_add_loop_test(tc, test_compare, 0, N_ELEMENTS(compares));
 	tcase_add_loop_test(tc, test_decide, 0, N_ELEMENTS(decisions));
+	tcase_add_test(tc, test_numbered);
 	tcase_add_test(tc, test_decide_without_keywords);
 	return check_suite_run(s);
 }

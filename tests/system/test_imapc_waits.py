@@ -147,6 +147,43 @@ def test_import(source, dest, large, link, query):
     assert mails_of(ours) == mails_of(large)
 
 
+def test_import_downloads_nothing_that_is_here(source, dest, link):
+    """Neither what an import brought nor what a backup did. Two mails to which
+    both sides gave one UID are both there after it."""
+    theirs, ours = source.user(), dest.user(driver="mdbox")
+    mails = {name: mailgen.mails(60, seed=name, size=3000)
+             for name in ("INBOX", "A", "B")}
+    mailgen.deliver(theirs, mails)
+    conf = dest.write_conf(f"{dest.dir}/import.conf",
+                           plugins=("migration_imapc", "migration_import"))
+    settings = through(link, source, dest, theirs)
+
+    def run(*command):
+        link.reset()
+        dest.doveadm(*command, "-u", ours.name, "imapc:", *(
+            ("", "all") if command[0] == "import" else ()),
+            conf=conf, o=settings).ok()
+        return sum(texts_asked_for(link))
+
+    assert run("import") == 180 and link.waits <= 12
+    assert run("import") == 0 and link.waits <= 12
+    mailgen.append(theirs, "B", mailgen.mails(3, seed="new"))
+    assert run("import") == 3 and link.waits <= 12
+    assert mails_of(ours) == mails_of(theirs)
+    ours = dest.user(driver="maildir")
+    assert run("backup", "-R") == 183
+    assert run("import") == 0
+    # from here on both have given the next UIDs to other mails, of one size and
+    # date
+    for user, text in ((theirs, b"1"), (ours, b"2")):
+        mailgen.append(user, "A", [
+            mailgen.Mail(header + b"\r\n" + text, date=1)
+            for header in (b"Message-ID: <%s@x>\r\n" % text,
+                           b"Subject: no Message-ID\r\n")])
+    assert run("import") == 2
+    assert len(snapshot.of(ours).mailboxes["A"].mails) == 64
+
+
 def test_import_of_many_mailboxes(source, dest, link):
     theirs, ours = source.user(), dest.user(driver="mdbox")
     mailgen.deliver(theirs, {

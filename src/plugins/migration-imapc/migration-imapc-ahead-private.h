@@ -62,6 +62,7 @@ struct migration_imapc_ahead {
 	bool guess_wrong:1;
 	/* nothing is asked of mailboxes that are not open: it may be in vain */
 	bool hold_next:1;
+	bool is_import:1;
 	/* a command was answered */
 	bool answered:1;
 	/* nothing that arrives is certain to be of the mailbox that it is
@@ -198,6 +199,12 @@ bool migration_imapc_ahead_parts_are_pending(struct ahead_mailbox *mailbox,
 /* Adds to the number of commands that ask for these parts. */
 void migration_imapc_ahead_parts_count(struct ahead_mailbox *mailbox,
 				       enum ahead_part parts, int add);
+
+/* migration-imapc-query.c: texts that were held, but those of these UIDs, are asked
+   for. NULL for none. */
+void migration_imapc_query_compare(struct migration_imapc_ahead *ahead,
+				   struct ahead_mailbox *mailbox,
+				   const ARRAY_TYPE(seq_range) *uids);
 
 /* migration-imapc-ahead-answer.c: the callback of each command */
 void migration_imapc_ahead_command_callback(

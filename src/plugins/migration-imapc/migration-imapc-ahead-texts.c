@@ -365,8 +365,11 @@ void migration_imapc_ahead_want_texts(struct migration_imapc_ahead *ahead,
 		else if ((mail->text == AHEAD_TEXT_UNWANTED ||
 			  mail->text == AHEAD_TEXT_USED) &&
 			 !migration_imapc_reuse_has(ahead->mlist, mailbox,
-						    mail->uid))
-			mail->text = AHEAD_TEXT_WANTED;
+						    mail->uid)) {
+			mail->text = ahead->is_import ? AHEAD_TEXT_HELD :
+				AHEAD_TEXT_WANTED;
+			mailbox->holds_texts = ahead->is_import;
+		}
 	}
 	mailbox->next_wanted = 0;
 	migration_imapc_ahead_topup(ahead);
@@ -389,7 +392,9 @@ bool migration_imapc_ahead_wait_text(struct migration_imapc_ahead *ahead,
 {
 	unsigned int idx;
 
-	if (mail->text == AHEAD_TEXT_UNWANTED ||
+	if (mailbox->holds_texts)
+		migration_imapc_query_compare(ahead, mailbox, NULL);
+	if (mail->text == AHEAD_TEXT_UNWANTED || mail->text == AHEAD_TEXT_HELD ||
 	    mail->text == AHEAD_TEXT_USED || mail->text == AHEAD_TEXT_REFUSED)
 		mail->text = AHEAD_TEXT_WANTED;
 	ahead->awaited = mail;

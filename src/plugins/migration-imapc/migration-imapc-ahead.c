@@ -116,6 +116,7 @@ migration_imapc_ahead_mailbox_begin(struct migration_imapc_ahead *ahead,
 	mailbox->next_wanted = 0;
 	mailbox->texts_exact = mailbox->sampled = FALSE;
 	mailbox->dates_with_texts = FALSE;
+	mailbox->holds_texts = FALSE;
 	mailbox->doubt = NULL;
 	i_zero(&mailbox->metadata);
 	mailbox->metadata_refused = FALSE;
@@ -404,7 +405,7 @@ migration_imapc_ahead_init(struct migration_imapc_list *mlist,
 	ahead->both_directions = migration_imapc_user_is_synced(
 		mlist->list->list.ns->user);
 	/* an import's query may need the server */
-	ahead->hold_next = migration_imapc_user_is_imported(
+	ahead->is_import = ahead->hold_next = migration_imapc_user_is_imported(
 		mlist->list->list.ns->user);
 	ahead->have_savedate = (capabilities & IMAPC_CAPABILITY_SAVEDATE) != 0;
 	ahead->capabilities = capabilities;

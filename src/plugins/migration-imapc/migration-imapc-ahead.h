@@ -26,6 +26,8 @@ struct migration_metadata_tables;
 
 enum ahead_text {
 	AHEAD_TEXT_UNWANTED,
+	/* an import may have the mail already */
+	AHEAD_TEXT_HELD,
 	AHEAD_TEXT_WANTED,
 	AHEAD_TEXT_ASKED,
 	AHEAD_TEXT_HERE,
@@ -151,6 +153,8 @@ struct ahead_mailbox {
 	/* imapc has selected it after all, and what was fetched of its headers
 	   is still used */
 	bool kept:1;
+	/* it is not known yet which texts the import has */
+	bool holds_texts:1;
 };
 
 /* NULL if this server or these settings do not allow to fetch ahead; reason_r

@@ -175,6 +175,15 @@ static int migration_imapc_plugin_select(struct mailbox *box, const char *reason
 	return mmbox == NULL ? 0 : migration_imapc_virtual_leave(mmbox, reason);
 }
 
+static bool
+migration_imapc_plugin_compare(struct mailbox *box,
+			       const ARRAY_TYPE(seq_range) *uids,
+			       const char *const *headers)
+{
+	return strcmp(box->storage->name, IMAPC_STORAGE_NAME) == 0 &&
+		migration_imapc_query_compared(box, uids, headers);
+}
+
 void migration_imapc_plugin_init(struct module *module)
 {
 	migration_imapc_oauth2_init();
@@ -182,12 +191,14 @@ void migration_imapc_plugin_init(struct module *module)
 	mail_storage_hooks_add(module, &migration_imapc_mail_storage_hooks);
 	mail_storage_hooks_add_internal(&migration_imapc_serve_hooks);
 	migration_source_select_set(migration_imapc_plugin_select);
+	migration_source_compare_set(migration_imapc_plugin_compare);
 	mail_reuse_set_served(TRUE);
 }
 
 void migration_imapc_plugin_deinit(void)
 {
 	mail_reuse_set_served(FALSE);
+	migration_source_compare_set(NULL);
 	migration_source_select_set(NULL);
 	mail_storage_hooks_remove_internal(&migration_imapc_serve_hooks);
 	mail_storage_hooks_remove(&migration_imapc_mail_storage_hooks);

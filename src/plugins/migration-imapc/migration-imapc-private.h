@@ -495,6 +495,10 @@ migration_imapc_query_init(struct migration_imapc_mailbox *mmbox,
 			   enum mail_fetch_field wanted_fields,
 			   struct mailbox_header_lookup_ctx *wanted_headers,
 			   bool *known_r);
+/* For migration_source_compare_set() */
+bool migration_imapc_query_compared(struct mailbox *box,
+				    const ARRAY_TYPE(seq_range) *uids,
+				    const char *const *headers);
 
 /* migration-imapc-reply.c: the file that holds the literal arg of the reply, if it
    was too large for memory. Its descriptor is closed after the reply. */

@@ -12,6 +12,7 @@
 #include "index-storage.h"
 #include "imapc-client-private.h"
 #include "compat-imapc.h"
+#include "migration-run.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-ahead-private.h"
 
@@ -126,6 +127,11 @@ query_init_served(struct migration_imapc_mailbox *mmbox,
 						  wanted_fields, wanted_headers);
 	/* the search owns a reference to its arguments, which are these now */
 	mail_search_args_unref(&args);
+	/* nothing is to be compared before the next mailboxes are asked for */
+	if (!mmbox->served->holds_texts) {
+		migration_imapc_ahead_go_on(mmbox->mlist->ahead);
+		migration_imapc_ahead_topup(mmbox->mlist->ahead);
+	}
 	return ctx;
 }
 
@@ -153,6 +159,48 @@ query_init_stock(struct migration_imapc_mailbox *mmbox,
 	*known_r = imapc_client_cmd_tag_counter != tag_counter ||
 		query_is_local(args->args, FALSE);
 	return ctx;
+}
+
+/* ---- what an import has already ---- */
+
+void migration_imapc_query_compare(struct migration_imapc_ahead *ahead,
+				   struct ahead_mailbox *mailbox,
+				   const ARRAY_TYPE(seq_range) *uids)
+{
+	struct ahead_mail *mail;
+
+	mailbox->holds_texts = FALSE;
+	array_foreach_modifiable(&mailbox->mails, mail) {
+		if (mail->text != AHEAD_TEXT_HELD)
+			continue;
+		if (uids == NULL || !seq_range_exists(uids, mail->uid))
+			mail->text = AHEAD_TEXT_WANTED;
+		else {
+			/* so it will probably be in the other mailboxes */
+			ahead->guess_wrong = TRUE;
+			ahead->wanted->headers = TRUE;
+		}
+	}
+	mailbox->next_wanted = 0;
+	migration_imapc_ahead_go_on(ahead);
+	migration_imapc_ahead_topup(ahead);
+}
+
+bool migration_imapc_query_compared(struct mailbox *box,
+				    const ARRAY_TYPE(seq_range) *uids,
+				    const char *const *headers)
+{
+	struct migration_imapc_mailbox *mmbox = MIGRATION_IMAPC_CONTEXT(box);
+
+	if (mmbox == NULL || mmbox->served == NULL ||
+	    !mmbox->served->holds_texts)
+		return FALSE;
+	if (array_count(uids) > 0) {
+		migration_imapc_ahead_set_headers(mmbox->mlist->ahead,
+						  mmbox->served, headers);
+	}
+	migration_imapc_query_compare(mmbox->mlist->ahead, mmbox->served, uids);
+	return TRUE;
 }
 
 /* The server has to search: it will have to in each mailbox. */
@@ -184,7 +232,6 @@ migration_imapc_query_init(struct migration_imapc_mailbox *mmbox,
 			query_leave(mmbox);
 		else {
 			*known_r = TRUE;
-			migration_imapc_ahead_go_on(mmbox->mlist->ahead);
 			ctx = query_init_served(mmbox, t, args, sort_program,
 						wanted_fields, wanted_headers);
 		}

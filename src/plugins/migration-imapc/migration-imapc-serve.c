@@ -345,10 +345,21 @@ static int serve_wanted(struct mail *mail)
 	return 0;
 }
 
+/* An import compares it first: its text may not be needed. */
+static bool serve_text_is_held(struct mail *mail)
+{
+	const struct ahead_mail *known = migration_imapc_ahead_mail(
+		serve_mailbox(mail)->served, mail->uid);
+
+	return known != NULL && known->text == AHEAD_TEXT_HELD;
+}
+
 static bool serve_prefetch(struct mail *mail)
 {
 	struct migration_imapc_mailbox *mmbox = serve_mailbox(mail);
 
+	if (mmbox->served != NULL && serve_text_is_held(mail))
+		return TRUE;
 	/* an error comes back when the mail is used */
 	if (mmbox->served != NULL && (serve_wanted(mail) < 0 ||
 	    (mmbox->served != NULL && serve_text_will_fail(mail))))

@@ -31,6 +31,9 @@ struct import_target {
 	/* the mailbox's UIDNEXT once save_trans is committed */
 	uint32_t next_uid;
 	uint32_t source_uid_validity, source_next_uid;
+	/* the mails that were there before, if they have the source's numbers:
+	   a source without GUIDs, with the same UIDVALIDITY */
+	ARRAY_TYPE(seq_range) numbered_uids;
 
 	/* Mails whose UIDs are not free are saved last, so that they do not
 	   take the UIDs of those that come after them. */

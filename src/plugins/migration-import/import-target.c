@@ -4,11 +4,14 @@
 #include "array.h"
 #include "index-storage.h"
 #include "mail-storage-private.h"
+#include "imapc-storage.h"
 #include "maildir-storage.h"
 #include "maildir-keywords.h"
 #include "maildir-uidlist.h"
 #include "dbox-repair.h"
 #include "migration-run.h"
+#include "source-select.h"
+#include "import-evidence.h"
 #include "import-journal.h"
 #include "import-local.h"
 #include "import-lookup.h"
@@ -51,6 +54,14 @@ import_target_find(struct import_target *target, struct mail *mail,
 	if (target->lookup == NULL) {
 		*reason_r = "not looked for";
 		return 0;
+	}
+	if (mail->box == target->source_box &&
+	    seq_range_exists(&target->numbered_uids, mail->uid) &&
+	    import_lookup_find_numbered(target->lookup, mail)) {
+		*dest_mail_r = import_lookup_get_mail(target->lookup, mail->uid);
+		*reason_r = "same UIDVALIDITY, UID, date, size, Message-ID, "
+			"Date and From";
+		return *dest_mail_r != NULL ? 1 : 0;
 	}
 	i_zero(&identity);
 	ret = import_lookup_find(target->lookup, mail, FALSE, &identity,
@@ -211,6 +222,35 @@ static void import_target_init_uids(struct import_target *target)
 	}
 }
 
+/* Which mails the source need not send, unless they turn out to be others. What
+   lies here is compared to the last byte. */
+static void import_target_init_numbered(struct import_target *target)
+{
+	struct mailbox_header_lookup_ctx *headers;
+	struct mailbox_status status;
+	uint32_t seq, uid;
+
+	if (target->source_box == NULL ||
+	    strcmp(target->source_box->storage->name, IMAPC_STORAGE_NAME) != 0)
+		return;
+	mailbox_get_open_status(target->box, STATUS_UIDVALIDITY |
+				STATUS_MESSAGES, &status);
+	if (status.uidvalidity == target->source_uid_validity &&
+	    target->lookup != NULL) {
+		for (seq = 1; seq <= status.messages; seq++) {
+			mail_index_lookup_uid(target->box->view, seq, &uid);
+			seq_range_array_add(&target->numbered_uids, uid);
+		}
+	}
+	/* in the order in which they will be asked for */
+	headers = mailbox_header_lookup_init(target->source_box,
+					     import_evidence_key_headers);
+	if (!migration_source_compare(target->source_box,
+				      &target->numbered_uids, headers->name))
+		array_clear(&target->numbered_uids);
+	mailbox_header_lookup_unref(&headers);
+}
+
 /* A process that is killed while it commits to sdbox leaves mails behind that
    are not in the index yet, and the next commit of a mail with such a UID fails
    (QUIRKS.md, "sdbox-killed-commit"). They are added to the index now; their
@@ -236,10 +276,13 @@ static int import_target_open(struct import_target *target)
 	    import_target_repair_sdbox(target) < 0)
 		return -1;
 	import_target_init_uids(target);
-	if (target->set.duplicates == IMPORT_DUPLICATES_IMPORT)
-		return 0;
-	target->lookup = import_lookup_init(target->box, FALSE);
-	return target->lookup == NULL ? -1 : 0;
+	if (target->set.duplicates != IMPORT_DUPLICATES_IMPORT) {
+		target->lookup = import_lookup_init(target->box, FALSE);
+		if (target->lookup == NULL)
+			return -1;
+	}
+	import_target_init_numbered(target);
+	return 0;
 }
 
 int import_target_init(struct mailbox *box,
@@ -258,6 +301,7 @@ int import_target_init(struct mailbox *box,
 	i_array_init(&target->saved_uids, 128);
 	i_array_init(&target->deferred_uids, 8);
 	i_array_init(&target->repaired_uids, 8);
+	i_array_init(&target->numbered_uids, 8);
 	target->box = mailbox_alloc(box->list, box->vname,
 				    box->flags & MAILBOX_FLAG_IGNORE_ACLS);
 	target->journal = import_journal_init(target->box);
@@ -335,6 +379,7 @@ static void import_target_free(struct import_target *target)
 	array_free(&target->saved_uids);
 	array_free(&target->deferred_uids);
 	array_free(&target->repaired_uids);
+	array_free(&target->numbered_uids);
 	i_free(target->error);
 	i_free(target);
 }
