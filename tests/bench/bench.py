@@ -130,9 +130,15 @@ def value_of(found, key):
 
 
 def ratio(results, key, other=BEST):
-    ours = value_of(results.get(OURS), key)
-    theirs = value_of(results.get(other), key)
-    return None if ours is None or not theirs else ours / theirs
+    """Of what was measured in pairs, one right after the other, the median of
+    the pairs' ratios: what else the machine does changes both alike."""
+    ours, theirs = (results.get(name) or {} for name in (OURS, other))
+    if any("error" in found or not found.get(key) for found in (ours, theirs)):
+        return None
+    ours, theirs = (found[key] if isinstance(found[key], list)
+                    else [found[key]] for found in (ours, theirs))
+    return statistics.median(
+        mine / yours for mine, yours in zip(ours, theirs))
 
 
 def cell(found, key, form):
@@ -187,7 +193,7 @@ def report(args, rows, tools, results):
     table("Connections", "connections", lambda n: f"{n:,}")
     table("KiB on the wire, both ways", "bytes", lambda n: f"{n / 1024:,.0f}",
           limit=most_bytes, relative=[BEST])
-    table(f"Seconds without distance, median of {args.pairs}", "seconds",
+    table(f"Seconds without distance, medians of {args.pairs}", "seconds",
           lambda n: f"{n:.2f}", relative=[BEST, "raw + local"])
     table("Seconds of the processor, the client's, user and system",
           "processor_seconds", lambda n: f"{n:.2f}",

@@ -42,10 +42,15 @@ def test_instructions(source, dest, stock, mailboxes, mails):
     # the source's indexes exist then
     usage.run(command(source, dest, theirs))
     # it is written once a second, however slow valgrind makes the rest
-    ours = instructions(dest, theirs, source, more=dest.plugin_options(
-        {"migration_status_path": ""}))
-    best = instructions(stock, theirs, source, stock=True)
-    assert ours <= best, (ours, best, ours / best)
+    quiet = dest.plugin_options({"migration_status_path": ""})
+    ours, best = [], []
+    # a busy machine makes many short reads: the smallest counts are compared
+    for _ in range(3):
+        ours.append(instructions(dest, theirs, source, more=quiet))
+        best.append(instructions(stock, theirs, source, stock=True))
+        if min(ours) <= min(best):
+            return
+    pytest.fail(f"{ours} instructions, stock {best}")
 
 
 def test_reading_goes_on_while_mails_are_saved(source, dest):
