@@ -165,10 +165,10 @@ def test_import_downloads_nothing_that_is_here(source, dest, link):
             conf=conf, o=settings).ok()
         return sum(texts_asked_for(link))
 
-    assert run("import") == 180 and link.waits <= 12
-    assert run("import") == 0 and link.waits <= 12
+    assert run("import") == 180 and link.waits <= 14
+    assert run("import") == 0 and link.waits <= 14
     mailgen.append(theirs, "B", mailgen.mails(3, seed="new"))
-    assert run("import") == 3 and link.waits <= 12
+    assert run("import") == 3 and link.waits <= 14
     assert mails_of(ours) == mails_of(theirs)
     ours = dest.user(driver="maildir")
     assert run("backup", "-R") == 183
