@@ -26,6 +26,7 @@
 #include "doveadm-cmd.h"
 #include "doveadm-print.h"
 #include "doveadm-cmd-compat.h"
+#include "doveadm-params.h"
 #include "second-user.h"
 #include "oauth2-token.h"
 #include "pop3-client.h"
@@ -49,8 +50,6 @@ struct auth_test {
 	string_t *capabilities;
 	unsigned int logins;
 };
-
-static const char *const no_words[] = { NULL };
 
 static void
 auth_test_row(const char *part, const char *item, const char *value)
@@ -328,9 +327,7 @@ DOVEADM_COMPAT_INIT(cmd_auth_test_init, _ctx)
 	if (!doveadm_cmd_param_str(_ctx->cctx, "source-location",
 				   &ctx->location))
 		ctx->location = "imapc:";
-	if (!doveadm_cmd_param_array(_ctx->cctx, "source-option",
-				     &ctx->options))
-		ctx->options = no_words;
+	ctx->options = doveadm_param_words(_ctx->cctx, "source-option");
 	doveadm_print_header("part", "Part", 0);
 	doveadm_print_header("item", "Item", 0);
 	doveadm_print_header("value", "Value",

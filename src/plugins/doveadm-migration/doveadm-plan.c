@@ -9,6 +9,7 @@
 #include "doveadm-cmd.h"
 #include "doveadm-print.h"
 #include "doveadm-cmd-compat.h"
+#include "doveadm-params.h"
 #include "settings-loader.h"
 #include "migration-report.h"
 #include "migration-run.h"
@@ -22,8 +23,6 @@
 #include "doveadm-plan-private.h"
 
 #include <sysexits.h>
-
-static const char *const no_words[] = { NULL };
 
 void plan_failed(struct plan_context *pctx, const char *mailbox,
 		 const char *side, const struct verify_error *error)
@@ -367,14 +366,6 @@ cmd_plan_run(struct doveadm_mail_cmd_context *ctx, struct mail_user *user)
  * The command
  */
 
-static const char *const *
-plan_param_words(const struct doveadm_cmd_context *cctx, const char *name)
-{
-	const char *const *words;
-
-	return doveadm_cmd_param_array(cctx, name, &words) ? words : no_words;
-}
-
 static void
 plan_parse_mode(struct plan_cmd_context *ctx,
 		const struct doveadm_cmd_context *cctx)
@@ -425,9 +416,9 @@ DOVEADM_COMPAT_INIT(cmd_plan_init, _ctx)
 		ctx->source_username = NULL;
 	if (!doveadm_cmd_param_str(cctx, "parent", &ctx->parent))
 		ctx->parent = "";
-	ctx->options = plan_param_words(cctx, "source-option");
-	ctx->filter.masks = plan_param_words(cctx, "mailbox-mask");
-	ctx->filter.excludes = plan_param_words(cctx, "exclude");
+	ctx->options = doveadm_param_words(cctx, "source-option");
+	ctx->filter.masks = doveadm_param_words(cctx, "mailbox-mask");
+	ctx->filter.excludes = doveadm_param_words(cctx, "exclude");
 	if (!doveadm_cmd_param_array(cctx, "namespace",
 				     &ctx->filter.namespaces))
 		ctx->filter.namespaces = NULL;

@@ -9,6 +9,7 @@
 #include "doveadm-cmd.h"
 #include "doveadm-print.h"
 #include "doveadm-cmd-compat.h"
+#include "doveadm-params.h"
 #include "provider.h"
 #include "plan-import.h"
 #include "migration-report.h"
@@ -26,8 +27,6 @@
 #define VERIFY_SAMPLE_MIN 10
 /* of what the sample is said to prove */
 #define VERIFY_CONFIDENCE 95
-
-static const char *const no_words[] = { NULL };
 
 /*
  * Output
@@ -562,14 +561,6 @@ verify_parse_proof(struct verify_cmd_context *ctx,
 	}
 }
 
-static const char *const *
-verify_param_words(const struct doveadm_cmd_context *cctx, const char *name)
-{
-	const char *const *words;
-
-	return doveadm_cmd_param_array(cctx, name, &words) ? words : no_words;
-}
-
 DOVEADM_COMPAT_INIT(cmd_verify_init, _ctx)
 {
 	struct verify_cmd_context *ctx =
@@ -578,12 +569,12 @@ DOVEADM_COMPAT_INIT(cmd_verify_init, _ctx)
 
 	if (!doveadm_cmd_param_str(cctx, "source-location", &ctx->location))
 		doveadm_mail_help_name("migration verify");
-	ctx->options = verify_param_words(cctx, "source-option");
+	ctx->options = doveadm_param_words(cctx, "source-option");
 	if (!doveadm_cmd_param_array(cctx, "namespace",
 				     &ctx->filter.namespaces))
 		ctx->filter.namespaces = NULL;
-	ctx->filter.masks = verify_param_words(cctx, "mailbox-mask");
-	ctx->filter.excludes = verify_param_words(cctx, "exclude");
+	ctx->filter.masks = doveadm_param_words(cctx, "mailbox-mask");
+	ctx->filter.excludes = doveadm_param_words(cctx, "exclude");
 	(void)doveadm_cmd_param_bool(cctx, "allow-extra",
 				     &ctx->policy.allow_extra);
 	(void)doveadm_cmd_param_bool(cctx, "details", &ctx->details);
