@@ -58,6 +58,7 @@ class DovecotTool(Tool):
                  pop3="pop3_migration", serial=False):
         super().__init__(name)
         self.serial = serial
+        self.plugins = plugins
         # 2.3 aborts on a refused login without delay-login; sizes are the
         # least that anybody sets
         features = {"imapc_features": "rfc822.size"} if version == "2.3" else {}
@@ -67,6 +68,9 @@ class DovecotTool(Tool):
             f"{self.dest.dir}/pop3.conf", plugins=[*plugins, pop3],
             namespaces=[self.dest.pop3c_namespace()],
             plugin_settings={f"{pop3}_mailbox": "POP3-SOURCE/INBOX"})
+        self.local_conf = self.dest.write_conf(
+            f"{self.dest.dir}/local.conf",
+            plugins=[*plugins, *(["migration_import"] if plugins else [])])
 
     def works(self, work):
         return True
@@ -83,21 +87,29 @@ class DovecotTool(Tool):
 
     def command(self, copy, before=()):
         user, job, settings = copy
-        words = ["-c", self.pop3_conf if job.work.pop3 else self.dest.conf]
+        conf = (self.local_conf if job.work.command == "local"
+                else self.dest.conf)
+        words = ["-c", self.pop3_conf if job.work.pop3 else conf]
         for key, value in settings.items():
             words += ["-o", f"{key}={value}"]
+        location = (f"maildir:{job.user.mail_path}"
+                    if job.work.command == "local" else "imapc:")
         words += {"backup": ["backup", "-R"], "import": ["import"],
                   "since": ["sync", "-1", "-R", "-t", "2000-01-01"],
-                  }[job.work.command]
-        words += ["-u", user.name, "imapc:"]
-        if job.work.command == "import":
+                  "local": ["import"]}[job.work.command]
+        words += ["-u", user.name, location]
+        if job.work.command in ("import", "local"):
             words += ["", "all"]
         return self.dest.program(*before, "/usr/bin/doveadm", *words)
 
     def mails(self, copy):
         listed = self.dest.doveadm("-f", "flow", "mailbox", "status", "-u",
                                    copy[0].name, "-t", "messages", "*").ok()
-        return int(listed.out.strip().partition("=")[2])
+        count = int(listed.out.strip().partition("=")[2])
+        # stock imports all mails once more
+        work = copy[1].work
+        return count // work.runs if (work.command == "local" and
+                                      not self.plugins) else count
 
     def close(self):
         self.dest.stop()

@@ -13,7 +13,8 @@ class Work:
     limit       how many waits the plugins may need, None = no promise
     runs        1, or 2 if the second run is what counts
     changed     how many changes of a hundred mails happen between the two
-    command     what Dovecot's tools are told: backup, import or since
+    command     what Dovecot's tools are told: backup, import, since, or local:
+                an import of the source's folder
     pop3        the source is asked over POP3, too, for its UIDLs
     """
     name: str
@@ -35,6 +36,9 @@ ROWS = [
     Work("again", "nothing changed", 100, 100, limit=7, runs=2),
     Work("changed", "1 % changed", 100, 100, limit=10, runs=2, changed=1),
     Work("import", "import imapc:", 1, 2000, limit=10, command="import"),
+    Work("local", "import maildir:", 1, 20000, command="local"),
+    Work("local-again", "import maildir: again", 1, 20000, runs=2,
+         command="local"),
     Work("since", "sync -1 -t", 1, 2000, command="since"),
     Work("pop3", "full with UIDLs", 1, 2000, pop3=True),
 ]

@@ -20,6 +20,18 @@ def bench(version, folder, *args):
         return result.stdout, json.load(file)["rows"]
 
 
+def test_local_import(version, folder):
+    """The second run imports nothing with the plugin, and all with stock."""
+    _, rows = bench(version, folder, "--scale", "100", "--pairs", "1",
+                    "--round-trip", "0.01", "--no-instructions", "--only",
+                    "stock, best", "--only", "migration", "local",
+                    "local-again")
+    for row in ("local", "local-again"):
+        assert set(rows[row]) == {"stock, best", "migration"}
+        for found in rows[row].values():
+            assert "error" not in found and found["seconds"][0] > 0
+
+
 def test_table(version, folder):
     """All tools do a row, one that the caller named, too."""
     text, rows = bench(
