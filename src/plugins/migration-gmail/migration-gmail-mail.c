@@ -162,6 +162,18 @@ static bool migration_gmail_mail_prefetch(struct mail *mail)
 	return gmail->super.prefetch(mail);
 }
 
+/* The run ends here, unless the message was deleted: then what is in no mailbox
+   of the destination is not left out, but not reached. */
+static int migration_gmail_mail_result(struct mail *mail, int ret)
+{
+	struct migration_gmail_mailbox *gbox =
+		MIGRATION_GMAIL_CONTEXT_REQUIRE(mail->box);
+
+	if (ret < 0 && !mail->expunged)
+		gbox->mlist->failed = TRUE;
+	return ret;
+}
+
 static int
 migration_gmail_mail_get_stream(struct mail *mail, bool get_body,
 				struct message_size *hdr_size,
@@ -171,8 +183,6 @@ migration_gmail_mail_get_stream(struct mail *mail, bool get_body,
 	struct mail_private *pmail = (struct mail_private *)mail;
 	union mail_module_context *gmail =
 		MIGRATION_GMAIL_MAIL_CONTEXT_REQUIRE(pmail);
-	struct migration_gmail_mailbox *gbox =
-		MIGRATION_GMAIL_CONTEXT_REQUIRE(mail->box);
 	struct index_mail *imail = INDEX_MAIL(mail);
 	struct mail *local_mail;
 
@@ -186,12 +196,30 @@ migration_gmail_mail_get_stream(struct mail *mail, bool get_body,
 				    stream_r) == 0)
 			return 0;
 	}
-	if (gmail->super.get_stream(mail, get_body, hdr_size, body_size,
-				    stream_r) < 0) {
-		gbox->mlist->failed = gbox->mlist->failed || !mail->expunged;
-		return -1;
-	}
-	return 0;
+	return migration_gmail_mail_result(mail,
+		gmail->super.get_stream(mail, get_body, hdr_size, body_size,
+					stream_r));
+}
+
+static int
+migration_gmail_mail_get_received_date(struct mail *mail, time_t *date_r)
+{
+	struct mail_private *pmail = (struct mail_private *)mail;
+	union mail_module_context *gmail =
+		MIGRATION_GMAIL_MAIL_CONTEXT_REQUIRE(pmail);
+
+	return migration_gmail_mail_result(mail,
+		gmail->super.get_received_date(mail, date_r));
+}
+
+static int migration_gmail_mail_get_save_date(struct mail *mail, time_t *date_r)
+{
+	struct mail_private *pmail = (struct mail_private *)mail;
+	union mail_module_context *gmail =
+		MIGRATION_GMAIL_MAIL_CONTEXT_REQUIRE(pmail);
+
+	return migration_gmail_mail_result(mail,
+		gmail->super.get_save_date(mail, date_r));
 }
 
 void migration_gmail_mail_allocated(struct mail *mail)
@@ -215,5 +243,7 @@ void migration_gmail_mail_allocated(struct mail *mail)
 	v->get_special = migration_gmail_mail_get_special;
 	v->prefetch = migration_gmail_mail_prefetch;
 	v->get_stream = migration_gmail_mail_get_stream;
+	v->get_received_date = migration_gmail_mail_get_received_date;
+	v->get_save_date = migration_gmail_mail_get_save_date;
 	MODULE_CONTEXT_SET_SELF(pmail, migration_gmail_mail_module, gmail);
 }
