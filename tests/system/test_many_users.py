@@ -33,7 +33,9 @@ def here(version, ca):
 def conf(here, source, folder):
     return here.write_conf(f"{folder}/migration.conf",
                            settings=here.imapc(source),
-                           plugins=("migration_imapc",))
+                           plugins=("migration_imapc",),
+                           # refused logins make the source slower each time
+                           plugin_settings={"migration_imapc_patience": "1s"})
 
 
 def has_mail_there(source, user):
