@@ -288,7 +288,7 @@ def test_odd_mails_are_equal_or_expected(source, dest):
     assert result.rc == EQUAL, result
     assert found != {}
     for row in found.values():
-        assert row["what"] == "size" and "CR CR LF" in row["reason"]
+        assert row["what"] == "size" and "a CR too many" in row["reason"]
     assert int(rows(verify(dest, ours, settings, "--full"))["INBOX"]["texts"]
                ) == len(mails)
 
