@@ -47,6 +47,16 @@ def stocks_best(version):
     return settings
 
 
+def _shortened(text, first=20, last=30):
+    """What a person reads of a long log."""
+    lines = text.splitlines(keepends=True)
+    if len(lines) <= first + last + 1:
+        return text
+    return "".join((*lines[:first],
+                    f"[{len(lines) - first - last} lines more]\n",
+                    *lines[-last:]))
+
+
 @dataclasses.dataclass
 class Result:
     """What a command said and how it ended."""
@@ -56,13 +66,13 @@ class Result:
     err: str
 
     def ok(self):
-        """This result, or a failure that shows everything."""
+        """This result, or a failure that shows it."""
         assert self.rc == 0, str(self)
         return self
 
     def __str__(self):
-        return (f"{' '.join(self.args)}\nexit code {self.rc}\n"
-                f"--- stdout\n{self.out}--- stderr\n{self.err}")
+        return (f"{' '.join(self.args)}\nexit code {self.rc}\n--- stdout\n"
+                f"{_shortened(self.out)}--- stderr\n{_shortened(self.err)}")
 
 
 @dataclasses.dataclass
