@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include "lib.h"
+#include "array.h"
+#include "ioloop.h"
 #include "str.h"
 #include "lib-event.h"
 #include "mail-user.h"
 #include "mail-storage-settings.h"
 #include "mailbox-list-private.h"
 #include "imapc-client-private.h"
+#include "imapc-connection.h"
 #include "imapc-settings.h"
 #include "imapc-storage.h"
 #include "imapc-list.h"
@@ -421,4 +424,30 @@ const char *compat_imapc_list_unescape(const struct mailbox_list *list,
 	if (escape != '\0')
 		mailbox_list_name_unescape(&vname, escape);
 	return vname;
+}
+
+struct ioloop *compat_imapc_loop_begin(struct imapc_client *client)
+{
+	struct ioloop *prev_ioloop = current_ioloop;
+	struct imapc_client_connection *conn;
+
+	client->ioloop = io_loop_create();
+	io_loop_set_running(client->ioloop);
+	array_foreach_elem(&client->conns, conn)
+		imapc_connection_ioloop_changed(conn->conn);
+	return prev_ioloop;
+}
+
+void compat_imapc_loop_end(struct imapc_client *client,
+			   struct ioloop *prev_ioloop)
+{
+	struct ioloop *ioloop = client->ioloop;
+	struct imapc_client_connection *conn;
+
+	io_loop_set_current(prev_ioloop);
+	client->ioloop = NULL;
+	array_foreach_elem(&client->conns, conn)
+		imapc_connection_ioloop_changed(conn->conn);
+	io_loop_set_current(ioloop);
+	io_loop_destroy(&ioloop);
 }

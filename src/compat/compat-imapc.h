@@ -43,6 +43,13 @@ bool compat_imapc_enable_modseqs(const struct imapc_settings *set);
 const struct imapc_settings *
 compat_imapc_settings_with_search(const struct imapc_settings *set, pool_t pool);
 
+/* The beginning and the end of imapc_client_run(): its connections are in a loop
+   of their own meanwhile, the client's, which is current and running. begin
+   returns the loop that was current, for end. */
+struct ioloop *compat_imapc_loop_begin(struct imapc_client *client);
+void compat_imapc_loop_end(struct imapc_client *client,
+			   struct ioloop *prev_ioloop);
+
 /* The character with which the list escapes what a mailbox's visible name
    cannot hold. */
 char compat_imapc_list_get_escape_char(const struct mailbox_list *list);

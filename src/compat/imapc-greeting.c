@@ -8,6 +8,7 @@
 #include "ostream-private.h"
 #include "imapc-client-private.h"
 #include "imapc-connection.h"
+#include "compat-imapc.h"
 #include "imapc-greeting.h"
 
 /* What is longer is no greeting (RFC 2683 3.2.1.5: 1000 octets for a client,
@@ -155,28 +156,19 @@ static void client_run_loop(struct imapc_client *client)
 
 void imapc_client_run_greeted(struct imapc_client *client, string_t *greeting)
 {
-	struct ioloop *prev_ioloop = current_ioloop;
-	struct ioloop *ioloop = io_loop_create();
 	struct imapc_client_connection *conn;
+	struct ioloop *prev_ioloop;
 
 	/* it grows in frames of the data stack that end before it is used */
 	watched.line = str_new(default_pool, 256);
-	client->ioloop = ioloop;
-	io_loop_set_running(ioloop);
+	prev_ioloop = compat_imapc_loop_begin(client);
 	array_foreach_elem(&client->conns, conn) {
-		imapc_connection_ioloop_changed(conn->conn);
 		if (imapc_connection_get_state(conn->conn) ==
 		    IMAPC_CONNECTION_STATE_DISCONNECTED)
 			imapc_connection_connect(conn->conn);
 	}
 	client_run_loop(client);
-
-	io_loop_set_current(prev_ioloop);
-	client->ioloop = NULL;
-	array_foreach_elem(&client->conns, conn)
-		imapc_connection_ioloop_changed(conn->conn);
-	io_loop_set_current(ioloop);
-	io_loop_destroy(&ioloop);
+	compat_imapc_loop_end(client, prev_ioloop);
 
 	if (have_greeting()) {
 		str_truncate(greeting, 0);

@@ -13,7 +13,7 @@
 
 #include <dirent.h>
 
-static bool mailbox_is_mdbox(const struct mailbox *box)
+bool mailbox_is_mdbox(const struct mailbox *box)
 {
 	return strcmp(box->storage->name, MDBOX_STORAGE_NAME) == 0;
 }

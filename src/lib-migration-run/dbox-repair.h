@@ -13,6 +13,7 @@ struct mailbox_transaction_context;
    UIDLs, or end it by a panic. All of them do nothing for other formats. */
 
 bool mailbox_is_sdbox(const struct mailbox *box);
+bool mailbox_is_mdbox(const struct mailbox *box);
 
 /* sdbox-failed-save: if the last save of a transaction failed, its commit
    deletes the files of all mails in it. To be called before the commit. */

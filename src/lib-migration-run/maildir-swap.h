@@ -8,10 +8,10 @@ struct mailbox;
 /* One Maildir file takes another one's place, under the same UID.
 
    quirk: maildir-two-files: Nobody can do that at once: the file comes into cur/,
-   then dovecot-uidlist names it, then the old one is deleted. Until then one of the two is a file
-   that the list does not have, and the first who looks takes it for a new mail.
-   What is being done is written down before, in the file dovecot-migration-swap
-   of the user's home. */
+   then dovecot-uidlist names it, then the old one is deleted. Until then one of
+   the two is a file that the list does not have, and the first who looks takes
+   it for a new mail. What is being done is written down before, in the file
+   dovecot-migration-swap of the user's home. */
 
 /* Puts the temporary mailbox's only mail in the other one's place. Returns 1, 0
    if the mail is gone, -1 and error_r (data stack). */

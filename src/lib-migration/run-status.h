@@ -55,8 +55,7 @@ struct run_status {
 };
 
 /* The run's own pause because of migration_imapc_max_rate. The other causes but
-   the next one are
-   server_reply_meaning_name()'s. */
+   the next one are server_reply_meaning_name()'s. */
 #define RUN_WAIT_MAX_RATE "max-rate"
 /* Other runs have the connections that the source allows. */
 #define RUN_WAIT_CONNECTIONS "connections"

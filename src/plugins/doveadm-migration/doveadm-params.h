@@ -3,6 +3,7 @@
 #define DOVEADM_PARAMS_H
 
 #include "doveadm-cmd.h"
+#include "verify-storage.h"
 
 /* The values of a parameter that may be given several times, NULL-terminated:
    an empty list if it was not given. They live as long as the command. */
@@ -13,6 +14,17 @@ doveadm_param_words(const struct doveadm_cmd_context *cctx, const char *name)
 	const char *const *words;
 
 	return doveadm_cmd_param_array(cctx, name, &words) ? words : no_words;
+}
+
+/* Which mailboxes: -n, -m and -x, whose values live as long as the command. */
+static inline void
+doveadm_param_filter(const struct doveadm_cmd_context *cctx,
+		     struct verify_filter *filter)
+{
+	if (!doveadm_cmd_param_array(cctx, "namespace", &filter->namespaces))
+		filter->namespaces = NULL;
+	filter->masks = doveadm_param_words(cctx, "mailbox-mask");
+	filter->excludes = doveadm_param_words(cctx, "exclude");
 }
 
 #endif

@@ -417,11 +417,7 @@ DOVEADM_COMPAT_INIT(cmd_plan_init, _ctx)
 	if (!doveadm_cmd_param_str(cctx, "parent", &ctx->parent))
 		ctx->parent = "";
 	ctx->options = doveadm_param_words(cctx, "source-option");
-	ctx->filter.masks = doveadm_param_words(cctx, "mailbox-mask");
-	ctx->filter.excludes = doveadm_param_words(cctx, "exclude");
-	if (!doveadm_cmd_param_array(cctx, "namespace",
-				     &ctx->filter.namespaces))
-		ctx->filter.namespaces = NULL;
+	doveadm_param_filter(cctx, &ctx->filter);
 	(void)doveadm_cmd_param_bool(cctx, "pop3", &ctx->pop3);
 }
 

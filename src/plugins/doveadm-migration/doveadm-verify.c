@@ -570,11 +570,7 @@ DOVEADM_COMPAT_INIT(cmd_verify_init, _ctx)
 	if (!doveadm_cmd_param_str(cctx, "source-location", &ctx->location))
 		doveadm_mail_help_name("migration verify");
 	ctx->options = doveadm_param_words(cctx, "source-option");
-	if (!doveadm_cmd_param_array(cctx, "namespace",
-				     &ctx->filter.namespaces))
-		ctx->filter.namespaces = NULL;
-	ctx->filter.masks = doveadm_param_words(cctx, "mailbox-mask");
-	ctx->filter.excludes = doveadm_param_words(cctx, "exclude");
+	doveadm_param_filter(cctx, &ctx->filter);
 	(void)doveadm_cmd_param_bool(cctx, "allow-extra",
 				     &ctx->policy.allow_extra);
 	(void)doveadm_cmd_param_bool(cctx, "details", &ctx->details);

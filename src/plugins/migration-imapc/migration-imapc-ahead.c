@@ -200,25 +200,16 @@ static void ahead_read_timeout(struct imapc_client *client ATTR_UNUSED)
 void migration_imapc_ahead_read(struct migration_imapc_ahead *ahead)
 {
 	struct imapc_client *client = ahead->client;
-	struct ioloop *prev_ioloop = current_ioloop, *ioloop;
-	struct imapc_client_connection *conn;
+	struct ioloop *prev_ioloop;
 	struct timeout *to;
 
 	if (ahead->pending == 0 || imapc_client_is_running(client))
 		return;
-	ioloop = client->ioloop = io_loop_create();
-	array_foreach_elem(&client->conns, conn)
-		imapc_connection_ioloop_changed(conn->conn);
+	prev_ioloop = compat_imapc_loop_begin(client);
 	to = timeout_add_short(0, ahead_read_timeout, client);
-	io_loop_set_running(ioloop);
-	io_loop_handler_run(ioloop);
+	io_loop_handler_run(client->ioloop);
 	timeout_remove(&to);
-	io_loop_set_current(prev_ioloop);
-	client->ioloop = NULL;
-	array_foreach_elem(&client->conns, conn)
-		imapc_connection_ioloop_changed(conn->conn);
-	io_loop_set_current(ioloop);
-	io_loop_destroy(&ioloop);
+	compat_imapc_loop_end(client, prev_ioloop);
 }
 
 void migration_imapc_ahead_go_on(struct migration_imapc_ahead *ahead)

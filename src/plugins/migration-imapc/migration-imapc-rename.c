@@ -399,14 +399,11 @@ renames_read_dests(struct migration_imapc_renames *renames,
 	struct mailbox_metadata metadata;
 	struct mailbox_status status;
 	struct sync_side side = { .uidvalidity = 0 };
-	struct mail_namespace *ns;
 	struct mailbox *box;
 	const char *vname;
 
 	array_foreach_elem(vnames, vname) {
-		ns = mail_namespace_find(dest_user->namespaces, vname);
-		box = mailbox_alloc(ns->list, vname, MAILBOX_FLAG_READONLY |
-				    MAILBOX_FLAG_IGNORE_ACLS);
+		box = migration_imapc_sides_alloc(dest_user, vname);
 		if (mailbox_get_status(box, STATUS_UIDVALIDITY | STATUS_UIDNEXT,
 				       &status) == 0 &&
 		    mailbox_get_metadata(box, MAILBOX_METADATA_GUID,

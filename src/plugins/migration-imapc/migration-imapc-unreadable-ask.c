@@ -207,7 +207,8 @@ static bool unreadable_try_again(struct unreadable *u, enum spare_result result)
 {
 	struct server_reply reply;
 	struct retry_state failures = { .reached = TRUE };
-	const char *words = migration_imapc_spare_words(migration_imapc_spare_get(u->mlist));
+	struct migration_imapc_spare *spare = migration_imapc_spare_get(u->mlist);
+	const char *words = migration_imapc_spare_words(spare);
 	bool patient = u->mlist->given_up_mails < UNREADABLE_PATIENT_MAILS;
 
 	u->tries++;
@@ -228,7 +229,7 @@ static bool unreadable_try_again(struct unreadable *u, enum spare_result result)
 	migration_run_count(migration_run_find(u->mail->box->storage->user),
 			    MIGRATION_COUNTER_RETRIES, 1);
 	/* the connection may have something to do with it */
-	migration_imapc_spare_close(migration_imapc_spare_get(u->mlist));
+	migration_imapc_spare_close(spare);
 	return TRUE;
 }
 

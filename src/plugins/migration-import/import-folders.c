@@ -8,9 +8,9 @@
 #include "mailbox-list-iter.h"
 #include "gmail-takeout.h"
 #include "import-name.h"
+#include "dbox-repair.h"
 #include "migration-run.h"
 #include "import-journal.h"
-#include "import-roll-back.h"
 #include "import-target.h"
 #include "import-folders.h"
 

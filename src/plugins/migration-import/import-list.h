@@ -26,8 +26,8 @@ void import_list_box_missing(struct mailbox_vfuncs *v);
    can be opened by the name that import_name_of_bytes() gives it.
 
    If the source is the user's own mail, what is below the mailbox that it is
-   imported below is not listed: each import would put what the one before has brought one level
-   deeper.
+   imported below is not listed: each import would put what the one before has
+   brought one level deeper.
 
    A source that is not there is an error; if the command runs for many users,
    it is just empty. */

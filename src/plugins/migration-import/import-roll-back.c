@@ -7,7 +7,6 @@
 #include "mail-storage-private.h"
 #include "maildir-storage.h"
 #include "maildir-uidlist.h"
-#include "mdbox-storage.h"
 #include "sdbox-file.h"
 #include "sdbox-storage.h"
 #include "sdbox-sync.h"
@@ -19,11 +18,6 @@
 bool mailbox_is_maildir(const struct mailbox *box)
 {
 	return strcmp(box->storage->name, MAILDIR_STORAGE_NAME) == 0;
-}
-
-bool mailbox_is_mdbox(const struct mailbox *box)
-{
-	return strcmp(box->storage->name, MDBOX_STORAGE_NAME) == 0;
 }
 
 const char *import_roll_back_guid_line(const char *guid)

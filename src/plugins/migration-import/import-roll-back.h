@@ -18,7 +18,6 @@ struct import_roll_back {
 };
 
 bool mailbox_is_maildir(const struct mailbox *box);
-bool mailbox_is_mdbox(const struct mailbox *box);
 
 /* How the journal names a GUID (data stack). */
 const char *import_roll_back_guid_line(const char *guid);

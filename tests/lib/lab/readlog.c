@@ -5,11 +5,10 @@
    wait to be read then. */
 
 #define _GNU_SOURCE
+#include "preload.h"
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <netinet/in.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,28 +75,11 @@ static void note_mail(void)
 	note("mail", waiting);
 }
 
-int open(const char *path, int flags, ...)
+static int opened(const char *path, int flags, int mode)
 {
-	va_list args;
-	int mode;
-
-	va_start(args, flags);
-	mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(args, int) : 0;
-	va_end(args);
 	if (port != 0 && (flags & O_CREAT) != 0 &&
 	    strncmp(path, folder, strlen(folder)) == 0 &&
 	    strstr(path, "/dbox-Mails/.temp.") != NULL)
 		note_mail();
 	return syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-}
-
-int open64(const char *path, int flags, ...)
-{
-	va_list args;
-	int mode;
-
-	va_start(args, flags);
-	mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(args, int) : 0;
-	va_end(args);
-	return open(path, flags, mode);
 }

@@ -6,11 +6,10 @@
    (EROFS). */
 
 #define _GNU_SOURCE
+#include "preload.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,31 +75,14 @@ static bool makes_file(const char *path, int flags)
 	return (flags & O_CREAT) != 0 && stat(path, &st) < 0;
 }
 
-int open(const char *path, int flags, ...)
+static int opened(const char *path, int flags, int mode)
 {
-	va_list args;
-	int mode;
-
-	va_start(args, flags);
-	mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(args, int) : 0;
-	va_end(args);
 	/* a file that is made and killed before it is written to is an empty
 	   file: no step of its own there */
 	if (error != 0 && (makes_file(path, flags) || (error == EROFS &&
 	    (flags & O_ACCMODE) != O_RDONLY)) && !step(path, true))
 		return -1;
 	return syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-}
-
-int open64(const char *path, int flags, ...)
-{
-	va_list args;
-	int mode;
-
-	va_start(args, flags);
-	mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(args, int) : 0;
-	va_end(args);
-	return open(path, flags, mode);
 }
 
 int mkdir(const char *path, mode_t mode)
