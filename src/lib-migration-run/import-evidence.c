@@ -10,7 +10,7 @@ const char *const import_evidence_key_headers[] = {
 	"Message-ID", "Date", "From", NULL
 };
 
-static bool is_remote(struct mail *mail)
+bool import_evidence_is_remote(struct mail *mail)
 {
 	const char *name = mail->box->storage->name;
 
@@ -89,7 +89,7 @@ static int read_size(struct mail *mail, struct import_identity *identity)
 
 	/* a foreign server's size can be wrong (Exchange's RFC822.SIZE), and
 	   imapc and pop3c would download the mail to know it */
-	if (is_remote(mail))
+	if (import_evidence_is_remote(mail))
 		return -1;
 	mail->lookup_abort = MAIL_LOOKUP_ABORT_READ_MAIL;
 	ret = mail_get_virtual_size(mail, &identity->size);
@@ -130,6 +130,12 @@ static int read_one(struct mail *mail, enum import_evidence evidence,
 		return read_digest(mail, TRUE, identity);
 	}
 	i_unreached();
+}
+
+void import_evidence_get_flags(struct mail *mail, struct import_flags *flags_r)
+{
+	flags_r->flags = mail_get_flags(mail);
+	flags_r->keywords = mail_get_keywords(mail);
 }
 
 void import_evidence_read(struct mail *mail, enum import_evidence wanted,

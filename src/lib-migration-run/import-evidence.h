@@ -14,6 +14,11 @@ extern const char *const import_evidence_key_headers[];
    pop3c gives the UIDL, which other accounts can have (QUIRKS.md,
    "guids-that-are-none"). */
 bool import_evidence_has_guid(struct mail *mail);
+/* TRUE if a server is asked for what belongs to the mail. */
+bool import_evidence_is_remote(struct mail *mail);
+
+/* The keywords are valid as long as the mail. */
+void import_evidence_get_flags(struct mail *mail, struct import_flags *flags_r);
 
 /* Finds out the wanted evidence on a mail and adds it to what identity has.
    What cannot be found out is marked as unreadable. The body is read for

@@ -14,6 +14,8 @@
 struct import_lookup {
 	struct mailbox *box;
 	struct import_index *index;
+	/* the index has its mails */
+	bool filled;
 	/* NULL while they are not needed */
 	struct mailbox_transaction_context *trans;
 	struct mail *mail;
@@ -68,6 +70,7 @@ import_lookup_search(struct import_lookup *lookup,
 		     struct mailbox_header_lookup_ctx *headers,
 		     enum import_evidence evidence)
 {
+	const bool first = !lookup->filled;
 	struct mail_search_args *args = mail_search_build_init();
 	struct mail_search_context *ctx;
 	struct mail_search_arg *arg;
@@ -95,11 +98,12 @@ import_lookup_search(struct import_lookup *lookup,
 		import_evidence_read(mail, evidence, &identity);
 		if ((evidence & IMPORT_EVIDENCE_KEY) != 0)
 			import_lookup_set_flags(lookup, mail, &identity);
-		if (uids == NULL)
+		if (first)
 			import_index_add(lookup->index, mail->uid, &identity);
 		else
 			import_index_set(lookup->index, mail->uid, &identity);
 	}
+	lookup->filled = TRUE;
 	return mailbox_search_deinit(&ctx);
 }
 
@@ -203,13 +207,15 @@ void import_lookup_get_unpaired(struct import_lookup *lookup,
 	import_index_get_unpaired(lookup->index, uids);
 }
 
-struct import_lookup *import_lookup_init(struct mailbox *box, bool reusable)
+struct import_lookup *
+import_lookup_init(struct mailbox *box, bool reusable,
+		   const ARRAY_TYPE(seq_range) *uids)
 {
 	struct import_lookup *lookup = i_new(struct import_lookup, 1);
 
 	lookup->box = box;
 	lookup->index = import_index_init(reusable);
-	if (import_lookup_search(lookup, NULL, MAIL_FETCH_GUID, NULL,
+	if (import_lookup_search(lookup, uids, MAIL_FETCH_GUID, NULL,
 				 IMPORT_EVIDENCE_GUID) < 0)
 		import_lookup_deinit(&lookup);
 	return lookup;

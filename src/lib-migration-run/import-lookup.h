@@ -13,9 +13,12 @@ struct import_lookup;
 
 /* Reads the GUIDs of the mailbox. It belongs to the caller, must live as long,
    and is opened when it is needed. With reusable a
-   mail is the partner of any number of mails.
+   mail is the partner of any number of mails. With uids only those mails of the
+   mailbox count.
    Returns NULL if the mailbox cannot be read; its storage has the error. */
-struct import_lookup *import_lookup_init(struct mailbox *box, bool reusable);
+struct import_lookup *
+import_lookup_init(struct mailbox *box, bool reusable,
+		   const ARRAY_TYPE(seq_range) *uids);
 void import_lookup_deinit(struct import_lookup **lookup);
 
 /* Finds the mail's partner. identity is what is known of the mail, empty at

@@ -304,7 +304,8 @@ pair_boxes(struct mailbox *source_box, struct mailbox *dest_box,
 	   struct import_plan_side *source, struct import_plan_side *dest,
 	   struct verify_error *error_r, const char **side_r)
 {
-	struct import_lookup *lookup = import_lookup_init(dest_box, FALSE);
+	struct import_lookup *lookup = import_lookup_init(dest_box, FALSE,
+							  NULL);
 	int ret;
 
 	*side_r = "Destination";

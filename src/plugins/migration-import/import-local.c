@@ -174,7 +174,7 @@ static bool import_local_box_read(struct import_local_box *lbox)
 	if (strcmp(lbox->box->storage->name, "virtual") == 0)
 		lbox->unusable = TRUE;
 	else if (mailbox_sync(lbox->box, MAILBOX_SYNC_FLAG_FULL_READ) == 0)
-		lbox->lookup = import_lookup_init(lbox->box, TRUE);
+		lbox->lookup = import_lookup_init(lbox->box, TRUE, NULL);
 	if (lbox->lookup == NULL) {
 		e_debug(lbox->box->event, "Import: no mail is copied from this "
 			"mailbox: %s",

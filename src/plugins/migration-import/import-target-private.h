@@ -28,6 +28,9 @@ struct import_target {
 	/* something was committed */
 	bool committed;
 
+	/* UIDs of the source's mails that are here, with nothing to be done */
+	ARRAY_TYPE(seq_range) same_uids;
+
 	/* the mailbox's UIDNEXT once save_trans is committed */
 	uint32_t next_uid;
 	uint32_t source_uid_validity, source_next_uid;

@@ -16,6 +16,7 @@
 #include "import-local.h"
 #include "import-lookup.h"
 #include "import-roll-back.h"
+#include "import-unchanged.h"
 #include "import-target-private.h"
 
 struct migration_run *import_target_run(struct import_target *target)
@@ -118,13 +119,6 @@ static void import_target_save_deferred(struct import_target *target)
 
 /* -- the mails that are there already */
 
-static void
-import_target_get_flags(struct mail *mail, struct import_flags *flags_r)
-{
-	flags_r->flags = mail_get_flags(mail);
-	flags_r->keywords = mail_get_keywords(mail);
-}
-
 /* Maildir renames mails' files first, with letters for keywords, and writes down
    what the letters mean then. Who is killed between the two leaves letters that
    mean nothing (QUIRKS.md, "maildir-keyword-names"). So this is written before. */
@@ -167,6 +161,25 @@ import_target_change_flags(struct import_target *target,
 	target->flags_changed = TRUE;
 }
 
+static void import_target_count_skipped(struct import_target *target)
+{
+	migration_run_count(import_target_run(target),
+			    MIGRATION_COUNTER_MAILS_SKIPPED, 1);
+	migration_progress_skipped(import_target_run(target));
+}
+
+bool import_target_passes_over(struct import_target *target,
+			       const struct mailbox *box, uint32_t uid)
+{
+	if (box != target->source_box ||
+	    !seq_range_exists(&target->same_uids, uid))
+		return FALSE;
+	e_debug(target->box->event, "Import of UID %u: left out: already at the "
+		"destination, no new flags (same UID and GUID)", uid);
+	import_target_count_skipped(target);
+	return TRUE;
+}
+
 int import_target_add(struct import_target *target, struct mail *mail)
 {
 	enum import_duplicates policy = target->set.duplicates;
@@ -176,13 +189,15 @@ int import_target_add(struct import_target *target, struct mail *mail)
 	struct mail *dest_mail;
 	int ret;
 
+	if (import_target_passes_over(target, mail->box, mail->uid))
+		return 0;
 	ret = import_target_find(target, mail, &dest_mail, &match_reason);
 	if (ret < 0)
 		return import_target_fail(target);
 
-	import_target_get_flags(mail, &src);
+	import_evidence_get_flags(mail, &src);
 	if (dest_mail != NULL) {
-		import_target_get_flags(dest_mail, &dest);
+		import_evidence_get_flags(dest_mail, &dest);
 		if (seq_range_exists(&target->repaired_uids, dest_mail->uid))
 			policy = IMPORT_DUPLICATES_MERGE_FLAGS;
 	}
@@ -200,9 +215,7 @@ int import_target_add(struct import_target *target, struct mail *mail)
 	}
 	e_debug(target->box->event, "Import of UID %u: left out: %s "
 		"(UID %u, %s)", mail->uid, reason, dest_mail->uid, match_reason);
-	migration_run_count(import_target_run(target),
-			    MIGRATION_COUNTER_MAILS_SKIPPED, 1);
-	migration_progress_skipped(import_target_run(target));
+	import_target_count_skipped(target);
 	return 0;
 }
 
@@ -266,6 +279,24 @@ static int import_target_repair_sdbox(struct import_target *target)
 			    MAILBOX_SYNC_FLAG_FIX_INCONSISTENT);
 }
 
+static struct import_lookup *
+import_target_init_lookup(struct import_target *target)
+{
+	struct import_lookup *lookup;
+	ARRAY_TYPE(seq_range) rest;
+	bool found;
+
+	i_array_init(&rest, 8);
+	found = target->source_box != NULL &&
+		import_unchanged_find(target->source_box, target->box,
+				      target->set.duplicates,
+				      &target->repaired_uids,
+				      &target->same_uids, &rest);
+	lookup = import_lookup_init(target->box, FALSE, found ? &rest : NULL);
+	array_free(&rest);
+	return lookup;
+}
+
 static int import_target_open(struct import_target *target)
 {
 	/* A hard link would show the time of the import as the save date,
@@ -277,7 +308,7 @@ static int import_target_open(struct import_target *target)
 		return -1;
 	import_target_init_uids(target);
 	if (target->set.duplicates != IMPORT_DUPLICATES_IMPORT) {
-		target->lookup = import_lookup_init(target->box, FALSE);
+		target->lookup = import_target_init_lookup(target);
 		if (target->lookup == NULL)
 			return -1;
 	}
@@ -301,6 +332,7 @@ int import_target_init(struct mailbox *box,
 	i_array_init(&target->saved_uids, 128);
 	i_array_init(&target->deferred_uids, 8);
 	i_array_init(&target->repaired_uids, 8);
+	i_array_init(&target->same_uids, 8);
 	i_array_init(&target->numbered_uids, 8);
 	target->box = mailbox_alloc(box->list, box->vname,
 				    box->flags & MAILBOX_FLAG_IGNORE_ACLS);
@@ -379,6 +411,7 @@ static void import_target_free(struct import_target *target)
 	array_free(&target->saved_uids);
 	array_free(&target->deferred_uids);
 	array_free(&target->repaired_uids);
+	array_free(&target->same_uids);
 	array_free(&target->numbered_uids);
 	i_free(target->error);
 	i_free(target);

@@ -38,6 +38,10 @@ int import_target_init(struct mailbox *box,
 		       const struct import_target_settings *set,
 		       struct import_target **target_r);
 
+/* TRUE if the mail of this mailbox, the source, is there with nothing to be done.
+   It counts as left out then, and is not to be given to import_target_add(). */
+bool import_target_passes_over(struct import_target *target,
+			       const struct mailbox *box, uint32_t uid);
 /* Takes a mail: saves it, or leaves it out because it is already there.
    Returns -1 if it could not be saved; the storage has the error. */
 int import_target_add(struct import_target *target, struct mail *mail);

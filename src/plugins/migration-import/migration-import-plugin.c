@@ -8,6 +8,7 @@
 #include "array.h"
 #include "llist.h"
 #include "mail-user.h"
+#include "mail-search.h"
 #include "mail-storage-hooks.h"
 #include "mail-storage-private.h"
 #include "mailbox-list-private.h"
@@ -85,6 +86,8 @@ static MODULE_CONTEXT_DEFINE_INIT(migration_import_storage_module,
    another. */
 static struct migration_import_user *import_users;
 static struct mailbox *import_source_box;
+/* what it is imported into, once its first mail was */
+static struct import_target *import_source_target;
 
 /* Why nothing can come from the source's folder. NULL if something could, and if
    the source is no folder. */
@@ -310,11 +313,13 @@ migration_import_take_here(struct mailbox_transaction_context *t,
 	struct migration_import_user *muser =
 		MIGRATION_IMPORT_USER_CONTEXT_REQUIRE(t->box->storage->user);
 
-	if (mbox->target == NULL &&
-	    import_target_init(t->box, t->flags,
-			       migration_import_source_of(mail),
-			       &muser->target_set, &mbox->target) < 0)
-		return -1;
+	if (mbox->target == NULL) {
+		if (import_target_init(t->box, t->flags,
+				       migration_import_source_of(mail),
+				       &muser->target_set, &mbox->target) < 0)
+			return -1;
+		import_source_target = mbox->target;
+	}
 	return import_target_add(mbox->target, mail);
 }
 
@@ -358,6 +363,40 @@ migration_import_take(struct mailbox_transaction_context *t, struct mail *mail)
 	if (stays && migration_import_take_here(t, mail) < 0)
 		ret = -1;
 	return ret;
+}
+
+static bool is_query_for_all(const struct mail_search_args *args)
+{
+	const struct mail_search_arg *arg;
+
+	for (arg = args->args; arg != NULL; arg = arg->next) {
+		if (arg->type != SEARCH_ALL || arg->match_not)
+			return FALSE;
+	}
+	return TRUE;
+}
+
+/* Stock does something for each mail that its search finds, and most of that is
+   what it costs to find out that nothing is to be done. */
+static bool
+migration_import_search_next_update_seq(struct mail_search_context *ctx)
+{
+	struct mailbox *box = ctx->transaction->box;
+	struct migration_import_mailbox *mbox =
+		MIGRATION_IMPORT_CONTEXT_REQUIRE(box);
+	bool passes_over = box == import_source_box &&
+		import_source_target != NULL && is_query_for_all(ctx->args) &&
+		strcmp(ctx->transaction->reason, IMPORT_SOURCE_REASON) == 0;
+	uint32_t uid;
+
+	while (mbox->module_ctx.super.search_next_update_seq(ctx)) {
+		if (!passes_over)
+			return TRUE;
+		mail_index_lookup_uid(ctx->transaction->view, ctx->seq, &uid);
+		if (!import_target_passes_over(import_source_target, box, uid))
+			return TRUE;
+	}
+	return FALSE;
 }
 
 static struct mail_save_context *
@@ -422,6 +461,7 @@ migration_import_transaction_commit(struct mailbox_transaction_context *t,
 	const char *error = NULL;
 
 	if (migration_import_is_dest(t)) {
+		import_source_target = NULL;
 		if (mbox->target != NULL)
 			(void)import_target_finish(&mbox->target, &error);
 		if (mbox->folders != NULL)
@@ -444,6 +484,7 @@ migration_import_transaction_rollback(struct mailbox_transaction_context *t)
 		MIGRATION_IMPORT_CONTEXT_REQUIRE(t->box);
 
 	if (migration_import_is_dest(t)) {
+		import_source_target = NULL;
 		if (mbox->target != NULL)
 			import_target_abort(&mbox->target);
 		if (mbox->folders != NULL)
@@ -509,6 +550,7 @@ static void migration_import_mailbox_allocated(struct mailbox *box)
 	box->vlast = &mbox->module_ctx.super;
 	v->create_box = migration_import_create_box;
 	v->transaction_begin = migration_import_transaction_begin;
+	v->search_next_update_seq = migration_import_search_next_update_seq;
 	v->save_alloc = migration_import_save_alloc;
 	v->save_cancel = migration_import_save_cancel;
 	v->copy = migration_import_copy;
