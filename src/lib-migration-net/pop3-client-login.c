@@ -5,7 +5,6 @@
 #include "str-sanitize.h"
 #include "base64.h"
 #include "safe-memset.h"
-#include "sleep.h"
 #include "net.h"
 #include "oauth2-sasl.h"
 #include "oauth2-token.h"
@@ -42,7 +41,7 @@ static void client_send_simple(struct pop3_client *client, const char *line,
 	pop3_connection_send(client->conn, &command);
 }
 /* pop3-in-use: another session has the maildrop, perhaps one of ours that the
-   server has not noticed the end of. Worth waiting a few seconds for. */
+   server has not noticed the end of. */
 static bool reply_is_busy(const char *line)
 {
 	static const char *const words[] = { "[in-use]", "lock", NULL };
@@ -138,7 +137,7 @@ static int client_greeting(struct pop3_client *client)
 	if (pop3_client_wait(client, "waiting for the greeting") < 0)
 		return -1;
 	if (!reply.ok) {
-		ret = pop3_client_fail(client, POP3_CLIENT_ERROR_TEMP,
+		ret = pop3_client_fail(client, POP3_CLIENT_ERROR_BUSY,
 			"The server refuses connections: %s",
 			str_sanitize(reply.line, 200));
 	}
@@ -395,10 +394,14 @@ static int client_refused(struct pop3_client *client, const char *line)
 		t_strdup_printf("%s (as %s)", client->set.master_user,
 				client->set.username);
 
+	if (reply_is_busy(line)) {
+		return pop3_client_fail(client, POP3_CLIENT_ERROR_BUSY,
+			"The maildrop is in use: %s", str_sanitize(line, 200));
+	}
 	/* gmail-pop3-auth: Gmail also says [AUTH] when it only is too busy, so
 	   look at the text first */
 	if (pop3_reply_is_temporary(line)) {
-		return pop3_client_fail(client, POP3_CLIENT_ERROR_TEMP,
+		return pop3_client_fail(client, POP3_CLIENT_ERROR_BUSY,
 			"The login of %s has to wait: %s", who,
 			str_sanitize(line, 200));
 	}
@@ -410,9 +413,10 @@ static int client_refused(struct pop3_client *client, const char *line)
 		str_sanitize(line, 200));
 }
 
-/* One attempt. Returns 1, 0 if the maildrop is in use, -1 on error. */
-static int client_login_once(struct pop3_client *client, const char **line_r)
+/* One attempt, or two with OAuth2. */
+static int client_login_once(struct pop3_client *client)
 {
+	const char *line;
 	int ret;
 
 	if (client_greeting(client) < 0)
@@ -423,54 +427,32 @@ static int client_login_once(struct pop3_client *client, const char **line_r)
 	client_send_capa(client);
 	if (pop3_client_wait(client, "asking for capabilities") < 0 ||
 	    client_utf8(client) < 0 ||
-	    (ret = client_authenticate(client, line_r)) < 0)
+	    (ret = client_authenticate(client, &line)) < 0)
 		return -1;
 	if (ret > 0)
-		return 1;
-	if (reply_is_busy(*line_r)) {
-		pop3_client_disconnect(client);
 		return 0;
-	}
 	if (client->oauth2 != NULL && !client->token_refused &&
-	    !pop3_reply_is_temporary(*line_r)) {
+	    !reply_is_busy(line) && !pop3_reply_is_temporary(line)) {
 		client->token_refused = TRUE;
 		e_debug(client->event, "POP3: %s: trying once more with a new "
-			"token", str_sanitize(*line_r, 200));
+			"token", str_sanitize(line, 200));
 		migration_oauth2_source_refused(client->oauth2, t_strdup(
 			migration_oauth2_source_get_challenge(client->oauth2)));
 		pop3_client_disconnect(client);
-		return client_login_once(client, line_r);
+		return client_login_once(client);
 	}
-	return client_refused(client, *line_r);
+	return client_refused(client, line);
 }
 
 int pop3_client_login(struct pop3_client *client)
 {
-	const char *line = "";
-	unsigned int tries = 0, pause_secs;
-	int ret;
-
 	pop3_client_disconnect(client);
 	if (client->oauth2_error != NULL) {
 		return pop3_client_fail(client, POP3_CLIENT_ERROR_AUTH, "%s",
 					client->oauth2_error);
 	}
 	client->token_refused = FALSE;
-	while ((ret = client_login_once(client, &line)) == 0 &&
-	       tries < client->set.busy_retries) {
-		pause_secs = 1U << I_MIN(tries, 5);
-		e_debug(client->event, "POP3: maildrop is in use, "
-			"trying again in %u seconds: %s", pause_secs,
-			str_sanitize(line, 200));
-		i_sleep_intr_secs(pause_secs);
-		tries++;
-	}
-	if (ret == 0) {
-		return pop3_client_fail(client, POP3_CLIENT_ERROR_TEMP,
-			"The maildrop is in use, also after %u attempts: %s",
-			tries + 1, str_sanitize(line, 200));
-	}
-	if (ret < 0)
+	if (client_login_once(client) < 0)
 		return -1;
 	if (client->oauth2 != NULL) {
 		e_debug(client->event, "POP3: logged in with an OAuth2 token");

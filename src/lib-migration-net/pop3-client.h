@@ -23,8 +23,11 @@ enum pop3_client_ssl_mode {
 
 enum pop3_client_error {
 	POP3_CLIENT_ERROR_NONE,
-	/* Network, server busy, connection lost: trying later may help. */
+	/* Network, connection lost: trying later may help. */
 	POP3_CLIENT_ERROR_TEMP,
+	/* The server asks to come back later, or another session has the
+	   maildrop. */
+	POP3_CLIENT_ERROR_BUSY,
 	/* The server refused the login. */
 	POP3_CLIENT_ERROR_AUTH,
 	/* The server cannot do what is needed: no UIDL, no TLS. */
@@ -45,9 +48,6 @@ struct pop3_client_settings {
 	bool no_pipelining;
 	/* Longest silence of the server. */
 	unsigned int timeout_secs;
-	/* How often to try again while the maildrop is in use or the server
-	   asks to wait; the pauses are 1, 2, 4, ... seconds. */
-	unsigned int busy_retries;
 	/* For TLS settings. */
 	struct mail_user *user;
 	struct event *event;

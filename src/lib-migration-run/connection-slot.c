@@ -13,27 +13,47 @@
 
 /* Without a cap, slots are only numbers to be compared with one later. */
 #define SLOTS_MAX 10000
+/* So far up other runs are looked for. */
+#define NEIGHBOURS_MAX 1000
 
 struct connection_slot {
 	int fd;
 	unsigned int number;
 };
 
-/* Returns 1, 0 if another socket has the name, -1. */
-static int slot_bind(int fd, const char *server, unsigned int number)
+union slot_address {
+	struct sockaddr any;
+	struct sockaddr_un un;
+};
+
+/* Returns the address's size. */
+static socklen_t
+slot_address(const char *server, unsigned int number,
+	     union slot_address *addr_r)
 {
 	const char *name = connection_cap_slot_name(server, number);
-	union {
-		struct sockaddr any;
-		struct sockaddr_un un;
-	} addr = { .un = { .sun_family = AF_UNIX } };
 	size_t len = strlen(name);
 
 	/* abstract: it begins with a NUL and ends with its length */
-	i_assert(len < sizeof(addr.un.sun_path));
-	memcpy(addr.un.sun_path + 1, name, len);
-	if (bind(fd, &addr.any,
-		 offsetof(struct sockaddr_un, sun_path) + 1 + len) == 0)
+	i_zero(addr_r);
+	i_assert(len < sizeof(addr_r->un.sun_path));
+	addr_r->un.sun_family = AF_UNIX;
+	memcpy(addr_r->un.sun_path + 1, name, len);
+	return offsetof(struct sockaddr_un, sun_path) + 1 + len;
+}
+
+static int slot_socket(void)
+{
+	return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+}
+
+/* Returns 1, 0 if another socket has the name, -1. */
+static int slot_bind(int fd, const char *server, unsigned int number)
+{
+	union slot_address addr;
+	socklen_t len = slot_address(server, number, &addr);
+
+	if (bind(fd, &addr.any, len) == 0)
 		return 1;
 	return errno == EADDRINUSE ? 0 : -1;
 }
@@ -45,7 +65,7 @@ int connection_slot_take(const char *server, unsigned int max,
 	int fd, ret = 0;
 
 	*slot_r = NULL;
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	fd = slot_socket();
 	if (fd == -1) {
 		*error_r = t_strdup_printf("socket() failed: %m");
 		return -1;
@@ -83,6 +103,29 @@ unsigned int connection_slot_number(const struct connection_slot *slot)
 	return slot == NULL ? CONNECTION_CAP_NO_SLOT : slot->number;
 }
 
+bool connection_slot_has_neighbour(const struct connection_slot *slot,
+				   const char *server)
+{
+	union slot_address addr;
+	bool found = FALSE;
+	int fd;
+
+	if (slot == NULL)
+		return FALSE;
+	if (slot->number > 0)
+		return TRUE;
+	/* theirs are above if one below has become free */
+	if ((fd = slot_socket()) == -1)
+		return FALSE;
+	for (unsigned int i = 1; i < NEIGHBOURS_MAX && !found; i++) T_BEGIN {
+		socklen_t len = slot_address(server, i, &addr);
+
+		found = connect(fd, &addr.any, len) == 0;
+	} T_END;
+	i_close_fd(&fd);
+	return found;
+}
+
 /* ---- waiting ---- */
 
 static const char *
@@ -103,7 +146,8 @@ slot_stop(struct migration_run *run, const char *server,
 }
 
 bool connection_slot_wait(struct migration_run *run, const char *server,
-			  const struct connection_cap *cap, const char *setting,
+			  const struct connection_cap *cap,
+			  uint64_t patience_msecs, const char *setting,
 			  struct connection_slot **slot_r, const char **why_r)
 {
 	struct connection_cap_waits waits = { .tries = 0 };
@@ -121,7 +165,7 @@ bool connection_slot_wait(struct migration_run *run, const char *server,
 		}
 		switch (connection_cap_decide(cap,
 				connection_slot_number(*slot_r), FALSE,
-				run->patience_msecs, i_rand(), &waits, &msecs)) {
+				patience_msecs, i_rand(), &waits, &msecs)) {
 		case CONNECTION_CAP_GO:
 			return TRUE;
 		case CONNECTION_CAP_WAIT:

@@ -25,15 +25,19 @@ int connection_slot_take(const char *server, unsigned int max,
 void connection_slot_release(struct connection_slot **slot);
 /* CONNECTION_CAP_NO_SLOT for NULL. */
 unsigned int connection_slot_number(const struct connection_slot *slot);
+/* Another connection has a slot of the same server, too. FALSE for NULL. */
+bool connection_slot_has_neighbour(const struct connection_slot *slot,
+				   const char *server);
 
-/* The same as a run does for its first connection: waits for a slot within the
-   run's patience, with the cause RUN_WAIT_CONNECTIONS. setting: where the cap
+/* The same as a run does for its first connection: waits for a slot, no longer
+   than the patience, with the cause RUN_WAIT_CONNECTIONS. setting: where the cap
    comes from. Returns TRUE if a connection may be made: slot_r is NULL then if
    connections are not counted, or cannot be, which is logged as an error.
    FALSE and why_r (data stack) if the run ends: it is recorded as one that a
    later run continues. */
 bool connection_slot_wait(struct migration_run *run, const char *server,
-			  const struct connection_cap *cap, const char *setting,
+			  const struct connection_cap *cap,
+			  uint64_t patience_msecs, const char *setting,
 			  struct connection_slot **slot_r, const char **why_r);
 
 #endif

@@ -27,6 +27,53 @@ static const char *words_or(const char *words, const char *other)
 		str_sanitize(words, WORDS_MAX_LEN);
 }
 
+/* Who said what. */
+static const char *source_says(struct migration_run *run, const char *what)
+{
+	return t_strdup_printf("%s says: %s", run->source, what);
+}
+
+static bool
+pause_after(struct migration_run *run, struct retry_state *state,
+	    uint64_t patience_msecs, enum retry_failure failure,
+	    const char *words, const char *told)
+{
+	struct retry_policy policy;
+	struct retry_decision decision;
+	struct server_reply reply;
+	struct event_passthrough *e;
+
+	retry_policy_init(&policy, patience_msecs);
+	server_reply_understand(words == NULL ? "" : words, &reply);
+	retry_decide(&policy, state, failure, &reply, i_rand(), &decision);
+
+	e = event_create_passthrough(run->event)->
+		set_name("migration_imapc_retried")->
+		add_str("meaning", server_reply_meaning_name(reply.meaning))->
+		add_int("wait_msecs", decision.wait_msecs);
+	if (decision.action != RETRY_AGAIN) {
+		e->add_str("error", decision.reason);
+		e_debug(e->event(), "%s: not trying again: %s", told,
+			decision.reason);
+		return FALSE;
+	}
+	migration_run_count(run, MIGRATION_COUNTER_RETRIES, 1);
+	if (decision.wait_msecs > 0) {
+		migration_run_waited(run,
+			server_reply_meaning_name(reply.meaning),
+			decision.wait_msecs);
+	}
+	if (decision.wait_msecs >= PAUSE_TOLD_MSECS) {
+		e_warning(e->event(), "%s. Waiting %"PRIu64" seconds (%s)",
+			  told, decision.wait_msecs / 1000, decision.reason);
+	} else {
+		e_debug(e->event(), "%s: trying again in %"PRIu64" ms (%s)",
+			told, decision.wait_msecs, decision.reason);
+	}
+	return migration_progress_sleep(run,
+		server_reply_meaning_name(reply.meaning), decision.wait_msecs);
+}
+
 bool source_pause(struct migration_run *run, struct retry_state *state,
 		  enum retry_failure failure, const char *words)
 {
@@ -38,48 +85,24 @@ bool source_pause_within(struct migration_run *run, struct retry_state *state,
 			 uint64_t patience_msecs, enum retry_failure failure,
 			 const char *words)
 {
-	const char *what = words_or(words, "no answer");
-	struct retry_policy policy;
-	struct retry_decision decision;
-	struct server_reply reply;
-	struct event_passthrough *e;
-
-	retry_policy_init(&policy, I_MIN(patience_msecs, run->patience_msecs));
-	server_reply_understand(words == NULL ? "" : words, &reply);
 	if (run->source_reached)
 		state->reached = TRUE;
-	retry_decide(&policy, state, failure, &reply, i_rand(), &decision);
-
-	e = event_create_passthrough(run->event)->
-		set_name("migration_imapc_retried")->
-		add_str("meaning", server_reply_meaning_name(reply.meaning))->
-		add_int("wait_msecs", decision.wait_msecs);
-	if (decision.action != RETRY_AGAIN) {
-		e->add_str("error", decision.reason);
-		e_debug(e->event(), "%s: %s: not trying again: %s",
-			run->source, what, decision.reason);
-		return FALSE;
-	}
-	migration_run_count(run, MIGRATION_COUNTER_RETRIES, 1);
-	if (decision.wait_msecs > 0) {
-		migration_run_waited(run,
-			server_reply_meaning_name(reply.meaning),
-			decision.wait_msecs);
-	}
-	if (decision.wait_msecs >= PAUSE_TOLD_MSECS) {
-		e_warning(e->event(), "%s says: %s. Waiting %"PRIu64" seconds "
-			"(%s)", run->source, what, decision.wait_msecs / 1000,
-			decision.reason);
-	} else {
-		e_debug(e->event(), "%s: %s: trying again in %"PRIu64
-			" ms (%s)", run->source, what, decision.wait_msecs,
-			decision.reason);
-	}
-	return migration_progress_sleep(run,
-		server_reply_meaning_name(reply.meaning), decision.wait_msecs);
+	return pause_after(run, state,
+			   I_MIN(patience_msecs, run->patience_msecs), failure,
+			   words,
+			   source_says(run, words_or(words, "no answer")));
 }
 
-const char *source_stop(struct migration_run *run, const char *words)
+bool source_pause_other(struct migration_run *run, struct retry_state *state,
+			uint64_t patience_msecs, enum retry_failure failure,
+			const char *words)
+{
+	return pause_after(run, state, patience_msecs, failure, words,
+			   words_or(words, "no answer"));
+}
+
+static const char *
+stop_after(struct migration_run *run, const char *words, const char *told)
 {
 	const char *text, *when = "";
 	struct server_reply reply;
@@ -94,8 +117,7 @@ const char *source_stop(struct migration_run *run, const char *words)
 		when = t_strdup_printf(": continue after %s",
 			t_strflocaltime("%Y-%m-%d %H:%M:%S %Z", later));
 	}
-	text = t_strdup_printf("%s says: %s%s", run->source,
-			       words_or(words, "nothing any more"), when);
+	text = t_strconcat(told, when, NULL);
 	if (!run->continue_later) {
 		run->continue_later = TRUE;
 		migration_run_finding(run, MIGRATION_SEVERITY_WARNING, NULL, 0,
@@ -108,6 +130,17 @@ const char *source_stop(struct migration_run *run, const char *words)
 		}
 	}
 	return text;
+}
+
+const char *source_stop(struct migration_run *run, const char *words)
+{
+	return stop_after(run, words,
+		source_says(run, words_or(words, "nothing any more")));
+}
+
+const char *source_stop_other(struct migration_run *run, const char *words)
+{
+	return stop_after(run, words, words_or(words, "nothing any more"));
 }
 
 void source_failed(struct migration_run *run, const char *words)

@@ -20,10 +20,18 @@ bool source_pause_within(struct migration_run *run, struct retry_state *state,
 			 uint64_t patience_msecs, enum retry_failure failure,
 			 const char *words);
 
+/* The same for a server other than the run's source, with a patience of its own.
+   words name the server. */
+bool source_pause_other(struct migration_run *run, struct retry_state *state,
+			uint64_t patience_msecs, enum retry_failure failure,
+			const char *words);
+
 /* The run ends because of the server, and a later one can go on: records it.
    Returns what to tell, with the time to continue if it is known (data
    stack). */
 const char *source_stop(struct migration_run *run, const char *words);
+/* The same for a server other than the run's source. words name the server. */
+const char *source_stop_other(struct migration_run *run, const char *words);
 
 /* Something failed because of the server. If the command fails then, it may be
    tried again from the beginning. The first words of a run are kept. */

@@ -302,6 +302,8 @@ START_TEST(test_connection_slots)
 
 	ck_assert_int_eq(connection_slot_take(server, 2, &first, &error), 1);
 	ck_assert_uint_eq(connection_slot_number(first), 0);
+	ck_assert(!connection_slot_has_neighbour(first, server));
+	ck_assert(!connection_slot_has_neighbour(NULL, server));
 	/* another process, and nothing but the end of its life frees it */
 	ck_assert_int_eq(pipe(fds), 0);
 	if ((pid = fork()) == 0) {
@@ -319,10 +321,13 @@ START_TEST(test_connection_slots)
 	connection_slot_release(&third);
 	ck_assert_int_eq(connection_slot_take(server, 0, &third, &error), 1);
 	ck_assert_uint_eq(connection_slot_number(third), 2);
+	ck_assert(connection_slot_has_neighbour(first, server));
+	ck_assert(connection_slot_has_neighbour(third, server));
 	connection_slot_release(&third);
 
 	ck_assert_int_eq(kill(pid, SIGKILL), 0);
 	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	ck_assert(!connection_slot_has_neighbour(first, server));
 	ck_assert_int_eq(connection_slot_take(server, 2, &third, &error), 1);
 	ck_assert_uint_eq(connection_slot_number(third), 1);
 	connection_slot_release(&third);

@@ -19,8 +19,9 @@ static int gather_pop3_open(struct uidl_gather *gather,
 			    const char **error_r,
 			    enum pop3_client_error *type_r)
 {
-	if (pop3_client_login(gather->pop3) < 0 ||
-	    pop3_client_list(gather->pop3, mails_r) < 0)
+	if (pop3_source_login(gather->source, error_r, type_r) < 0)
+		return -1;
+	if (pop3_client_list(gather->pop3, mails_r) < 0)
 		return gather_pop3_error(gather, error_r, type_r);
 	return 0;
 }

@@ -49,6 +49,8 @@ struct gather_pop3_mail {
 struct uidl_gather {
 	pool_t pool;
 	struct uidl_gather_settings set;
+	struct pop3_source *source;
+	/* the source's */
 	struct pop3_client *pop3;
 	struct uidl_match *match;
 	ARRAY(struct gather_mailbox) mailboxes;

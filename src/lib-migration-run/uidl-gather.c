@@ -30,8 +30,6 @@ void uidl_gather_deinit(struct uidl_gather **_gather)
 	*_gather = NULL;
 	if (gather->match != NULL)
 		uidl_match_deinit(&gather->match);
-	if (gather->pop3 != NULL)
-		pop3_client_deinit(&gather->pop3);
 	array_foreach_modifiable(&gather->mailboxes, gbox) {
 		array_free(&gbox->mails);
 		array_free(&gbox->results);
@@ -357,8 +355,8 @@ int uidl_gather_run(struct uidl_gather *gather, const char **error_r,
 {
 	int ret;
 
-	i_assert(gather->pop3 == NULL);
-	gather->pop3 = pop3_client_init(&gather->set.pop3);
+	gather->source = pop3_source_init(&gather->set.pop3);
+	gather->pop3 = pop3_source_get_client(gather->source);
 	ret = gather_pop3_list(gather, error_r, error_type_r);
 	if (ret == 0)
 		ret = gather_match(gather, error_r, error_type_r);
@@ -368,7 +366,7 @@ int uidl_gather_run(struct uidl_gather *gather, const char **error_r,
 		gather_finish(gather);
 		gather_count(gather);
 	}
-	pop3_client_deinit(&gather->pop3);
+	pop3_source_deinit(&gather->source);
 	return ret;
 }
 

@@ -2,7 +2,7 @@
 #ifndef UIDL_GATHER_H
 #define UIDL_GATHER_H
 
-#include "pop3-client.h"
+#include "pop3-source.h"
 #include "uidl-match.h"
 
 struct mailbox;
@@ -13,7 +13,7 @@ struct event;
    matcher wants, until all is decided. Reports to the user's run record. */
 
 struct uidl_gather_settings {
-	struct pop3_client_settings pop3;
+	struct pop3_source_settings pop3;
 	bool skip_sizes;
 	/* Most bytes of mail texts to read over POP3 in doubtful cases. */
 	uoff_t max_body_bytes;

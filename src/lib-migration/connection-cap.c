@@ -13,8 +13,8 @@
 
 #define CAP_NAME_PREFIX "dovecot-migration/"
 
-bool connection_cap_parse(const char *value, struct connection_cap *cap_r,
-			  const char **error_r)
+bool connection_cap_parse(const char *setting, const char *value,
+			  struct connection_cap *cap_r, const char **error_r)
 {
 	i_zero(cap_r);
 	cap_r->counted = TRUE;
@@ -25,9 +25,8 @@ bool connection_cap_parse(const char *value, struct connection_cap *cap_r,
 		return TRUE;
 	}
 	if (str_to_uint(value, &cap_r->max) < 0 || cap_r->max == 0) {
-		*error_r = t_strdup_printf("migration_imapc_max_connections must "
-			"be a number above 0, auto or unlimited: %s",
-			str_sanitize(value, 80));
+		*error_r = t_strdup_printf("%s must be a number above 0, auto or "
+			"unlimited: %s", setting, str_sanitize(value, 80));
 		return FALSE;
 	}
 	return TRUE;

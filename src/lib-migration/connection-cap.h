@@ -42,12 +42,12 @@ struct connection_cap_waits {
 	uint64_t msecs;
 };
 
-/* The value of migration_imapc_max_connections: a number above 0, "unlimited",
-   or "auto" for what the source is known to allow, which is in max once the
-   caller knows it. Returns FALSE and error_r (data stack) if it is none of
-   them. */
-bool connection_cap_parse(const char *value, struct connection_cap *cap_r,
-			  const char **error_r);
+/* The value of migration_imapc_max_connections or migration_pop3_max_connections:
+   a number above 0, "unlimited", or "auto" for what the source is known to
+   allow, which is in max once the caller knows it. Returns FALSE and error_r
+   (data stack, it names the setting) if it is none of them. */
+bool connection_cap_parse(const char *setting, const char *value,
+			  struct connection_cap *cap_r, const char **error_r);
 
 /* slot is the one that was free, which the run has now, or
    CONNECTION_CAP_NO_SLOT. second: the run has a connection already. chance is

@@ -65,7 +65,7 @@ static const struct error_advice advices[] = {
 	  "The value is no size.",
 	  "Give a size such as `2500 M`, `auto` or `unlimited`.",
 	  "settings.md" },
-	{ ERROR_GROUP_CONFIG, "migration_imapc_max_connections must be",
+	{ ERROR_GROUP_CONFIG, "must be a number above 0, auto or unlimited",
 	  "The value is no number of connections.",
 	  "Give a number above 0, `auto` or `unlimited`.",
 	  "settings.md" },
@@ -212,9 +212,9 @@ static const struct error_advice advices[] = {
 	  "security.md" },
 	{ ERROR_GROUP_LOGIN, "connections that migrations on this machine may have to ",
 	  "Other runs had all of them for longer than "
-	  "`migration_imapc_patience`.",
+	  "`migration_imapc_patience` or `migration_pop3_patience`.",
 	  "Run it again later; start no more runs side by side than "
-	  "`migration_imapc_max_connections`, or raise one of the two.",
+	  "the setting in brackets says, or raise one of the two.",
 	  "many-users.md#connections" },
 	{ ERROR_GROUP_LOGIN, "Connections to * are not counted",
 	  "The machine gives no name in the kernel, so this run does not wait "
@@ -242,6 +242,12 @@ static const struct error_advice advices[] = {
 	  "Look whether the mailbox exists, POP is switched on for it, and "
 	  "the application may open it.",
 	  "oauth2.md" },
+	{ ERROR_GROUP_LOGIN, "The server refuses connections: ",
+	  "The POP3 server has no room, for longer than "
+	  "`migration_pop3_patience` if it says so.",
+	  "Run it again later; if it allows one address only so many "
+	  "connections, set `migration_pop3_max_connections`.",
+	  "many-users.md#connections" },
 	{ ERROR_GROUP_LOGIN, "has to wait: ",
 	  "The POP3 server limits logins.",
 	  "Run it again later.",

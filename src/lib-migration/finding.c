@@ -80,7 +80,8 @@ static const struct finding_info findings[] = {
 	[FINDING_SOURCE_UNAVAILABLE] = {
 		FINDING_GROUP_SOURCE, "source-unavailable", "warning",
 		"The server throttled or refused for longer than "
-		"`migration_imapc_patience`, so the run ended with 75.",
+		"`migration_imapc_patience` (a POP3 server: "
+		"`migration_pop3_patience`), so the run ended with 75.",
 		"Run it again later; the report's `continue_after` says when, "
 		"if the server did.",
 		"providers.md",
@@ -104,8 +105,10 @@ static const struct finding_info findings[] = {
 	[FINDING_CONNECTIONS_IN_USE] = {
 		FINDING_GROUP_SOURCE, "connections-in-use", "warning",
 		"Other runs on this machine had all connections that "
-		"`migration_imapc_max_connections` allows, for longer than "
-		"`migration_imapc_patience`, so the run ended with 75.",
+		"`migration_imapc_max_connections` or "
+		"`migration_pop3_max_connections` allows, for longer than "
+		"`migration_imapc_patience` or `migration_pop3_patience`, so the run "
+		"ended with 75.",
 		"Run it again; start no more runs side by side than that, or "
 		"raise one of the two.",
 		"many-users.md#connections",

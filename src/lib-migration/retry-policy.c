@@ -137,9 +137,8 @@ void retry_decide(const struct retry_policy *policy, struct retry_state *state,
 		   policy->patience_msecs) {
 		decision_r->later_msecs = reply->wait_msecs;
 		retry_stop(decision_r, RETRY_LATER, reply->wait_msecs > 0 ?
-			   "the server asks for more than "
-			   "migration_imapc_patience" :
-			   "migration_imapc_patience is used up");
+			   "the server asks for more than the patience" :
+			   "the patience is used up");
 	} else {
 		decision_r->action = RETRY_AGAIN;
 		decision_r->reason = reply->wait_msecs > 0 ?

@@ -49,6 +49,8 @@ static const struct known_words known_sentences[] = {
 	{ "server busy", SERVER_REPLY_TEMPORARY },
 	{ "server is busy", SERVER_REPLY_TEMPORARY },
 	{ "system error", SERVER_REPLY_TEMPORARY },
+	/* pop3-in-use */
+	{ "maildrop is in use", SERVER_REPLY_TEMPORARY },
 };
 
 /* What is gone is gone, whatever else is said: a mailbox may be called "Rate

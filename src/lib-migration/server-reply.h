@@ -50,9 +50,10 @@ void server_reply_understand(const char *text, struct server_reply *reply_r);
 /* TRUE if trying the same thing again later can help. */
 bool server_reply_is_temporary(enum server_reply_meaning meaning);
 
-/* For logs, reports and events: "throttled", "quota", ... */
 /* It is about the whole account or connection, whatever was asked for. */
 bool server_reply_is_general(enum server_reply_meaning meaning);
+
+/* For logs, reports and events: "throttled", "quota", ... */
 const char *server_reply_meaning_name(enum server_reply_meaning meaning);
 
 #endif

@@ -294,9 +294,13 @@ def test_login_that_has_to_wait(source, dest, conf, account, reply):
     ours, theirs = account
     with scripted_user([], source, theirs,
                        faults=[On("PASS", reply)]) as server:
-        run = backup(dest, conf, ours, o={"pop3c_port": server.port})
+        run = backup(dest, conf, ours, o={
+            "pop3c_port": server.port,
+            **dest.plugin_options({"migration_pop3_patience": "1s"})})
     assert run.rc == 75, run
-    errors_naming(run.err.splitlines(), "has to wait")
+    errors_naming([line for line in run.err.splitlines() if "Error: " in line],
+                  "has to wait")
+    assert "continue after" in run.err
 
 
 def test_no_uidl(source, dest, conf, account):

@@ -29,13 +29,11 @@
 #include "doveadm-params.h"
 #include "second-user.h"
 #include "oauth2-token.h"
-#include "pop3-client.h"
 #include "pop3-source.h"
+#include "verify-pop3.h"
 #include "doveadm-auth-test.h"
 
 #include <sysexits.h>
-
-#define AUTH_TEST_POP3_TIMEOUT_SECS 60
 
 struct auth_test_cmd_context {
 	struct doveadm_mail_cmd_context ctx;
@@ -48,7 +46,6 @@ struct auth_test {
 	struct event *event;
 	/* of CAPABILITY */
 	string_t *capabilities;
-	unsigned int logins;
 };
 
 static void
@@ -190,7 +187,6 @@ auth_test_imap_login(struct auth_test *test, struct imapc_mailbox_list *list)
 		user = set->imapc_user;
 	if (!auth_test_token(test, list->list.ns->user, user))
 		return;
-	test->logins++;
 	auth_test_row("imap", "server", t_strdup_printf("%s:%u",
 		set->imapc_host, set->imapc_port));
 	switch (sclient->auth_failed_state) {
@@ -232,45 +228,57 @@ static void auth_test_imap(struct auth_test *test, struct mail_user *source)
 
 static void
 auth_test_pop3_login(struct auth_test *test,
-		     const struct pop3_client_settings *set)
+		     const struct pop3_source_settings *set)
 {
-	struct pop3_client *client = pop3_client_init(set);
+	struct pop3_source *source = pop3_source_init(set);
 	enum pop3_client_error type;
 	const char *error;
 
-	auth_test_row("pop3", "server", t_strdup_printf("%s:%u", set->host,
-							set->port));
-	if (pop3_client_login(client) == 0) {
+	auth_test_row("pop3", "server", t_strdup_printf("%s:%u",
+		set->client.host, set->client.port));
+	if (pop3_source_login(source, &error, &type) == 0) {
 		auth_test_row("pop3", "login",
-			      t_strdup_printf("ok, %s", set->username));
+			      t_strdup_printf("ok, %s", set->client.username));
 		auth_test_row("pop3", "capabilities", str_sanitize(
-			pop3_client_get_capabilities(client), 1000));
+			pop3_client_get_capabilities(
+				pop3_source_get_client(source)), 1000));
 	} else {
-		error = pop3_client_get_error(client, &type);
-		auth_test_fail(test, type == POP3_CLIENT_ERROR_TEMP ?
+		auth_test_fail(test, type == POP3_CLIENT_ERROR_TEMP ||
+			       type == POP3_CLIENT_ERROR_BUSY ?
 			       EX_TEMPFAIL : EX_NOPERM, "pop3", "login", error);
 	}
-	pop3_client_deinit(&client);
+	pop3_source_deinit(&source);
+}
+
+static void
+auth_test_pop3_storage(struct auth_test *test, struct mail_user *user,
+		       struct mail_storage *storage)
+{
+	const struct pop3c_storage *pop3c_storage = POP3C_STORAGE(storage);
+	struct verify_pop3_settings pop3_set;
+	struct pop3_source_settings set;
+	struct verify_error error;
+
+	if (verify_pop3_get_settings(user, user->pool, &pop3_set, &error) < 0) {
+		auth_test_fail(test, EX_CONFIG, "pop3", "settings", error.text);
+		return;
+	}
+	pop3_source_fill_settings(pop3c_storage->set, user, &pop3_set.limits,
+				  test->event, &set);
+	auth_test_pop3_login(test, &set);
 }
 
 static void auth_test_pop3(struct auth_test *test, struct mail_user *user)
 {
-	struct pop3_client_settings set;
 	struct mail_namespace *ns;
 	struct mail_storage *storage;
-	const struct pop3c_storage *pop3c_storage;
 
 	for (ns = user->namespaces; ns != NULL; ns = ns->next) {
 		storage = mail_namespace_get_default_storage(ns);
 		if (storage == NULL ||
 		    strcmp(storage->name, POP3C_STORAGE_NAME) != 0)
 			continue;
-		pop3c_storage = POP3C_STORAGE(storage);
-		pop3_source_fill_settings(pop3c_storage->set, user,
-			AUTH_TEST_POP3_TIMEOUT_SECS, test->event, &set);
-		set.busy_retries = 0;
-		test->logins++;
-		auth_test_pop3_login(test, &set);
+		auth_test_pop3_storage(test, user, storage);
 		return;
 	}
 	auth_test_row("pop3", "login", "not tried, there is no namespace with "

@@ -121,6 +121,7 @@ static struct pop3c_storage *uidl_find_pop3c(struct uidl_context *uctx)
 static int uidl_gather_begin(struct uidl_context *uctx)
 {
 	struct uidl_gather_settings gather_set;
+	struct pop3_source_limits limits;
 	struct pop3c_storage *storage = uidl_find_pop3c(uctx);
 
 	if (storage == NULL && uctx->source_user != NULL) {
@@ -136,9 +137,9 @@ static int uidl_gather_begin(struct uidl_context *uctx)
 			uctx->set->mailbox));
 	}
 	i_zero(&gather_set);
-	pop3_source_fill_settings(storage->set, uctx->user,
-				  uctx->set->timeout, uctx->run->event,
-				  &gather_set.pop3);
+	migration_pop3_settings_limits(uctx->set, &limits);
+	pop3_source_fill_settings(storage->set, uctx->user, &limits,
+				  uctx->run->event, &gather_set.pop3);
 	gather_set.skip_sizes = uctx->set->skip_size_check;
 	gather_set.max_body_bytes = uctx->set->body_limit;
 	gather_set.user = uctx->user;
@@ -152,6 +153,7 @@ static int uidl_gather_exit_code(enum pop3_client_error type)
 	switch (type) {
 	case POP3_CLIENT_ERROR_NONE:
 	case POP3_CLIENT_ERROR_TEMP:
+	case POP3_CLIENT_ERROR_BUSY:
 		break;
 	case POP3_CLIENT_ERROR_AUTH:
 	case POP3_CLIENT_ERROR_UNSUPPORTED:

@@ -11,7 +11,6 @@
 #include "mail-user.h"
 #include "mailbox-evidence.h"
 #include "migration-run.h"
-#include "pop3-source.h"
 #include "pop3-uidl-format.h"
 #include "settings-loader.h"
 #include "migration-pop3-settings.h"
@@ -35,6 +34,8 @@ ARRAY_DEFINE_TYPE(dest_item, struct dest_item);
 struct verify_pop3_source {
 	pool_t pool;
 	struct mail_user *user;
+	struct pop3_source *source;
+	/* the source's */
 	struct pop3_client *client;
 
 	/* while headers are read */
@@ -63,7 +64,7 @@ int verify_pop3_get_settings(struct mail_user *user, pool_t pool,
 	set_r->mailbox = p_strdup(pool, set->mailbox);
 	set_r->all_mailboxes = set->all_mailboxes;
 	set_r->ignore_extra_uidls = set->ignore_extra_uidls;
-	set_r->timeout_secs = set->timeout;
+	migration_pop3_settings_limits(set, &set_r->limits);
 	migration_settings_free(set);
 	return 0;
 }
@@ -73,15 +74,14 @@ int verify_pop3_get_settings(struct mail_user *user, pool_t pool,
  */
 
 static int
-source_error(struct verify_pop3_source *source, struct verify_error *error_r)
+source_failed_with(enum pop3_client_error error, const char *text,
+		   struct verify_error *error_r)
 {
-	enum pop3_client_error error;
-
-	error_r->text = t_strdup_printf("POP3: %s",
-		pop3_client_get_error(source->client, &error));
+	error_r->text = t_strdup_printf("POP3: %s", text);
 	switch (error) {
 	case POP3_CLIENT_ERROR_NONE:
 	case POP3_CLIENT_ERROR_TEMP:
+	case POP3_CLIENT_ERROR_BUSY:
 		error_r->error = MAIL_ERROR_TEMP;
 		break;
 	case POP3_CLIENT_ERROR_AUTH:
@@ -94,28 +94,39 @@ source_error(struct verify_pop3_source *source, struct verify_error *error_r)
 	return -1;
 }
 
+static int
+source_error(struct verify_pop3_source *source, struct verify_error *error_r)
+{
+	enum pop3_client_error error;
+	const char *text = pop3_client_get_error(source->client, &error);
+
+	return source_failed_with(error, text, error_r);
+}
+
 int verify_pop3_source_init(struct mail_user *user,
 			    const struct verify_pop3_settings *set,
 			    struct event *event, pool_t pool,
 			    struct verify_pop3_source **source_r,
 			    struct verify_error *error_r)
 {
-	struct pop3_client_settings client_set;
+	struct pop3_source_settings source_set;
 	struct verify_pop3_source *source;
+	enum pop3_client_error error;
+	const char *text;
 
-	if (pop3_source_get_settings(user, set->mailbox, set->timeout_secs,
-				     event, &client_set, &error_r->text) < 0) {
+	if (pop3_source_get_settings(user, set->mailbox, &set->limits, event,
+				     &source_set, &error_r->text) < 0) {
 		error_r->error = MAIL_ERROR_PARAMS;
 		return -1;
 	}
 	source = p_new(pool, struct verify_pop3_source, 1);
 	source->pool = pool;
 	source->user = user;
-	source->client = pop3_client_init(&client_set);
-	if (pop3_client_login(source->client) < 0) {
-		(void)source_error(source, error_r);
-		pop3_client_deinit(&source->client);
-		return -1;
+	source->source = pop3_source_init(&source_set);
+	source->client = pop3_source_get_client(source->source);
+	if (pop3_source_login(source->source, &text, &error) < 0) {
+		pop3_source_deinit(&source->source);
+		return source_failed_with(error, text, error_r);
 	}
 	*source_r = source;
 	return 0;
@@ -131,7 +142,7 @@ void verify_pop3_source_deinit(struct verify_pop3_source **_source)
 	pop3_client_get_stats(source->client, &stats);
 	migration_run_count(run, MIGRATION_COUNTER_POP3_TOPS, stats.tops);
 	migration_run_count(run, MIGRATION_COUNTER_POP3_BYTES, stats.bytes_in);
-	pop3_client_deinit(&source->client);
+	pop3_source_deinit(&source->source);
 }
 
 int verify_pop3_source_list(struct verify_pop3_source *source,

@@ -3,6 +3,7 @@
 #define VERIFY_POP3_H
 
 #include "parity.h"
+#include "pop3-source.h"
 #include "verify-storage.h"
 
 struct event;
@@ -16,7 +17,7 @@ struct verify_pop3_settings {
 	bool all_mailboxes;
 	/* POP3 may show less than the INBOX has, by configuration */
 	bool ignore_extra_uidls;
-	unsigned int timeout_secs;
+	struct pop3_source_limits limits;
 };
 
 /* Reads migration_pop3's settings, whether the plugin is enabled or not.

@@ -77,7 +77,7 @@ provider_override(const struct migration_imapc_settings *set,
 		i_unreached(); /* the settings were checked */
 	if (strcmp(set->daily_limit, "auto") != 0)
 		profile->daily_limit = daily;
-	if (!connection_cap_parse(set->max_connections, &cap, &error))
+	if (!migration_imapc_max_connections_parse(set, &cap, &error))
 		i_unreached();
 	if (!cap.counted || cap.max != 0)
 		profile->host_connections = cap.max;

@@ -125,6 +125,15 @@ migration_imapc_mail_filter_check(const struct migration_imapc_settings *set,
 				  error_r) == 0;
 }
 
+bool
+migration_imapc_max_connections_parse(const struct migration_imapc_settings *set,
+				      struct connection_cap *cap_r,
+				      const char **error_r)
+{
+	return connection_cap_parse("migration_imapc_max_connections",
+				    set->max_connections, cap_r, error_r);
+}
+
 static bool
 migration_imapc_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 			       const char **error_r)
@@ -137,7 +146,7 @@ migration_imapc_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 	    !migration_imapc_daily_limit_parse(set->daily_limit, &bytes, error_r))
 		return FALSE;
 	if (!migration_setting_is_unknown(set->max_connections) &&
-	    !connection_cap_parse(set->max_connections, &cap, error_r))
+	    !migration_imapc_max_connections_parse(set, &cap, error_r))
 		return FALSE;
 	if (!migration_imapc_map_check(set->map, error_r) ||
 	    !migration_imapc_mail_filter_check(set, error_r))

@@ -2,6 +2,7 @@
 #ifndef MIGRATION_IMAPC_SETTINGS_H
 #define MIGRATION_IMAPC_SETTINGS_H
 
+struct connection_cap;
 struct mail_filter_words;
 
 struct migration_imapc_settings {
@@ -58,6 +59,12 @@ struct migration_imapc_settings {
    if it is wrong. */
 bool migration_imapc_daily_limit_parse(const char *value, uoff_t *bytes_r,
 				       const char **error_r);
+
+/* migration_imapc_max_connections. Returns FALSE and error_r if it is wrong. */
+bool
+migration_imapc_max_connections_parse(const struct migration_imapc_settings *set,
+				      struct connection_cap *cap_r,
+				      const char **error_r);
 
 /* The settings of the filter for mails, as it is parsed from. */
 void migration_imapc_filter_words(const struct migration_imapc_settings *set,

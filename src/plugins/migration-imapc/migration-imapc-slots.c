@@ -23,8 +23,8 @@ slots_get_cap(struct migration_imapc_list *mlist, struct connection_cap *cap_r)
 {
 	const char *error;
 
-	if (!connection_cap_parse(mlist->muser->set->max_connections, cap_r,
-				  &error))
+	if (!migration_imapc_max_connections_parse(mlist->muser->set, cap_r,
+						   &error))
 		i_unreached(); /* the settings were checked */
 	if (cap_r->counted)
 		cap_r->max = mlist->profile.host_connections;
@@ -33,15 +33,15 @@ slots_get_cap(struct migration_imapc_list *mlist, struct connection_cap *cap_r)
 bool migration_imapc_slots_take_first(struct migration_imapc_list *mlist,
 				      const char **why_r)
 {
+	struct migration_run *run =
+		migration_run_find(mlist->list->list.ns->user);
 	struct connection_cap cap;
 
 	if (mlist->slot != NULL)
 		return TRUE;
 	slots_get_cap(mlist, &cap);
-	return connection_slot_wait(
-		migration_run_find(mlist->list->list.ns->user),
-		migration_imapc_list_source(mlist), &cap, SLOTS_SETTING,
-		&mlist->slot, why_r);
+	return connection_slot_wait(run, migration_imapc_list_source(mlist),
+		&cap, run->patience_msecs, SLOTS_SETTING, &mlist->slot, why_r);
 }
 
 bool migration_imapc_slots_keep_first(struct migration_imapc_list *mlist)
@@ -66,7 +66,8 @@ bool migration_imapc_slots_keep_first(struct migration_imapc_list *mlist)
 
 bool migration_imapc_slots_have_neighbour(struct migration_imapc_list *mlist)
 {
-	return mlist->slot != NULL && connection_slot_number(mlist->slot) > 0;
+	return connection_slot_has_neighbour(mlist->slot,
+					     migration_imapc_list_source(mlist));
 }
 
 /* Nothing is on its way then: nothing has to be sent twice. imapc connects again

@@ -2,6 +2,8 @@
 #ifndef MIGRATION_POP3_SETTINGS_H
 #define MIGRATION_POP3_SETTINGS_H
 
+struct pop3_source_limits;
+
 struct migration_pop3_settings {
 	pool_t pool;
 
@@ -21,7 +23,16 @@ struct migration_pop3_settings {
 	uoff_t body_limit;
 	/* seconds that the POP3 server may be silent */
 	unsigned int timeout;
+	/* sessions of all runs on this machine with the POP3 server: a number,
+	   auto or unlimited */
+	const char *max_connections;
+	/* seconds to wait for a session, or for a server that asks for it */
+	unsigned int patience;
 };
+
+/* The settings must have been checked. */
+void migration_pop3_settings_limits(const struct migration_pop3_settings *set,
+				    struct pop3_source_limits *limits_r);
 
 extern const struct setting_parser_info migration_pop3_setting_parser_info;
 

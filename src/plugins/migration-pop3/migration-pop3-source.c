@@ -119,6 +119,7 @@ static enum mail_error get_mail_error(enum pop3_client_error type)
 	switch (type) {
 	case POP3_CLIENT_ERROR_NONE:
 	case POP3_CLIENT_ERROR_TEMP:
+	case POP3_CLIENT_ERROR_BUSY:
 		break;
 	case POP3_CLIENT_ERROR_AUTH:
 	case POP3_CLIENT_ERROR_UNSUPPORTED:
@@ -269,6 +270,7 @@ static void
 ask_pop3(struct migration_pop3_user *muser, struct mailbox *inbox)
 {
 	struct uidl_gather_settings gather_set;
+	struct pop3_source_limits limits;
 	const struct pop3c_settings *set;
 	enum pop3_client_error type;
 	const char *error;
@@ -278,8 +280,9 @@ ask_pop3(struct migration_pop3_user *muser, struct mailbox *inbox)
 		return;
 	}
 	i_zero(&gather_set);
-	pop3_source_fill_settings(set, muser->user, muser->set->timeout,
-				  muser->event, &gather_set.pop3);
+	migration_pop3_settings_limits(muser->set, &limits);
+	pop3_source_fill_settings(set, muser->user, &limits, muser->event,
+				  &gather_set.pop3);
 	gather_set.skip_sizes = muser->set->skip_size_check;
 	gather_set.max_body_bytes = muser->set->body_limit;
 	gather_set.user = muser->user;

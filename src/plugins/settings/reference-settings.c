@@ -107,7 +107,8 @@ static const struct setting_text setting_texts[] = {
 	  "the server does not give.) A run that finds none free waits within "
 	  "`migration_imapc_patience`, then ends with exit code 75 "
 	  "([many-users.md](many-users.md#connections)). `auto` is 4 "
-	  "for Courier, 20 for Oracle and no limit elsewhere." },
+	  "for Courier, 20 for Oracle and no limit elsewhere. Sessions with "
+	  "a POP3 server have `migration_pop3_max_connections`." },
 	{ "migration_imapc_max_rate", NULL, "0.1.0",
 	  "Leave room on the line for others: bytes of mails a "
 	  "second, by pauses. `0` is no limit." },
@@ -234,6 +235,18 @@ static const struct setting_text setting_texts[] = {
 	{ "migration_pop3_timeout", NULL, "0.1.0",
 	  "A POP3 server that does not answer for so long is given "
 	  "up." },
+	{ "migration_pop3_max_connections", "number, `auto` or `unlimited`",
+	  "0.1.0",
+	  "What `migration_imapc_max_connections` is for IMAP, for sessions "
+	  "with the POP3 server: how many all runs on this machine may have "
+	  "to its host and port. Who finds none free waits within "
+	  "`migration_pop3_patience`, then ends with exit code 75 "
+	  "([many-users.md](many-users.md#connections)). With `auto` no number "
+	  "is known: a server that refuses one is waited for." },
+	{ "migration_pop3_patience", NULL, "0.1.0",
+	  "How long to wait for the POP3 server in all when it has no room for "
+	  "another connection, throttles, asks to log in later, or when "
+	  "another session has the maildrop." },
 	{ "migration_gmail_all", NULL, "0.1.0",
 	  "What becomes of All Mail: a mailbox like any other, only "
 	  "the messages that no other migrated mailbox has, or "
