@@ -9,6 +9,8 @@
 #include "sdbox-storage.h"
 #include "mdbox-storage.h"
 #include "mdbox-map-private.h"
+#include "mail-index-private.h"
+#include "mdbox-state.h"
 #include "dbox-repair.h"
 
 #include <dirent.h>
@@ -133,5 +135,101 @@ int dbox_repair_open_map(struct mailbox *box)
 	if (ret < 0 && map->view != NULL)
 		mail_index_view_close(&map->view);
 	mail_index_close(map->index);
+	return ret;
+}
+
+void dbox_repair_commit_post(struct mail_save_context *ctx, struct mail *mail)
+{
+	struct mailbox *box = ctx->transaction->box;
+
+	if (!mailbox_is_sdbox(box) && !mailbox_is_mdbox(box))
+		return;
+	i_zero(mail);
+	mail->box = box;
+	mail->saving = TRUE;
+	ctx->dest_mail = mail;
+}
+
+/* The mailbox's map if it is open, else NULL. */
+static struct mdbox_map *get_open_map(struct mailbox *box)
+{
+	struct mdbox_map *map;
+
+	if (!mailbox_is_mdbox(box))
+		return NULL;
+	map = ((struct mdbox_storage *)box->storage)->map;
+	return map->view == NULL ? NULL : map;
+}
+
+uint32_t dbox_repair_rebuild_count(struct mailbox *box)
+{
+	struct mdbox_map_mail_index_header hdr;
+	struct mdbox_map *map = get_open_map(box);
+	struct mail_index_view *view;
+	const void *data;
+	size_t size;
+
+	if (map == NULL)
+		return 0;
+	i_zero(&hdr);
+	/* the map's own view may be older */
+	view = mail_index_view_open(map->index);
+	mail_index_get_header_ext(view, map->map_ext_id, &data, &size);
+	if (size > 0)
+		memcpy(&hdr, data, I_MIN(size, sizeof(hdr)));
+	mail_index_view_close(&view);
+	return hdr.rebuild_count;
+}
+
+void dbox_repair_end_rebuild(struct mailbox *box, uint32_t count)
+{
+	struct mdbox_map *map = get_open_map(box);
+	struct mdbox_map_atomic_context *atomic;
+
+	if (map == NULL || !map->index->fscked ||
+	    migration_mdbox_is_corrupted(map->storage) ||
+	    dbox_repair_rebuild_count(box) == count)
+		return;
+	(void)mail_index_reset_fscked(map->index);
+	atomic = mdbox_map_atomic_begin(map);
+	if (mdbox_map_atomic_lock(atomic, "the storage was rebuilt") == 0) {
+		mdbox_map_atomic_unset_fscked(atomic);
+		mdbox_map_atomic_set_success(atomic);
+	}
+	/* if that fails it is only rebuilt once more */
+	(void)mdbox_map_atomic_finish(&atomic);
+}
+
+/* The map's lock shows whether the last one who had it has finished. */
+static int look_at_map(struct mdbox_map *map)
+{
+	struct mdbox_map_atomic_context *atomic = mdbox_map_atomic_begin(map);
+	int ret = mdbox_map_atomic_lock(atomic, "looking for damage");
+
+	mdbox_map_atomic_set_success(atomic);
+	if (mdbox_map_atomic_finish(&atomic) < 0)
+		ret = -1;
+	return ret;
+}
+
+int dbox_repair_unfinished_map(struct mailbox *box)
+{
+	struct mdbox_storage *storage;
+	uint32_t rebuild_count;
+	int ret;
+
+	if (!mailbox_is_mdbox(box))
+		return 0;
+	storage = (struct mdbox_storage *)box->storage;
+	ret = mdbox_map_open(storage->map);
+	if (ret <= 0) {
+		/* without a map there is no mail yet */
+		return ret;
+	}
+	rebuild_count = dbox_repair_rebuild_count(box);
+	ret = look_at_map(storage->map);
+	if (ret == 0 && migration_mdbox_is_corrupted(storage))
+		ret = migration_mdbox_rebuild(storage);
+	dbox_repair_end_rebuild(box, rebuild_count);
 	return ret;
 }

@@ -4,6 +4,8 @@
 
 #include "seq-range-array.h"
 
+struct mail;
+struct mail_save_context;
 struct mailbox;
 struct mail_index_view;
 struct mail_index_transaction;
@@ -41,5 +43,28 @@ void dbox_repair_find_killed_commit(struct mailbox *box,
    map has its UIDVALIDITY. Returns -1 if it cannot be opened; the storage's
    error is set, and nothing is left open. */
 int dbox_repair_open_map(struct mailbox *box);
+
+/* dbox-sync-without-mail: to be called before the storage's own
+   transaction_save_commit_post(). If the mailbox's folder can't be synced to the
+   disk after a commit, stock tells it as an error of the mail that is being
+   saved, and there is none any more: it crashes. mail is the one that it gets
+   instead, with room for the error; it must live until that function returns. */
+void dbox_repair_commit_post(struct mail_save_context *ctx, struct mail *mail);
+
+/* mdbox-rebuilds-again: 2.3 begins each rebuild of the storage with a check of
+   the map, and takes that check, when it looks at the map the next time, for a
+   sign of damage: it rebuilds the storage again and again, and each time all
+   mails are read. So around whatever may rebuild: how often the storage was
+   rebuilt before (0 if there is no open map), and what ends it if it was rebuilt
+   now. */
+uint32_t dbox_repair_rebuild_count(struct mailbox *box);
+void dbox_repair_end_rebuild(struct mailbox *box, uint32_t count);
+
+/* mdbox-failed-rebuild: rebuilds the storage if its map was not finished. Stock
+   does so when it comes to expunge mails, as a part of that, which has failed
+   then: what the rebuild did to mailboxes stays, and what it did to the map does
+   not. To be called before mailboxes are synchronised, with any mailbox of the
+   storage. Returns -1 if that fails; the storage has the error. */
+int dbox_repair_unfinished_map(struct mailbox *box);
 
 #endif

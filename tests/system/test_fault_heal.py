@@ -55,8 +55,6 @@ def test_killed_while_it_heals(dest, folder, driver):
                                            password="secret")):
                 break
             killed += 1
-            # sdbox-killed-commit, mdbox-killed-commit: two runs
-            backup(dest, server, ours)
             result = backup(dest, server, ours)
             assert result.rc == 0, (step, str(result))
             assert findings(ours, "deletion-refused") == [], step

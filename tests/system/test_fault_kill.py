@@ -3,13 +3,15 @@
 without the kill would have made, and one more changes nothing."""
 
 import os
+import random
 import signal
 
 import pytest
 
-from lab import Dovecot, interrupt, mailgen, places, snapshot
+from lab import Dovecot, interrupt, mailgen, places, snapshot, stepkill
 from lab.latency import Fault, Link
 
+LONG = "DM_LONG" in os.environ
 # what the gate runs; --long runs all
 SAMPLE = (3, 8, 12, 15)
 LAST = 40
@@ -56,7 +58,7 @@ def kill(here, theirs, ours, number):
 
 
 def numbers():
-    return range(1, LAST + 1) if "DM_LONG" in os.environ else SAMPLE
+    return range(1, LAST + 1) if LONG else SAMPLE
 
 
 @pytest.mark.parametrize("number", numbers())
@@ -84,6 +86,47 @@ def test_again_and_again(here, theirs, wanted, driver):
     assert number > 5
     backup(here, theirs, ours)
     assert snapshot.of(ours, pop3=False) == wanted
+
+
+def steps(version, driver, changed):
+    """All calls that change a file with --long, else two that are always the
+    same."""
+    if LONG:
+        return range(1, 1000)
+    return random.Random(f"{version} {driver} {changed}").sample(
+        range(1, 40), 2)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+@pytest.mark.parametrize("driver", ["maildir", "sdbox", "mdbox"])
+def test_at_a_step(here, source, driver, changed):
+    """Before a call that changes one of the user's files, in a first run or in
+    one that finds changes. One run more is all it takes."""
+    killed = 0
+    for step in steps(here.version, driver, changed):
+        theirs, ours = source.user(), here.user(driver=driver)
+        options = {**here.imapc(theirs.server, user=theirs.name),
+                   **here.plugin_options(
+                       {"migration_max_deletes": "unlimited"})}
+        mailgen.deliver(theirs, {"INBOX": mailgen.mails(5),
+                                 "Sent": mailgen.mails(3, seed=3)})
+        if changed:
+            backup(here, theirs, ours)
+            mailgen.append(theirs, "INBOX", mailgen.mails(2, seed="new"))
+            theirs.server.doveadm("flags", "add", "-u", theirs.name,
+                                  "\\Flagged", "mailbox", "INBOX", "2:3").ok()
+            theirs.server.doveadm("expunge", "-u", theirs.name, "mailbox",
+                                  "INBOX", "1").ok()
+        if not stepkill.run(here, ours, step, "backup", "-R", "-u", ours.name,
+                            "imapc:", o=options):
+            break
+        killed += 1
+        for _ in range(2):
+            here.doveadm("backup", "-R", "-u", ours.name, "imapc:",
+                         o=options).ok()
+            assert snapshot.of(ours, pop3=False) == snapshot.of(
+                theirs, pop3=False), step
+    assert killed >= (40 if LONG else 2), killed
 
 
 def kill_processes(server, program=""):

@@ -232,7 +232,7 @@ def test_mbox_killed_before_it_wrote_what_it_is_about_to_do(server):
     mailgen.deliver(theirs, {"INBOX": mailgen.mails(3)})
     run_import(ours, location(theirs)).ok()
     texts = texts_of(ours)
-    journal = f"{ours.mail_path}/.imap/INBOX/dovecot-migration-import"
+    journal = f"{ours.mail_path}/.imap/INBOX/dovecot-migration-saving"
     with open(journal, "wb") as file:
         os.fchown(file.fileno(), places.MAIL_UID, places.MAIL_UID)
     run_import(ours, location(theirs)).ok()

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Single mails that dsync expunges: counted until their transaction is committed,
-   which then deletes all of them or none. */
+   which then deletes all of them or none. Those that it saves into mdbox are
+   written down before (save-journal.h). */
 
 #include "lib.h"
 #include "array.h"
@@ -11,6 +12,7 @@
 #include "mail-reuse.h"
 #include "migration-elsewhere.h"
 #include "migration-run.h"
+#include "save-journal.h"
 #include "deletion-guard-private.h"
 
 #define GUARD_MAIL_CONTEXT_REQUIRE(obj) \
@@ -19,10 +21,14 @@
 /* dsync's transaction for flags and expunges */
 #define DSYNC_IMPORT_REASON "dsync import"
 
-/* of a dsync transaction that may expunge */
+/* of a transaction of dsync's work */
 struct guard_transaction {
 	union mailbox_transaction_module_context module_ctx;
+	/* dsync's own, whose expunges are decided on together */
+	bool decides;
 	ARRAY_TYPE(seq_range) expunges;
+	/* NULL: it saves nothing that needs one */
+	struct save_journal *journal;
 };
 
 struct guard_mail {
@@ -42,9 +48,9 @@ guard_transaction_begin(struct mailbox *box,
 	struct guard_transaction *gt;
 
 	t = gbox->module_ctx.super.transaction_begin(box, flags, reason);
-	if (deletion_guard_is_on(box->storage->user) &&
-	    strcmp(reason, DSYNC_IMPORT_REASON) == 0) {
+	if (deletion_guard_is_on(box->storage->user)) {
 		gt = i_new(struct guard_transaction, 1);
+		gt->decides = strcmp(reason, DSYNC_IMPORT_REASON) == 0;
 		i_array_init(&gt->expunges, 8);
 		MODULE_CONTEXT_SET(t, deletion_guard_storage_module, gt);
 	}
@@ -59,11 +65,32 @@ static void guard_mail_expunge(struct mail *_mail)
 	struct guard_transaction *gt = GUARD_CONTEXT(_mail->transaction);
 
 	/* the commit decides */
-	if (gt != NULL && !gbox->passing && !_mail->box->deleting &&
+	if (gt != NULL && gt->decides && !gbox->passing && !_mail->box->deleting &&
 	    !seq_range_exists(&gbox->moved, _mail->uid))
 		seq_range_array_add(&gt->expunges, _mail->uid);
 	else
 		gmail->module_ctx.super.expunge(_mail);
+}
+
+/* The mail gets its GUID here if the source has none for it: mdbox would make it
+   up when the mail is written. */
+static int guard_save_begin(struct mail_save_context *ctx, struct istream *input)
+{
+	struct mailbox *box = ctx->transaction->box;
+	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	struct guard_transaction *gt = GUARD_CONTEXT(ctx->transaction);
+	guid_128_t guid;
+
+	if (gt != NULL && mailbox_is_mdbox(box)) {
+		if (ctx->data.guid == NULL) {
+			guid_128_generate(guid);
+			mailbox_save_set_guid(ctx, guid_128_to_string(guid));
+		}
+		if (gt->journal == NULL)
+			gt->journal = save_journal_init(box);
+		save_journal_begin_save(gt->journal, ctx->data.guid);
+	}
+	return gbox->module_ctx.super.save_begin(ctx, input);
 }
 
 /* dsync gives a mail another UID by moving it within its mailbox. */
@@ -139,8 +166,14 @@ static void guard_decide(struct mailbox_transaction_context *t,
 	       record->mails_allowed ? " with these UIDs" : "");
 }
 
-static void guard_transaction_free(struct guard_transaction *gt)
+static void guard_transaction_free(struct guard_transaction *gt, bool committed)
 {
+	if (gt == NULL)
+		return;
+	if (gt->journal != NULL) {
+		save_journal_end_commit(gt->journal, committed);
+		save_journal_deinit(&gt->journal);
+	}
 	array_free(&gt->expunges);
 	i_free(gt);
 }
@@ -168,23 +201,39 @@ guard_transaction_commit(struct mailbox_transaction_context *t,
 	struct mailbox *box = t->box;
 	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
 	struct guard_transaction *gt = GUARD_CONTEXT(t);
+	const uint32_t rebuild_count = dbox_repair_rebuild_count(box);
+	int ret;
 
-	if (gt != NULL) {
-		if (array_count(&gt->expunges) > 0) T_BEGIN {
-			guard_decide(t, &gt->expunges);
-		} T_END;
-		guard_transaction_free(gt);
-	}
+	if (gt != NULL && array_count(&gt->expunges) > 0) T_BEGIN {
+		guard_decide(t, &gt->expunges);
+	} T_END;
 	dbox_repair_failed_save(t);
 	/* Who finds it empty puts everything into it that is there later. */
 	if (deletion_guard_is_on(t->box->storage->user) && t->save_count > 0 &&
 	    mail_index_get_header(t->box->view)->messages_count == 0 &&
 	    !deletion_guard_box_is_completed(t->box, t->box->view))
 		deletion_guard_mark_completed(t->box, t->itrans);
-	if (gbox->module_ctx.super.transaction_commit(t, changes_r) < 0)
+	if (gt != NULL && gt->journal != NULL)
+		save_journal_begin_commit(gt->journal);
+	ret = gbox->module_ctx.super.transaction_commit(t, changes_r);
+	guard_transaction_free(gt, ret == 0);
+	dbox_repair_end_rebuild(box, rebuild_count);
+	if (ret < 0)
 		return -1;
 	guard_count_saved(box, changes_r);
 	return 0;
+}
+
+static void
+guard_save_commit_post(struct mail_save_context *ctx,
+		       struct mail_index_transaction_commit_result *result)
+{
+	struct guard_mailbox *gbox =
+		GUARD_CONTEXT_REQUIRE(ctx->transaction->box);
+	struct mail mail;
+
+	dbox_repair_commit_post(ctx, &mail);
+	gbox->module_ctx.super.transaction_save_commit_post(ctx, result);
 }
 
 static void
@@ -193,16 +242,17 @@ guard_transaction_rollback(struct mailbox_transaction_context *t)
 	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(t->box);
 	struct guard_transaction *gt = GUARD_CONTEXT(t);
 
-	if (gt != NULL)
-		guard_transaction_free(gt);
 	gbox->module_ctx.super.transaction_rollback(t);
+	guard_transaction_free(gt, FALSE);
 }
 
 void deletion_guard_mails_init(struct mailbox_vfuncs *v)
 {
 	v->copy = guard_copy;
+	v->save_begin = guard_save_begin;
 	v->transaction_begin = guard_transaction_begin;
 	v->transaction_commit = guard_transaction_commit;
+	v->transaction_save_commit_post = guard_save_commit_post;
 	v->transaction_rollback = guard_transaction_rollback;
 }
 

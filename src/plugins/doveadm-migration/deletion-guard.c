@@ -230,6 +230,8 @@ static struct mailbox_sync_context *
 guard_sync_init(struct mailbox *box, enum mailbox_sync_flags flags)
 {
 	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	const uint32_t rebuild_count = dbox_repair_rebuild_count(box);
+	struct mailbox_sync_context *ctx;
 	ARRAY_TYPE(seq_range) uids;
 
 	if (!gbox->synced && deletion_guard_is_on(box->storage->user) &&
@@ -245,7 +247,18 @@ guard_sync_init(struct mailbox *box, enum mailbox_sync_flags flags)
 				MAILBOX_SYNC_FLAG_FIX_INCONSISTENT;
 		}
 	}
-	return gbox->module_ctx.super.sync_init(box, flags);
+	ctx = gbox->module_ctx.super.sync_init(box, flags);
+	dbox_repair_end_rebuild(box, rebuild_count);
+	return ctx;
+}
+
+static void guard_close(struct mailbox *box)
+{
+	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	const uint32_t rebuild_count = dbox_repair_rebuild_count(box);
+
+	gbox->module_ctx.super.close(box);
+	dbox_repair_end_rebuild(box, rebuild_count);
 }
 
 /*
@@ -300,6 +313,7 @@ static void guard_mailbox_allocated(struct mailbox *box)
 	box->vlast = &gbox->module_ctx.super;
 	v->open = guard_open;
 	v->sync_init = guard_sync_init;
+	v->close = guard_close;
 	v->update_box = guard_update_box;
 	v->get_metadata = guard_get_metadata;
 	v->get_status = guard_get_status;

@@ -19,6 +19,7 @@
 #include "migration-report.h"
 #include "migration-settings.h"
 #include "migration-user.h"
+#include "save-journal.h"
 #include "deletion-guard.h"
 #include "dsync-changes.h"
 #include "run-progress.h"
@@ -311,6 +312,10 @@ run_guarded(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 	int ret;
 
 	maildir_swap_recover(user);
+	if (save_journal_roll_back_mdboxes(user) < 0) {
+		doveadm_mail_failed_error(ctx, MAIL_ERROR_TEMP);
+		return -1;
+	}
 	deletion_guard_begin(user, limit);
 	do {
 		source_mailboxes_begin(record);

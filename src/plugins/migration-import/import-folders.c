@@ -10,7 +10,7 @@
 #include "import-name.h"
 #include "dbox-repair.h"
 #include "migration-run.h"
-#include "import-journal.h"
+#include "save-journal.h"
 #include "import-target.h"
 #include "import-folders.h"
 
@@ -172,7 +172,7 @@ import_folder_open(struct import_folders *folders, struct import_folder *folder)
 	struct mailbox *box;
 
 	box = mailbox_alloc(ns->list, folder->vname, 0);
-	if (import_journal_roll_back_further(box) < 0 ||
+	if (save_journal_roll_back_further(box) < 0 ||
 	    import_folder_create(folders, box) < 0 ||
 	    import_target_init(box, folders->trans->flags, NULL,
 			       folders->set, &folder->target) < 0) {

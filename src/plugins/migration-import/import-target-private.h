@@ -5,7 +5,7 @@
 #include "seq-range-array.h"
 #include "import-target.h"
 
-struct import_journal;
+struct save_journal;
 struct import_lookup;
 struct migration_run;
 
@@ -21,7 +21,7 @@ struct import_target {
 	struct import_lookup *lookup;
 
 	struct mailbox_transaction_context *save_trans;
-	struct import_journal *journal;
+	struct save_journal *journal;
 	/* UIDs in the source of the mails in it */
 	ARRAY_TYPE(uint32_t) saved_uids;
 	bool save_has_uidl;

@@ -8,8 +8,8 @@
 #include "dbox-repair.h"
 #include "migration-run.h"
 #include "import-evidence.h"
-#include "import-journal.h"
-#include "import-journal-mbox.h"
+#include "save-journal.h"
+#include "save-journal-mbox.h"
 #include "import-local.h"
 #include "import-target-private.h"
 
@@ -75,10 +75,10 @@ int import_target_commit(struct import_target *target)
 	}
 	dbox_repair_failed_save(target->save_trans);
 
-	import_journal_begin_commit(target->journal);
+	save_journal_begin_commit(target->journal);
 	ret = mailbox_transaction_commit_get_changes(&target->save_trans,
 						     &changes);
-	import_journal_end_commit(target->journal);
+	save_journal_end_commit(target->journal, ret == 0);
 	if (ret == 0) {
 		e_debug(target->box->event, "Import: %u mails committed",
 			array_count(&target->saved_uids));
@@ -105,8 +105,8 @@ static int import_target_begin_save(struct import_target *target)
 	target->save_trans = mailbox_transaction_begin(target->box,
 		target->trans_flags | MAILBOX_TRANSACTION_FLAG_EXTERNAL |
 		MAILBOX_TRANSACTION_FLAG_ASSIGN_UIDS, IMPORT_TARGET_REASON);
-	if (import_journal_begin_transaction(target->journal,
-					     target->save_trans) == 0)
+	if (save_journal_begin_transaction(target->journal,
+					   target->save_trans) == 0)
 		return 0;
 	mailbox_transaction_rollback(&target->save_trans);
 	return -1;
@@ -266,7 +266,7 @@ import_target_copy(struct import_target *target, struct mail *mail,
 	    import_target_read_uidl(target, mail) < 0 ||
 	    import_target_begin_save(target) < 0)
 		return -1;
-	if (import_journal_begin_mail(target->journal, mail, text) < 0)
+	if (save_journal_begin_mail(target->journal, mail, text) < 0)
 		return import_target_take_error(target, text);
 	ctx = mailbox_save_alloc(target->save_trans);
 	mailbox_save_copy_flags(ctx, mail);
@@ -280,10 +280,10 @@ import_target_copy(struct import_target *target, struct mail *mail,
 	}
 	dest_mail = ctx->dest_mail;
 	guid = t_strdup(ctx->data.guid);
-	import_journal_begin_save(target->journal, guid);
+	save_journal_begin_save(target->journal, guid);
 	if (mailbox_copy(&ctx, text) < 0)
 		return -1;
-	import_journal_note(target->journal, dest_mail, guid);
+	save_journal_note(target->journal, dest_mail, guid);
 	if (text != mail) {
 		migration_run_count(import_target_run(target),
 				    MIGRATION_COUNTER_MAILS_COPIED, 1);

@@ -12,11 +12,11 @@
 #include "migration-run.h"
 #include "source-select.h"
 #include "import-evidence.h"
-#include "import-journal.h"
+#include "save-journal.h"
 #include "import-local.h"
 #include "import-lookup.h"
-#include "import-roll-back.h"
 #include "import-unchanged.h"
+#include "save-roll-back.h"
 #include "import-target-private.h"
 
 struct migration_run *import_target_run(struct import_target *target)
@@ -336,7 +336,7 @@ int import_target_init(struct mailbox *box,
 	i_array_init(&target->numbered_uids, 8);
 	target->box = mailbox_alloc(box->list, box->vname,
 				    box->flags & MAILBOX_FLAG_IGNORE_ACLS);
-	target->journal = import_journal_init(target->box);
+	target->journal = save_journal_init(target->box);
 	if (set->local != NULL)
 		import_local_forget(set->local, target->box);
 	if (import_target_open(target) < 0) {
@@ -401,12 +401,12 @@ static void import_target_free(struct import_target *target)
 {
 	if (target->save_trans != NULL)
 		mailbox_transaction_rollback(&target->save_trans);
-	import_journal_end_commit(target->journal);
+	save_journal_end_commit(target->journal, FALSE);
 	if (target->lookup != NULL)
 		import_lookup_deinit(&target->lookup);
 	if (target->set.local != NULL)
 		import_local_forget(target->set.local, target->box);
-	import_journal_deinit(&target->journal);
+	save_journal_deinit(&target->journal);
 	mailbox_free(&target->box);
 	array_free(&target->saved_uids);
 	array_free(&target->deferred_uids);

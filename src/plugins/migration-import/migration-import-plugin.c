@@ -19,7 +19,7 @@
 #include "migration-run.h"
 #include "migration-user.h"
 #include "import-folders.h"
-#include "import-journal.h"
+#include "save-journal.h"
 #include "import-list.h"
 #include "import-local.h"
 #include "import-names.h"
@@ -248,12 +248,12 @@ static int migration_import_create_existing(struct mailbox *box)
 	return ret;
 }
 
-static int migration_import_roll_back(struct mailbox *box)
+static int migration_save_roll_back(struct mailbox *box)
 {
 	/* a handle of its own: it is closed afterwards */
 	struct mailbox *rest = mailbox_alloc(box->list, box->vname,
 				box->flags & MAILBOX_FLAG_IGNORE_ACLS);
-	int ret = import_journal_roll_back(rest);
+	int ret = save_journal_roll_back(rest);
 
 	mailbox_free(&rest);
 	return ret;
@@ -272,7 +272,7 @@ migration_import_create_box(struct mailbox *box,
 							 directory);
 	}
 	if (migration_import_refuse_foreign_source(box) < 0 ||
-	    migration_import_roll_back(box) < 0 ||
+	    migration_save_roll_back(box) < 0 ||
 	    mailbox_exists(box, FALSE, &existence) < 0)
 		return -1;
 	return existence == MAILBOX_EXISTENCE_NONE ?

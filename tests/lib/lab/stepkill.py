@@ -43,12 +43,13 @@ def _start(server, user, step, error, args, options):
 def age_locks(user, every=False):
     """A process that is killed between making a lock file and writing its
     process id into it, or while it writes a new index log, leaves a lock that
-    Dovecot overrides only after minutes; so does one that cannot delete it
-    (every). No test waits for that."""
+    Dovecot overrides only after minutes, and that of subscriptions after half a
+    minute; so does one that cannot delete it (every). No test waits for that."""
     for folder, _, names in os.walk(user.home):
         for name in names:
             path = f"{folder}/{name}"
             if name.endswith(".newlock") or (
                     name.endswith("lock") and
-                    (every or not os.path.getsize(path))):
+                    (every or name == "subscriptions.lock" or
+                     not os.path.getsize(path))):
                 os.unlink(path)

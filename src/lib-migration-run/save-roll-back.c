@@ -10,7 +10,7 @@
 #include "sdbox-file.h"
 #include "sdbox-storage.h"
 #include "sdbox-sync.h"
-#include "import-roll-back.h"
+#include "save-roll-back.h"
 
 #include <dirent.h>
 #include <unistd.h>
@@ -20,7 +20,7 @@ bool mailbox_is_maildir(const struct mailbox *box)
 	return strcmp(box->storage->name, MAILDIR_STORAGE_NAME) == 0;
 }
 
-const char *import_roll_back_guid_line(const char *guid)
+const char *save_roll_back_guid_line(const char *guid)
 {
 	guid_128_t guid_128;
 
@@ -28,30 +28,30 @@ const char *import_roll_back_guid_line(const char *guid)
 	return guid_128_to_string(guid_128);
 }
 
-const char *import_roll_back_maildir_line(const char *filename)
+const char *save_roll_back_maildir_line(const char *filename)
 {
 	return t_strcut(t_strcut(filename, ':'), ',');
 }
 
-bool import_roll_back_has(const struct import_roll_back *roll_back,
-			  const char *line)
+bool save_roll_back_has(const struct save_roll_back *roll_back,
+			const char *line)
 {
 	return hash_table_lookup(roll_back->lines, line) != NULL;
 }
 
-int import_roll_back_error(struct mailbox *box, const char *function,
-			   const char *path)
+int save_roll_back_error(struct mailbox *box, const char *function,
+			 const char *path)
 {
-	mailbox_set_critical(box, "migration_import: %s(%s) failed: %m",
+	mailbox_set_critical(box, "migration: %s(%s) failed: %m",
 			     function, path);
 	return -1;
 }
 
 static int
-roll_back_unlink(struct import_roll_back *roll_back, const char *path)
+roll_back_unlink(struct save_roll_back *roll_back, const char *path)
 {
 	if (unlink(path) < 0 && errno != ENOENT) {
-		return import_roll_back_error(roll_back->box, "unlink", path);
+		return save_roll_back_error(roll_back->box, "unlink", path);
 	}
 	roll_back->deleted_count++;
 	return 0;
@@ -67,7 +67,7 @@ static const char *sdbox_read_guid(struct sdbox_mailbox *mbox, uint32_t uid)
 	    dbox_file_seek(file, 0) > 0 && dbox_file_metadata_read(file) > 0)
 		guid = dbox_file_metadata_get(file, DBOX_METADATA_GUID);
 	if (guid != NULL)
-		guid = import_roll_back_guid_line(guid);
+		guid = save_roll_back_guid_line(guid);
 	dbox_file_unref(&file);
 	return guid;
 }
@@ -85,7 +85,7 @@ static uint32_t sdbox_file_uid(const char *name)
 }
 
 static int
-roll_back_sdbox_dir(struct import_roll_back *roll_back, uint32_t next_uid)
+roll_back_sdbox_dir(struct save_roll_back *roll_back, uint32_t next_uid)
 {
 	struct mailbox *box = roll_back->box;
 	struct dirent *entry;
@@ -99,12 +99,12 @@ roll_back_sdbox_dir(struct import_roll_back *roll_back, uint32_t next_uid)
 		return 0;
 	dir = opendir(dir_path);
 	if (dir == NULL)
-		return import_roll_back_error(box, "opendir", dir_path);
+		return save_roll_back_error(box, "opendir", dir_path);
 	while (ret == 0 && (entry = readdir(dir)) != NULL) T_BEGIN {
 		uid = sdbox_file_uid(entry->d_name);
 		guid = uid < next_uid ? NULL :
 			sdbox_read_guid(SDBOX_MAILBOX(box), uid);
-		if (guid != NULL && import_roll_back_has(roll_back, guid)) {
+		if (guid != NULL && save_roll_back_has(roll_back, guid)) {
 			ret = roll_back_unlink(roll_back, t_strconcat(
 				dir_path, "/", entry->d_name, NULL));
 		}
@@ -115,7 +115,7 @@ roll_back_sdbox_dir(struct import_roll_back *roll_back, uint32_t next_uid)
 
 /* The index is locked while files are moved to their places: nobody is in the
    middle of that. */
-int import_roll_back_sdbox(struct import_roll_back *roll_back)
+int save_roll_back_sdbox(struct save_roll_back *roll_back)
 {
 	struct sdbox_mailbox *mbox = SDBOX_MAILBOX(roll_back->box);
 	struct sdbox_sync_context *sync_ctx;
@@ -139,17 +139,17 @@ static struct maildir_uidlist *get_uidlist(struct mailbox *box)
 }
 
 static bool
-is_journaled(const struct import_roll_back *roll_back, const char *filename)
+is_journaled(const struct save_roll_back *roll_back, const char *filename)
 {
-	return import_roll_back_has(roll_back,
-				    import_roll_back_maildir_line(filename));
+	return save_roll_back_has(roll_back,
+				  save_roll_back_maildir_line(filename));
 }
 
 /* The list of UIDs is written before the index. What only the list has was not
    committed, and nobody has seen it. FALSE if that cannot be told, because more
    than the journal's mails are not in the index: then the list counts. */
 static bool
-maildir_find_unindexed(struct import_roll_back *roll_back, uint32_t next_uid,
+maildir_find_unindexed(struct save_roll_back *roll_back, uint32_t next_uid,
 		       ARRAY_TYPE(const_string) *filenames)
 {
 	struct mailbox *box = roll_back->box;
@@ -173,7 +173,7 @@ maildir_find_unindexed(struct import_roll_back *roll_back, uint32_t next_uid,
 }
 
 static void
-maildir_forget_unindexed(struct import_roll_back *roll_back,
+maildir_forget_unindexed(struct save_roll_back *roll_back,
 			 struct maildir_uidlist_sync_ctx *sync_ctx)
 {
 	struct mailbox *box = roll_back->box;
@@ -191,7 +191,7 @@ maildir_forget_unindexed(struct import_roll_back *roll_back,
 }
 
 static int
-roll_back_maildir_dir(struct import_roll_back *roll_back, const char *subdir)
+roll_back_maildir_dir(struct save_roll_back *roll_back, const char *subdir)
 {
 	struct mailbox *box = roll_back->box;
 	const char *dir_path = t_strconcat(mailbox_get_path(box), subdir, NULL);
@@ -203,7 +203,7 @@ roll_back_maildir_dir(struct import_roll_back *roll_back, const char *subdir)
 	dir = opendir(dir_path);
 	if (dir == NULL) {
 		return errno == ENOENT ? 0 :
-			import_roll_back_error(box, "opendir", dir_path);
+			save_roll_back_error(box, "opendir", dir_path);
 	}
 	while (ret == 0 && (entry = readdir(dir)) != NULL) T_BEGIN {
 		if (is_journaled(roll_back, entry->d_name) &&
@@ -218,7 +218,7 @@ roll_back_maildir_dir(struct import_roll_back *roll_back, const char *subdir)
 }
 
 /* Files are moved to their places while the list of UIDs is locked. */
-int import_roll_back_maildir(struct import_roll_back *roll_back)
+int save_roll_back_maildir(struct save_roll_back *roll_back)
 {
 	struct mailbox *box = roll_back->box;
 	struct maildir_uidlist_sync_ctx *sync_ctx;

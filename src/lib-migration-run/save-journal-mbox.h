@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef IMPORT_JOURNAL_MBOX_H
-#define IMPORT_JOURNAL_MBOX_H
+#ifndef SAVE_JOURNAL_MBOX_H
+#define SAVE_JOURNAL_MBOX_H
 
 struct mail;
 struct mailbox_transaction_context;
-struct import_roll_back;
+struct save_roll_back;
 
 /* mbox's part of the journal: where in the file the transaction's mails begin,
    and their trace (mbox-trace.h).
@@ -20,18 +20,18 @@ bool mailbox_is_mbox(const struct mailbox *box);
 /* Locks the mbox until the transaction ends, and begins the journal: nobody but
    this transaction appends to the file. Returns -1 with the error in the
    storage. */
-int import_journal_mbox_begin(struct mailbox_transaction_context *t,
-			      string_t *journal);
+int save_journal_mbox_begin(struct mailbox_transaction_context *t,
+			    string_t *journal);
 /* Adds a mail that is going to be saved into the mailbox, with the text of another
    mail (or its own). Returns -1 if that cannot be read; the text's storage has the
    error. */
-int import_journal_mbox_add(struct mailbox *box, struct mail *mail,
-			    struct mail *text, string_t *journal);
+int save_journal_mbox_add(struct mailbox *box, struct mail *mail,
+			  struct mail *text, string_t *journal);
 /* All mails of the transaction are in the file. */
-void import_journal_mbox_add_end(string_t *journal);
+void save_journal_mbox_add_end(string_t *journal);
 
 /* With the mailbox open and not synchronised yet. Returns 0, or -1 with the error
    in the storage. */
-int import_roll_back_mbox(struct import_roll_back *roll_back);
+int save_roll_back_mbox(struct save_roll_back *roll_back);
 
 #endif

@@ -8,26 +8,29 @@
 #include "sha1.h"
 #include "str.h"
 #include "write-full.h"
+#include "mail-namespace.h"
 #include "mail-storage-private.h"
+#include "mail-user.h"
 #include "maildir-storage.h"
 #include "mdbox-storage.h"
 #include "dbox-repair.h"
-#include "import-journal.h"
-#include "import-journal-mbox.h"
-#include "import-roll-back.h"
+#include "save-journal.h"
+#include "save-journal-mbox.h"
+#include "save-roll-back.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define IMPORT_JOURNAL_NAME "dovecot-migration-import"
+#define SAVE_JOURNAL_NAME "dovecot-migration-saving"
 /* of the hash of a mailbox's name */
-#define IMPORT_JOURNAL_NAME_BYTES 8
+#define SAVE_JOURNAL_NAME_BYTES 8
 /* more than any commit has lines for; a larger file is none of ours */
-#define IMPORT_JOURNAL_MAX_SIZE (64 * 1024 * 1024)
+#define SAVE_JOURNAL_MAX_SIZE (64 * 1024 * 1024)
 
-struct import_journal {
+struct save_journal {
 	struct mailbox *box;
 	/* Lines by which a mail is recognised: a GUID, or how the name of
 	   Maildir's file can begin. Those from written on are not in the file
@@ -41,7 +44,7 @@ struct import_journal {
 
 /* What is to be looked for in which folder. NULL: the mailbox needs no journal,
    or has no place for one. */
-static const char *import_journal_dir(struct mailbox *box)
+static const char *save_journal_dir(struct mailbox *box)
 {
 	const struct mdbox_storage *storage;
 	const char *dir;
@@ -63,24 +66,24 @@ static const char *import_journal_dir(struct mailbox *box)
 	return dir;
 }
 
-static const char *import_journal_path(struct mailbox *box)
+static const char *save_journal_path(struct mailbox *box)
 {
-	const char *dir = import_journal_dir(box);
+	const char *dir = save_journal_dir(box);
 	unsigned char sha1[SHA1_RESULTLEN];
 
 	if (dir == NULL || !mailbox_is_mdbox(box)) {
 		return dir == NULL ? NULL :
-			t_strconcat(dir, "/"IMPORT_JOURNAL_NAME, NULL);
+			t_strconcat(dir, "/"SAVE_JOURNAL_NAME, NULL);
 	}
 	/* several mailboxes may be written to at once */
 	sha1_get_digest(box->vname, strlen(box->vname), sha1);
-	return t_strdup_printf("%s/"IMPORT_JOURNAL_NAME"-%s", dir,
-		binary_to_hex(sha1, IMPORT_JOURNAL_NAME_BYTES));
+	return t_strdup_printf("%s/"SAVE_JOURNAL_NAME"-%s", dir,
+		binary_to_hex(sha1, SAVE_JOURNAL_NAME_BYTES));
 }
 
-struct import_journal *import_journal_init(struct mailbox *box)
+struct save_journal *save_journal_init(struct mailbox *box)
 {
-	struct import_journal *journal = i_new(struct import_journal, 1);
+	struct save_journal *journal = i_new(struct save_journal, 1);
 
 	journal->box = box;
 	journal->lines = str_new(default_pool, 1024);
@@ -88,9 +91,9 @@ struct import_journal *import_journal_init(struct mailbox *box)
 	return journal;
 }
 
-void import_journal_deinit(struct import_journal **_journal)
+void save_journal_deinit(struct save_journal **_journal)
 {
-	struct import_journal *journal = *_journal;
+	struct save_journal *journal = *_journal;
 
 	*_journal = NULL;
 	i_close_fd(&journal->fd);
@@ -109,8 +112,8 @@ static const char *saved_maildir_name(struct mail *mail)
 }
 
 /* Adds to the file what it does not have yet. */
-static int import_journal_write(struct import_journal *journal,
-				const char *path)
+static int save_journal_write(struct save_journal *journal,
+			      const char *path)
 {
 	const unsigned char *data = str_data(journal->lines);
 
@@ -127,79 +130,89 @@ static int import_journal_write(struct import_journal *journal,
 }
 
 static void
-import_journal_try_write(struct import_journal *journal, bool sync)
+save_journal_try_write(struct save_journal *journal, bool sync)
 {
 	const char *path;
 
 	if (journal->failed || str_len(journal->lines) == 0)
 		return;
-	path = import_journal_path(journal->box);
+	path = save_journal_path(journal->box);
 	if (path == NULL)
 		return;
-	if (import_journal_write(journal, path) < 0 ||
+	if (save_journal_write(journal, path) < 0 ||
 	    (sync && fdatasync(journal->fd) < 0)) {
-		e_debug(journal->box->event, "Import: %s can't be written, so "
+		e_debug(journal->box->event, "migration: %s can't be written, so "
 			"a run that is killed now loses UIDs or flags: %m",
 			path);
 		journal->failed = TRUE;
 	}
 }
 
-int import_journal_begin_transaction(struct import_journal *journal,
-				     struct mailbox_transaction_context *t)
+int save_journal_begin_transaction(struct save_journal *journal,
+				   struct mailbox_transaction_context *t)
 {
 	return mailbox_is_mbox(journal->box) ?
-		import_journal_mbox_begin(t, journal->lines) : 0;
+		save_journal_mbox_begin(t, journal->lines) : 0;
 }
 
-int import_journal_begin_mail(struct import_journal *journal,
-			      struct mail *mail, struct mail *text)
+int save_journal_begin_mail(struct save_journal *journal,
+			    struct mail *mail, struct mail *text)
 {
 	if (!mailbox_is_mbox(journal->box))
 		return 0;
-	if (import_journal_mbox_add(journal->box, mail, text,
-				    journal->lines) < 0)
+	if (save_journal_mbox_add(journal->box, mail, text,
+				  journal->lines) < 0)
 		return -1;
-	import_journal_try_write(journal, FALSE);
+	save_journal_try_write(journal, FALSE);
 	return 0;
 }
 
-void import_journal_begin_save(struct import_journal *journal,
-			       const char *guid)
+void save_journal_begin_save(struct save_journal *journal,
+			     const char *guid)
 {
 	if (!mailbox_is_mdbox(journal->box))
 		return;
-	str_printfa(journal->lines, "%s\n", import_roll_back_guid_line(guid));
-	import_journal_try_write(journal, FALSE);
+	str_printfa(journal->lines, "%s\n", save_roll_back_guid_line(guid));
+	save_journal_try_write(journal, FALSE);
 }
 
-void import_journal_note(struct import_journal *journal,
-			 struct mail *saved_mail, const char *guid)
+void save_journal_note(struct save_journal *journal,
+		       struct mail *saved_mail, const char *guid)
 {
 	if (mailbox_is_sdbox(journal->box)) {
 		/* the line is made of it when it is read: rarely */
 		str_append(journal->lines, strchr(guid, '\n') == NULL ? guid :
-			   import_roll_back_guid_line(guid));
+			   save_roll_back_guid_line(guid));
 		str_append_c(journal->lines, '\n');
 	} else if (mailbox_is_maildir(journal->box)) {
 		/* a GUID that can be a file's name becomes it */
 		str_printfa(journal->lines, "%s\n%s\n",
-			    import_roll_back_maildir_line(
+			    save_roll_back_maildir_line(
 					saved_maildir_name(saved_mail)),
-			    import_roll_back_maildir_line(guid));
+			    save_roll_back_maildir_line(guid));
 	}
 }
 
-void import_journal_begin_commit(struct import_journal *journal)
+void save_journal_begin_commit(struct save_journal *journal)
 {
 	if (mailbox_is_mbox(journal->box))
-		import_journal_mbox_add_end(journal->lines);
-	import_journal_try_write(journal,
+		save_journal_mbox_add_end(journal->lines);
+	save_journal_try_write(journal,
 		journal->box->storage->set->parsed_fsync_mode !=
 		FSYNC_MODE_NEVER);
 }
 
-void import_journal_end_commit(struct import_journal *journal)
+/* A later commit would delete it, or begin it anew. */
+static void save_journal_keep(const char *path)
+{
+	const char *kept_path = t_strdup_printf("%s-%08x", path, i_rand());
+
+	/* it stays where it is, and as long as nothing can be renamed nothing
+	   can be saved */
+	(void)rename(path, kept_path);
+}
+
+void save_journal_end_commit(struct save_journal *journal, bool committed)
 {
 	const char *path;
 
@@ -209,15 +222,19 @@ void import_journal_end_commit(struct import_journal *journal)
 	if (journal->fd == -1)
 		return;
 	i_close_fd(&journal->fd);
-	path = import_journal_path(journal->box);
-	if (path != NULL)
+	path = save_journal_path(journal->box);
+	if (path == NULL)
+		;
+	else if (committed || !mailbox_is_mdbox(journal->box))
 		i_unlink_if_exists(path);
+	else
+		save_journal_keep(path);
 }
 
 /* -- rolling back */
 
 static void
-import_journal_parse(struct import_roll_back *roll_back, char *data)
+save_journal_parse(struct save_roll_back *roll_back, char *data)
 {
 	const char *begin, *line, *next;
 
@@ -225,14 +242,14 @@ import_journal_parse(struct import_roll_back *roll_back, char *data)
 	     begin = next + 1) T_BEGIN {
 		line = t_strdup_until(begin, next);
 		if (mailbox_is_sdbox(roll_back->box))
-			line = import_roll_back_guid_line(line);
+			line = save_roll_back_guid_line(line);
 		line = p_strdup(roll_back->pool, line);
 		hash_table_update(roll_back->lines, line, line);
 	} T_END;
 }
 
 static int
-import_journal_read(struct import_roll_back *roll_back, const char *path)
+save_journal_read(struct save_roll_back *roll_back, const char *path)
 {
 	struct stat st;
 	char *data;
@@ -240,15 +257,15 @@ import_journal_read(struct import_roll_back *roll_back, const char *path)
 
 	fd = open(path, O_RDONLY);
 	if (fd == -1)
-		return import_roll_back_error(roll_back->box, "open", path);
-	if (fstat(fd, &st) < 0 || st.st_size > IMPORT_JOURNAL_MAX_SIZE) {
+		return save_roll_back_error(roll_back->box, "open", path);
+	if (fstat(fd, &st) < 0 || st.st_size > SAVE_JOURNAL_MAX_SIZE) {
 		i_close_fd(&fd);
-		return import_roll_back_error(roll_back->box, "fstat", path);
+		return save_roll_back_error(roll_back->box, "fstat", path);
 	}
 	data = i_malloc(st.st_size + 1);
 	ret = read_full(fd, data, st.st_size);
 	if (ret < 0)
-		ret = import_roll_back_error(roll_back->box, "read", path);
+		ret = save_roll_back_error(roll_back->box, "read", path);
 	else {
 		if (mailbox_is_mbox(roll_back->box)) {
 			/* with its NUL: a file that was just made is empty */
@@ -256,7 +273,7 @@ import_journal_read(struct import_roll_back *roll_back, const char *path)
 						   st.st_size + 1);
 			roll_back->text_size = st.st_size;
 		} else {
-			import_journal_parse(roll_back, data);
+			save_journal_parse(roll_back, data);
 		}
 		ret = 0;
 	}
@@ -265,7 +282,7 @@ import_journal_read(struct import_roll_back *roll_back, const char *path)
 	return ret;
 }
 
-static int import_journal_roll_back_open(struct import_roll_back *roll_back)
+static int save_journal_roll_back_open(struct save_roll_back *roll_back)
 {
 	struct mailbox *box = roll_back->box;
 	int ret;
@@ -273,17 +290,17 @@ static int import_journal_roll_back_open(struct import_roll_back *roll_back)
 	if (mailbox_open(box) < 0)
 		return -1;
 	if (mailbox_is_sdbox(box))
-		ret = import_roll_back_sdbox(roll_back);
+		ret = save_roll_back_sdbox(roll_back);
 	else if (mailbox_is_maildir(box))
-		ret = import_roll_back_maildir(roll_back);
+		ret = save_roll_back_maildir(roll_back);
 	else
-		ret = import_roll_back_mbox(roll_back);
+		ret = save_roll_back_mbox(roll_back);
 	mailbox_close(box);
 	return ret;
 }
 
 /* An mbox's journal lies beside the index, which can outlive the file. */
-static bool import_journal_is_without_mails(struct mailbox *box)
+static bool save_journal_is_without_mails(struct mailbox *box)
 {
 	struct stat st;
 	const char *path;
@@ -294,16 +311,16 @@ static bool import_journal_is_without_mails(struct mailbox *box)
 		stat(path, &st) < 0 && errno == ENOENT;
 }
 
-static int import_journal_roll_back_lines(struct import_roll_back *roll_back)
+static int save_journal_roll_back_lines(struct save_roll_back *roll_back)
 {
 	struct mailbox *box = roll_back->box;
 	int ret;
 
-	if (import_journal_is_without_mails(box))
+	if (save_journal_is_without_mails(box))
 		return 0;
-	ret = mailbox_is_mdbox(box) ? import_roll_back_mdbox(roll_back) :
-		import_journal_roll_back_open(roll_back);
-	e_debug(box->event, "Import: an earlier one was killed while it "
+	ret = mailbox_is_mdbox(box) ? save_roll_back_mdbox(roll_back) :
+		save_journal_roll_back_open(roll_back);
+	e_debug(box->event, "migration: an earlier run was stopped while it "
 		"saved mails, %u of them are taken back",
 		roll_back->deleted_count);
 	return ret;
@@ -312,9 +329,9 @@ static int import_journal_roll_back_lines(struct import_roll_back *roll_back)
 /* Returns the paths of the journals (data stack): of the mailbox, or with mdbox
    of all. */
 static int
-import_journal_find(struct mailbox *box, ARRAY_TYPE(const_string) *paths_r)
+save_journal_find(struct mailbox *box, ARRAY_TYPE(const_string) *paths_r)
 {
-	const char *dir_path = import_journal_dir(box), *path;
+	const char *dir_path = save_journal_dir(box), *path;
 	struct dirent *entry;
 	DIR *dir;
 
@@ -324,11 +341,11 @@ import_journal_find(struct mailbox *box, ARRAY_TYPE(const_string) *paths_r)
 	dir = opendir(dir_path);
 	if (dir == NULL) {
 		return errno == ENOENT || errno == ENOTDIR ? 0 :
-			import_roll_back_error(box, "opendir", dir_path);
+			save_roll_back_error(box, "opendir", dir_path);
 	}
 	while ((entry = readdir(dir)) != NULL) {
-		if (strncmp(entry->d_name, IMPORT_JOURNAL_NAME,
-			    strlen(IMPORT_JOURNAL_NAME)) == 0) {
+		if (strncmp(entry->d_name, SAVE_JOURNAL_NAME,
+			    strlen(SAVE_JOURNAL_NAME)) == 0) {
 			path = t_strconcat(dir_path, "/", entry->d_name, NULL);
 			array_push_back(paths_r, &path);
 		}
@@ -338,24 +355,24 @@ import_journal_find(struct mailbox *box, ARRAY_TYPE(const_string) *paths_r)
 }
 
 static int
-import_journal_roll_back_files(struct mailbox *box,
-			       const ARRAY_TYPE(const_string) *paths)
+save_journal_roll_back_files(struct mailbox *box,
+			     const ARRAY_TYPE(const_string) *paths)
 {
-	struct import_roll_back roll_back;
+	struct save_roll_back roll_back;
 	const char *path;
 	int ret = 0;
 
 	i_zero(&roll_back);
 	roll_back.box = box;
-	roll_back.pool = pool_alloconly_create("import journal", 4096);
+	roll_back.pool = pool_alloconly_create("save journal", 4096);
 	hash_table_create(&roll_back.lines, roll_back.pool, 0, str_hash,
 			  strcmp);
 	array_foreach_elem(paths, path) {
-		if (import_journal_read(&roll_back, path) < 0)
+		if (save_journal_read(&roll_back, path) < 0)
 			ret = -1;
 	}
 	if (ret == 0)
-		ret = import_journal_roll_back_lines(&roll_back);
+		ret = save_journal_roll_back_lines(&roll_back);
 	array_foreach_elem(paths, path) {
 		if (ret == 0)
 			i_unlink_if_exists(path);
@@ -365,17 +382,40 @@ import_journal_roll_back_files(struct mailbox *box,
 	return ret;
 }
 
-int import_journal_roll_back(struct mailbox *box)
+int save_journal_roll_back(struct mailbox *box)
 {
 	ARRAY_TYPE(const_string) paths;
 
-	if (import_journal_find(box, &paths) < 0)
+	if (save_journal_find(box, &paths) < 0)
 		return -1;
 	return array_count(&paths) == 0 ? 0 :
-		import_journal_roll_back_files(box, &paths);
+		save_journal_roll_back_files(box, &paths);
 }
 
-int import_journal_roll_back_further(struct mailbox *box)
+int save_journal_roll_back_mdboxes(struct mail_user *user)
 {
-	return mailbox_is_mdbox(box) ? 0 : import_journal_roll_back(box);
+	struct mail_namespace *ns;
+	struct mailbox *box;
+	int ret = 0;
+
+	for (ns = user->namespaces; ns != NULL && ret == 0; ns = ns->next) {
+		/* any name: it is not opened */
+		box = mailbox_alloc(ns->list, t_strconcat(ns->prefix, "INBOX",
+							  NULL), 0);
+		if (mailbox_is_mdbox(box) &&
+		    (save_journal_roll_back(box) < 0 ||
+		     dbox_repair_unfinished_map(box) < 0)) {
+			e_error(box->event, "migration: What an earlier run "
+				"left can't be taken back: %s",
+				mailbox_get_last_internal_error(box, NULL));
+			ret = -1;
+		}
+		mailbox_free(&box);
+	}
+	return ret;
+}
+
+int save_journal_roll_back_further(struct mailbox *box)
+{
+	return mailbox_is_mdbox(box) ? 0 : save_journal_roll_back(box);
 }

@@ -5,7 +5,7 @@
    mailbox has: in the map, or only in a file. Dovecot looks for them when it
    rebuilds the storage, which it does as soon as somebody notices that the map
    was not finished, and brings each of them back as a new mail: with another
-   UID, without flags, and a second time if the import has been run again
+   UID, without flags, and a second time if the run has been repeated
    meanwhile (QUIRKS.md, "mdbox-killed-commit").
 
    So those of them that the journal names are entered into the map as mails
@@ -26,7 +26,8 @@
 #include "mdbox-file.h"
 #include "mdbox-map.h"
 #include "mdbox-map-private.h"
-#include "import-roll-back.h"
+#include "dbox-repair.h"
+#include "save-roll-back.h"
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -43,15 +44,13 @@ struct mdbox_known_mail {
 ARRAY_DEFINE_TYPE(mdbox_known_mail, struct mdbox_known_mail);
 
 struct mdbox_roll_back {
-	struct import_roll_back *roll_back;
+	struct save_roll_back *roll_back;
 	struct mdbox_storage *storage;
 	struct mdbox_map *map;
 	struct mdbox_map_atomic_context *atomic;
 
 	/* map UIDs of the mails in all mailboxes */
 	ARRAY_TYPE(seq_range) used_map_uids;
-	/* one of these mailboxes, open */
-	struct mailbox *some_box;
 	/* sorted by file and offset */
 	ARRAY_TYPE(mdbox_known_mail) known;
 	uint32_t next_map_uid, highest_file_id;
@@ -113,15 +112,12 @@ mdbox_roll_back_open_mailbox(struct mdbox_roll_back *ctx,
 		mdbox_roll_back_read_mailbox(ctx, box);
 	else if (mailbox_get_last_mail_error(box) != MAIL_ERROR_NOTFOUND) {
 		mail_storage_set_critical(&ctx->storage->storage.storage,
-			"migration_import: %s can't be read, so what a killed "
-			"import has left can't be taken back: %s", box->vname,
+			"migration: %s can't be read, so what an earlier run "
+			"has left can't be taken back: %s", box->vname,
 			mailbox_get_last_internal_error(box, NULL));
 		ret = -1;
 	}
-	if (ret == 0 && ctx->some_box == NULL && box->opened)
-		ctx->some_box = box;
-	else
-		mailbox_free(&box);
+	mailbox_free(&box);
 	return ret;
 }
 
@@ -276,8 +272,8 @@ mdbox_roll_back_mail(struct mdbox_roll_back_file *file, uoff_t offset)
 	bool ours;
 
 	ours = guid != NULL &&
-		import_roll_back_has(file->ctx->roll_back,
-				     import_roll_back_guid_line(guid));
+		save_roll_back_has(file->ctx->roll_back,
+				   save_roll_back_guid_line(guid));
 	if (known != NULL || ours)
 		file->sound_count++;
 	if (!ours)
@@ -366,8 +362,8 @@ static int mdbox_roll_back_files(struct mdbox_roll_back *ctx)
 
 	dir = opendir(dir_path);
 	if (dir == NULL) {
-		return import_roll_back_error(ctx->roll_back->box, "opendir",
-					      dir_path);
+		return save_roll_back_error(ctx->roll_back->box, "opendir",
+					    dir_path);
 	}
 	while (ret == 0 && (entry = readdir(dir)) != NULL) T_BEGIN {
 		if (strncmp(entry->d_name, MDBOX_MAIL_FILE_PREFIX,
@@ -397,14 +393,14 @@ static int mdbox_roll_back_locked(struct mdbox_roll_back *ctx)
 /* Mailboxes are read before the map is locked: one that is closed meanwhile
    would have Dovecot rebuild the storage, which wants the lock. What no mailbox
    has cannot get into one but by a rebuild. If there was one, Dovecot has
-   brought the mails back, and the import finds them. */
+   brought the mails back, and the run finds them. */
 static int
 mdbox_roll_back_lock(struct mdbox_roll_back *ctx, uint32_t rebuild_count)
 {
 	int ret;
 
 	ctx->atomic = mdbox_map_atomic_begin(ctx->map);
-	ret = mdbox_map_atomic_lock(ctx->atomic, "taking back an import");
+	ret = mdbox_map_atomic_lock(ctx->atomic, "taking back a commit");
 	if (ret == 0)
 		ret = mdbox_map_refresh(ctx->map);
 	if (ret == 0 &&
@@ -420,7 +416,7 @@ mdbox_roll_back_lock(struct mdbox_roll_back *ctx, uint32_t rebuild_count)
 	return ret;
 }
 
-int import_roll_back_mdbox(struct import_roll_back *roll_back)
+int save_roll_back_mdbox(struct save_roll_back *roll_back)
 {
 	struct mdbox_roll_back ctx;
 	uint32_t rebuild_count;
@@ -444,10 +440,10 @@ int import_roll_back_mdbox(struct import_roll_back *roll_back)
 	ret = mdbox_roll_back_read_mailboxes(&ctx);
 	if (ret == 0)
 		ret = mdbox_roll_back_lock(&ctx, rebuild_count);
-	/* If the map was not finished, Dovecot rebuilds the storage now, and not
-	   while mails are being saved: it would bring those back as well. */
-	if (ctx.some_box != NULL)
-		mailbox_free(&ctx.some_box);
+	/* now, and not while mails are being saved: Dovecot would bring those
+	   back as well */
+	if (ret == 0)
+		ret = dbox_repair_unfinished_map(roll_back->box);
 	array_free(&ctx.used_map_uids);
 	array_free(&ctx.known);
 	return ret;

@@ -14,8 +14,8 @@
 #include "mbox-sync-private.h"
 #include "mbox-trace.h"
 #include "migration-run.h"
-#include "import-journal-mbox.h"
-#include "import-roll-back.h"
+#include "save-journal-mbox.h"
+#include "save-roll-back.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,8 +41,8 @@ static uint32_t mbox_get_next_uid(struct mailbox *box)
 
 /* -- writing */
 
-int import_journal_mbox_begin(struct mailbox_transaction_context *t,
-			      string_t *journal)
+int save_journal_mbox_begin(struct mailbox_transaction_context *t,
+			    string_t *journal)
 {
 	struct mbox_mailbox *mbox = MBOX_MAILBOX(t->box);
 	struct mbox_transaction_context *mt = MBOX_TRANSCTX(t);
@@ -56,8 +56,8 @@ int import_journal_mbox_begin(struct mailbox_transaction_context *t,
 	if (mbox_sync(mbox, 0) < 0)
 		return -1;
 	if (stat(mailbox_get_path(t->box), &st) < 0) {
-		return import_roll_back_error(t->box, "stat",
-					      mailbox_get_path(t->box));
+		return save_roll_back_error(t->box, "stat",
+					    mailbox_get_path(t->box));
 	}
 	if (mail_index_refresh(t->box->index) < 0) {
 		mailbox_set_index_error(t->box);
@@ -101,8 +101,8 @@ static int trace_stream(struct mbox_trace *trace, struct istream *input)
 	return 0;
 }
 
-int import_journal_mbox_add(struct mailbox *box, struct mail *mail,
-			    struct mail *text, string_t *journal)
+int save_journal_mbox_add(struct mailbox *box, struct mail *mail,
+			  struct mail *text, string_t *journal)
 {
 	size_t old_size = str_len(journal);
 	struct mbox_trace trace;
@@ -126,7 +126,7 @@ int import_journal_mbox_add(struct mailbox *box, struct mail *mail,
 	return 0;
 }
 
-void import_journal_mbox_add_end(string_t *journal)
+void save_journal_mbox_add_end(string_t *journal)
 {
 	str_append(journal, JOURNAL_END);
 }
@@ -134,7 +134,7 @@ void import_journal_mbox_add_end(string_t *journal)
 /* -- rolling back */
 
 struct mbox_roll_back {
-	struct import_roll_back *roll_back;
+	struct save_roll_back *roll_back;
 	struct mbox_mailbox *mbox;
 	/* what the file and the mailbox had before the transaction */
 	uoff_t file_size;
@@ -217,8 +217,8 @@ static int mbox_roll_back_truncate(struct mbox_roll_back *ctx)
 		return -1;
 	}
 	if (fstat(ctx->mbox->mbox_fd, &st) < 0) {
-		return import_roll_back_error(box, "fstat",
-					      mailbox_get_path(box));
+		return save_roll_back_error(box, "fstat",
+					    mailbox_get_path(box));
 	}
 	if ((uoff_t)st.st_size <= ctx->file_size)
 		return 1;
@@ -226,8 +226,8 @@ static int mbox_roll_back_truncate(struct mbox_roll_back *ctx)
 	    !mbox_roll_back_is_ours_alone(ctx))
 		return 0;
 	if (ftruncate(ctx->mbox->mbox_fd, ctx->file_size) < 0) {
-		return import_roll_back_error(box, "ftruncate",
-					      mailbox_get_path(box));
+		return save_roll_back_error(box, "ftruncate",
+					    mailbox_get_path(box));
 	}
 	ctx->roll_back->deleted_count = ctx->mails_count;
 	return 1;
@@ -310,7 +310,7 @@ static int mbox_roll_back_last_mail(struct mbox_roll_back *ctx)
 	return mailbox_sync(box, MAILBOX_SYNC_FLAG_FULL_READ);
 }
 
-int import_roll_back_mbox(struct import_roll_back *roll_back)
+int save_roll_back_mbox(struct save_roll_back *roll_back)
 {
 	struct mbox_roll_back ctx;
 	int ret = 1;
