@@ -130,7 +130,8 @@ def test_at_a_step(here, source, driver, changed):
 
 
 def kill_processes(server, program=""):
-    """kill -9 to all processes of a server that run this program, or any"""
+    """kill -9 to all processes of a server that run this program, or any. Those
+    that are dead do not count."""
     master = server.pid
     killed = 0
     for name in os.listdir("/proc"):
@@ -141,7 +142,8 @@ def kill_processes(server, program=""):
                 title, _, rest = file.read().partition(") ")
         except OSError:
             continue
-        if int(rest.split()[1]) == master and (
+        state, parent = rest.split()[:2]
+        if int(parent) == master and state != "Z" and (
                 not program or title.endswith(f"({program}")):
             os.kill(int(name), signal.SIGKILL)
             killed += 1
@@ -220,7 +222,9 @@ def test_a_source_server_that_starts_again(here, mortal, number):
 
     def kill_and_start():
         os.kill(theirs.server.pid, signal.SIGSTOP)
-        kill_processes(theirs.server)
+        # who is not dead yet listens
+        places.wait_for(lambda: not kill_processes(theirs.server),
+                        "death of all processes")
         theirs.server.kill()
         theirs.server.start()
     with Link(0) as link:
