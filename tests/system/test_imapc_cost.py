@@ -17,12 +17,14 @@ def settings(source, dest, theirs, stock=False):
             **(stocks_best(dest.version) if stock else {})}
 
 
-def command(source, dest, theirs, before=(), stock=False, more=None):
+def command(source, dest, theirs, before=(), stock=False, more=None,
+            ours=None):
     words = [word for key, value in
              {**settings(source, dest, theirs, stock), **(more or {})}.items()
              for word in ("-o", f"{key}={value}")]
     return dest.program(*before, "/usr/bin/doveadm", "-c", dest.conf, *words,
-                        "backup", "-R", "-u", dest.user().name, "imapc:")
+                        "backup", "-R", "-u", (ours or dest.user()).name,
+                        "imapc:")
 
 
 def instructions(server, theirs, source, **more):
@@ -30,27 +32,75 @@ def instructions(server, theirs, source, **more):
         lambda before: command(source, server, theirs, before, **more))
 
 
-@pytest.mark.parametrize("mailboxes, mails", [
-    (1, 3000), (100, 100)] if LONG else [(1, 400)])
-def test_instructions(source, dest, stock, mailboxes, mails):
-    """Never more than stock's."""
+def deliver(source, mailboxes, mails):
+    """A new account at the source."""
     theirs = source.user()
     mailgen.deliver(theirs, {
         f"Box{number}" if number else "INBOX":
         mailgen.mails(mails, seed=number, size=(400, 2000))
         for number in range(mailboxes)})
     # the source's indexes exist then
-    usage.run(command(source, dest, theirs))
-    # it is written once a second, however slow valgrind makes the rest
-    quiet = dest.plugin_options({"migration_status_path": ""})
+    source.doveadm("index", "-u", theirs.name, "*").ok()
+    return theirs
+
+
+def compare(count_ours, count_stocks):
+    """Ours are never more than stock's."""
     ours, best = [], []
     # a busy machine makes many short reads: the smallest counts are compared
     for _ in range(3):
-        ours.append(instructions(dest, theirs, source, more=quiet))
-        best.append(instructions(stock, theirs, source, stock=True))
+        ours.append(count_ours())
+        best.append(count_stocks())
         if min(ours) <= min(best):
             return
     pytest.fail(f"{ours} instructions, stock {best}")
+
+
+def quiet(dest):
+    """The status file is written once a second, however slow valgrind makes the
+    rest."""
+    return dest.plugin_options({"migration_status_path": ""})
+
+
+@pytest.mark.parametrize("mailboxes, mails", [
+    (1, 3000), (100, 100)] if LONG else [(1, 400)])
+def test_instructions(source, dest, stock, mailboxes, mails):
+    """Of a first run."""
+    theirs = deliver(source, mailboxes, mails)
+    compare(lambda: instructions(dest, theirs, source, more=quiet(dest)),
+            lambda: instructions(stock, theirs, source, stock=True))
+
+
+def change(theirs, mailboxes, seed):
+    """Something in each mailbox: a new mail, or a flag."""
+    client = mailgen.login(theirs)
+    for number in range(mailboxes):
+        name = f"Box{number}" if number else "INBOX"
+        if number % 2 == 0:
+            mail, = mailgen.mails(1, seed=f"{seed} {number}", flags=False)
+            client.command("APPEND", name, mail.text)
+        else:
+            client.command("SELECT", name)
+            client.command("STORE", str(seed + 1), "+FLAGS", "(changed)")
+    client.logout()
+
+
+@pytest.mark.parametrize("mailboxes, mails", [
+    (100, 100)] if LONG else [(4, 80)])
+def test_instructions_of_changes(source, dest, stock, mailboxes, mails):
+    """Of a second run, when something changed in each mailbox."""
+    theirs, runs = deliver(source, mailboxes, mails), 0
+
+    def count(server, **more):
+        nonlocal runs
+        more["ours"] = server.user()
+        usage.run(command(source, server, theirs, **more))
+        change(theirs, mailboxes, runs)
+        runs += 1
+        return instructions(server, theirs, source, **more)
+
+    compare(lambda: count(dest, more=quiet(dest)),
+            lambda: count(stock, stock=True))
 
 
 def test_reading_goes_on_while_mails_are_saved(source, dest):

@@ -278,8 +278,8 @@ bool migration_imapc_changes_apply(struct ahead_mailbox *mailbox,
    mails were taken from. */
 bool migration_imapc_changes_dest_is_same(struct migration_imapc_ahead *ahead,
 					  struct ahead_mailbox *mailbox);
-/* Fills mail->header with the mailbox's header_names from the destination, if
-   it can be had there. */
+/* migration-imapc-changes-headers.c: fills mail->header with the mailbox's
+   header_names from the destination, if it can be had there. */
 void migration_imapc_changes_read_header(struct migration_imapc_ahead *ahead,
 					 struct ahead_mailbox *mailbox,
 					 struct ahead_mail *mail);

@@ -11,7 +11,6 @@
 
 #include "lib.h"
 #include "array.h"
-#include "istream.h"
 #include "str.h"
 #include "imap-util.h"
 #include "seq-range-array.h"
@@ -19,13 +18,6 @@
 #include "sync-changes.h"
 #include "migration-imapc-private.h"
 #include "migration-imapc-ahead-private.h"
-
-struct migration_imapc_changes_reader {
-	struct mailbox *box;
-	struct mailbox_transaction_context *trans;
-	struct mailbox_header_lookup_ctx *headers;
-	struct mail *mail;
-};
 
 /* ---- what the destination has ---- */
 
@@ -294,79 +286,4 @@ bool migration_imapc_changes_dest_is_same(struct migration_imapc_ahead *ahead,
 		return TRUE;
 	migration_imapc_changes_doubted(ahead, mailbox, reason);
 	return FALSE;
-}
-
-/* ---- headers ---- */
-
-static void
-changes_reader_init(struct migration_imapc_ahead *ahead,
-		    struct ahead_mailbox *mailbox)
-{
-	struct migration_imapc_changes_reader *reader;
-
-	reader = p_new(mailbox->pool, struct migration_imapc_changes_reader, 1);
-	mailbox->reader = reader;
-	reader->box = migration_imapc_sides_alloc_dest(ahead->muser,
-						       mailbox->dest_name);
-	if (reader->box == NULL)
-		return;
-	if (mailbox_open(reader->box) < 0) {
-		mailbox_free(&reader->box);
-		return;
-	}
-	reader->headers = mailbox_header_lookup_init(reader->box,
-						     mailbox->header_names);
-	reader->trans = mailbox_transaction_begin(reader->box, 0, __func__);
-	reader->mail = mail_alloc(reader->trans, 0, reader->headers);
-}
-
-static bool
-changes_read_header(const struct migration_imapc_changes_reader *reader,
-		    struct ahead_mail *mail)
-{
-	struct istream *input;
-	const unsigned char *data;
-	size_t size;
-
-	if (reader->mail == NULL || !mail_set_uid(reader->mail, mail->uid) ||
-	    mail_get_header_stream(reader->mail, reader->headers, &input) < 0)
-		return FALSE;
-	mail->header = buffer_create_dynamic(default_pool, 128);
-	i_stream_seek(input, 0);
-	while (i_stream_read_more(input, &data, &size) > 0) {
-		buffer_append(mail->header, data, size);
-		i_stream_skip(input, size);
-	}
-	if (input->stream_errno != 0)
-		buffer_free(&mail->header);
-	return mail->header != NULL;
-}
-
-void migration_imapc_changes_read_header(struct migration_imapc_ahead *ahead,
-					 struct ahead_mailbox *mailbox,
-					 struct ahead_mail *mail)
-{
-	if (mailbox->reader == NULL)
-		changes_reader_init(ahead, mailbox);
-	if (changes_read_header(mailbox->reader, mail))
-		return;
-	e_debug(ahead->muser->event, "mailbox %s: asking the source for header "
-		"fields, the destination does not give those of UID %u",
-		mailbox->vname, mail->uid);
-	i_zero(&mailbox->then);
-	mailbox->asked &= ENUM_NEGATE(AHEAD_PART_HEADERS);
-	mailbox->known &= ENUM_NEGATE(AHEAD_PART_HEADERS);
-}
-
-void migration_imapc_changes_end(struct ahead_mailbox *mailbox)
-{
-	struct migration_imapc_changes_reader *reader = mailbox->reader;
-
-	mailbox->reader = NULL;
-	if (reader == NULL || reader->box == NULL)
-		return;
-	mail_free(&reader->mail);
-	mailbox_transaction_rollback(&reader->trans);
-	mailbox_header_lookup_unref(&reader->headers);
-	mailbox_free(&reader->box);
 }

@@ -374,8 +374,11 @@ void migration_imapc_mail_allocated(struct mail *mail)
 	struct mail_vfuncs *v = pmail->vlast;
 	struct migration_imapc_mail *mmail;
 
-	if (strcmp(mail->box->storage->name, IMAPC_STORAGE_NAME) != 0 ||
-	    MIGRATION_IMAPC_CONTEXT(mail->box) == NULL)
+	if (strcmp(mail->box->storage->name, IMAPC_STORAGE_NAME) != 0) {
+		migration_imapc_changes_dest_mail_allocated(mail);
+		return;
+	}
+	if (MIGRATION_IMAPC_CONTEXT(mail->box) == NULL)
 		return;
 
 	mmail = p_new(pmail->pool, struct migration_imapc_mail, 1);

@@ -19,6 +19,7 @@ struct connection_slot;
 struct fetch_window;
 struct mail_reuse;
 struct migration_imapc_ahead;
+struct migration_imapc_changes_reader;
 struct migration_imapc_mail_filter;
 struct migration_imapc_names;
 struct migration_imapc_record;
@@ -389,6 +390,11 @@ void migration_imapc_sides_set_synced(struct migration_imapc_user *muser,
 bool migration_imapc_sides_get_synced(struct migration_imapc_user *muser,
 				      const char *vname,
 				      struct sync_side *dest_r);
+/* What reads the destination's header fields for the source now, or NULL. */
+void migration_imapc_sides_set_reader(struct migration_imapc_user *muser,
+				      struct migration_imapc_changes_reader *reader);
+struct migration_imapc_changes_reader *
+migration_imapc_sides_get_reader(struct migration_imapc_user *muser);
 
 /* migration-imapc-record.c: what did not change since the last run. init is
    called when the mailboxes were listed, deinit before they are forgotten. */
@@ -433,6 +439,9 @@ bool migration_imapc_record_get_source(struct migration_imapc_list *mlist,
 bool migration_imapc_record_changes_are_enough(
 	struct migration_imapc_list *mlist, const struct ahead_mailbox *mailbox,
 	const struct sync_side *dest, const char **reason_r);
+
+/* migration-imapc-changes-headers.c: a mail of the destination */
+void migration_imapc_changes_dest_mail_allocated(struct mail *mail);
 
 /* migration-imapc-rename.c: mailboxes that are called otherwise at the
    destination. A mailbox that the source has; id is what the server knows it by,

@@ -26,6 +26,7 @@ struct migration_imapc_sides {
 	unsigned int refcount;
 	const char *username;
 	HASH_TABLE(char *, struct migration_imapc_side *) mailboxes;
+	struct migration_imapc_changes_reader *reader;
 };
 
 /* A doveadm process works for one user at a time. */
@@ -211,4 +212,16 @@ bool migration_imapc_sides_get_synced(struct migration_imapc_user *muser,
 
 	*dest_r = side->synced;
 	return side->have_synced;
+}
+
+void migration_imapc_sides_set_reader(struct migration_imapc_user *muser,
+				      struct migration_imapc_changes_reader *reader)
+{
+	muser->sides->reader = reader;
+}
+
+struct migration_imapc_changes_reader *
+migration_imapc_sides_get_reader(struct migration_imapc_user *muser)
+{
+	return muser->sides->reader;
 }
