@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from lab import Dovecot, mailgen, places, snapshot, stopper
+from lab import Dovecot, mailgen, places, snapshot, stopper, usage
 from lab.mailgen import Mail
 from test_import import (DRIVERS, account, counters, location, report_counts,
                          run_import, texts_of, uids, with_uidls)
@@ -491,3 +491,33 @@ def test_costs(server, stock):
     print(f"first run {first}, second run {again}, stock {costs[stock][0]}")
     assert first <= costs[stock][0] + count
     assert again <= first / 10
+
+
+def instructions(ours, source):
+    """What it works between its system calls."""
+    server = ours.server
+    return usage.instructions(lambda before: server.program(
+        *before, "/usr/bin/doveadm", "-c", server.conf, "import", "-u",
+        ours.name, source, "", "all"))
+
+
+def test_instructions(server, stock):
+    """Of each further mail: the first run is not far from stock's, the second one
+    is less than a tenth of either."""
+    # enough for Dovecot to write its index, and not only what changed
+    few, many = 200, 600
+    costs = {}
+    for which in (server, stock):
+        for count in (few, many):
+            theirs, ours = which.user(driver="maildir"), which.user()
+            mailgen.deliver(theirs, {"INBOX": mailgen.mails(count, size=400)})
+            snapshot.of(theirs)
+            costs[which, count] = [
+                instructions(ours, location(theirs))
+                for _ in range(2 if which is server else 1)]
+    first, again = ((costs[server, many][run] - costs[server, few][run]) /
+                    (many - few) for run in (0, 1))
+    stocks = (costs[stock, many][0] - costs[stock, few][0]) / (many - few)
+    print(f"first run {first:.0f}, second run {again:.0f}, stock {stocks:.0f}")
+    assert first <= 1.1 * stocks
+    assert again <= min(first, stocks) / 10

@@ -142,30 +142,38 @@ import_target_open_mail(struct import_target *target, struct mail *mail)
 	return import_target_take_error(target, mail);
 }
 
+/* What the source's mail has besides its text. On the data stack; "": nothing. */
+struct import_names {
+	const char *guid, *uidl, *order;
+};
+
 /* A mail that is saved without its UIDL does not get it from a later import. So it
    is not saved if the source cannot tell the UIDL now. */
 static int
-import_target_read_uidl(struct import_target *target, struct mail *mail)
+import_target_read_names(struct import_target *target, struct mail *mail,
+			 struct import_names *names_r)
 {
-	const char *value;
-
-	if (mail_get_special(mail, MAIL_FETCH_UIDL_BACKEND, &value) == 0 &&
-	    mail_get_special(mail, MAIL_FETCH_POP3_ORDER, &value) == 0)
-		return 0;
-	return import_target_take_error(target, mail);
+	if (mail_get_special(mail, MAIL_FETCH_UIDL_BACKEND,
+			     &names_r->uidl) < 0 ||
+	    mail_get_special(mail, MAIL_FETCH_POP3_ORDER, &names_r->order) < 0)
+		return import_target_take_error(target, mail);
+	if (!import_evidence_has_guid(mail) ||
+	    mail_get_special(mail, MAIL_FETCH_GUID, &names_r->guid) < 0)
+		names_r->guid = "";
+	names_r->guid = t_strdup(names_r->guid);
+	names_r->uidl = t_strdup(names_r->uidl);
+	names_r->order = t_strdup(names_r->order);
+	return 0;
 }
 
 static void
-import_target_set_guid(struct mail_save_context *ctx, struct mail *mail)
+import_target_set_guid(struct mail_save_context *ctx, const char *source_guid)
 {
-	const char *value;
 	guid_128_t guid;
 
-	if (import_evidence_has_guid(mail) &&
-	    mail_get_special(mail, MAIL_FETCH_GUID, &value) == 0 &&
-	    *value != '\0') {
-		mailbox_save_set_guid(ctx, value);
-	} else {
+	if (*source_guid != '\0')
+		mailbox_save_set_guid(ctx, source_guid);
+	else {
 		guid_128_generate(guid);
 		mailbox_save_set_guid(ctx, guid_128_to_string(guid));
 	}
@@ -175,24 +183,22 @@ import_target_set_guid(struct mail_save_context *ctx, struct mail *mail)
    date, GUID and the mbox envelope sender. */
 static void
 import_target_set_metadata(struct import_target *target,
-			   struct mail_save_context *ctx, struct mail *mail)
+			   struct mail_save_context *ctx, struct mail *mail,
+			   const struct import_names *names)
 {
-	const char *value;
 	unsigned int order;
 	time_t save_date;
 
-	import_target_set_guid(ctx, mail);
+	import_target_set_guid(ctx, names->guid);
 	/* 0 is a date that stands in for an unknown one */
 	/* quirk: maildir-save-dates */
 	if (mail_get_save_date(mail, &save_date) > 0)
 		mailbox_save_set_save_date(ctx, save_date);
-	if (mail_get_special(mail, MAIL_FETCH_UIDL_BACKEND, &value) == 0 &&
-	    *value != '\0') {
-		mailbox_save_set_pop3_uidl(ctx, value);
+	if (*names->uidl != '\0') {
+		mailbox_save_set_pop3_uidl(ctx, names->uidl);
 		target->save_has_uidl = TRUE;
 	}
-	if (mail_get_special(mail, MAIL_FETCH_POP3_ORDER, &value) == 0 &&
-	    str_to_uint(value, &order) == 0 && order > 0) {
+	if (str_to_uint(names->order, &order) == 0 && order > 0) {
 		mailbox_save_set_pop3_order(ctx, order);
 		target->save_has_uidl = TRUE;
 	}
@@ -200,13 +206,10 @@ import_target_set_metadata(struct import_target *target,
 
 /* sdbox puts a GUID into the cache file only when it is asked for it, and has
    to open the mail's file then. So the next run need not open all files. */
-static void import_target_cache_guid(struct mail *mail, struct mail *dest_mail)
+static void
+import_target_cache_guid(const char *guid, struct mail *dest_mail)
 {
-	const char *guid;
-
-	if (import_evidence_has_guid(mail) &&
-	    mail_get_special(mail, MAIL_FETCH_GUID, &guid) == 0 &&
-	    *guid != '\0') {
+	if (*guid != '\0') {
 		index_mail_cache_add(INDEX_MAIL(dest_mail), MAIL_CACHE_GUID,
 				     guid, strlen(guid));
 	}
@@ -260,17 +263,18 @@ import_target_copy(struct import_target *target, struct mail *mail,
 {
 	struct mail *dest_mail, *text = import_target_choose_text(target, mail);
 	struct mail_save_context *ctx;
+	struct import_names names;
 	const char *guid;
 
 	if (import_target_open_mail(target, text) < 0 ||
-	    import_target_read_uidl(target, mail) < 0 ||
+	    import_target_read_names(target, mail, &names) < 0 ||
 	    import_target_begin_save(target) < 0)
 		return -1;
 	if (save_journal_begin_mail(target->journal, mail, text) < 0)
 		return import_target_take_error(target, text);
 	ctx = mailbox_save_alloc(target->save_trans);
 	mailbox_save_copy_flags(ctx, mail);
-	import_target_set_metadata(target, ctx, mail);
+	import_target_set_metadata(target, ctx, mail, &names);
 	if (keep_uid)
 		mailbox_save_set_uid(ctx, mail->uid);
 	if (text != mail &&
@@ -289,7 +293,7 @@ import_target_copy(struct import_target *target, struct mail *mail,
 				    MIGRATION_COUNTER_MAILS_COPIED, 1);
 	}
 	if (mailbox_is_sdbox(target->box))
-		import_target_cache_guid(mail, dest_mail);
+		import_target_cache_guid(names.guid, dest_mail);
 	return 0;
 }
 
