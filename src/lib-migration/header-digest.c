@@ -21,8 +21,9 @@
    X-GM-Thrid, X-Gmail-Labels: Google Takeout adds them.
    The others are written by mbox servers into the mail's text. */
 static const char *const skipped_fields[] = {
-	"content-length", "return-path", "status", "x-gm-thrid",
-	"x-gmail-labels", "x-imap", "x-imapbase", "x-keywords", "x-message-flag", "x-status", "x-uid", "x-uidl",
+	"content-length", "return-path", "status", "x-delivery-id",
+	"x-gm-thrid", "x-gmail-labels", "x-imap", "x-imapbase", "x-keywords",
+	"x-message-flag", "x-status", "x-uid", "x-uidl",
 	"x-yahoo-newman-property", NULL
 };
 

@@ -23,7 +23,8 @@ static const struct {
 	  "Return-Path: <a@b>\r\nX-Yahoo-Newman-Property: x\r\n" H_EMPTY_LINE,
 	  H_EMPTY_LINE, HEADER_LIKENESS_EQUAL },
 	{ "header-views: mbox fields",
-	  H "Status: RO\r\nX-UID: 17\r\nX-IMAPbase: 1 2\r\n\r\n", H_EMPTY_LINE,
+	  H "Status: RO\r\nX-UID: 17\r\nX-IMAPbase: 1 2\r\n"
+	  "X-Delivery-ID: kVdy\r\n\r\n", H_EMPTY_LINE,
 	  HEADER_LIKENESS_EQUAL },
 	{ "header-views: X-Message-Flag (Exchange)",
 	  H "X-Message-Flag: Flag\r\n\r\n", H_EMPTY_LINE,

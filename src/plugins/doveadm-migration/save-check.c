@@ -103,12 +103,19 @@ enum saved_text {
 	SAVED_TEXT_CHANGED
 };
 
+/* "X-Delivery-ID: ", 16 bytes in base64, CR LF: added to each mail if
+   pop3_uidl_format has %m. */
+#define MBOX_DELIVERY_ID_SIZE (15 + 24 + 2)
+
 /* quirk: mbox-own-fields */
 static enum saved_text
-compare_mbox(struct istream *sent, uoff_t saved_size)
+compare_mbox(struct mailbox *box, struct istream *sent, uoff_t saved_size)
 {
 	struct text_size size;
 
+	if ((box->storage->flags & MAIL_STORAGE_FLAG_KEEP_HEADER_MD5) != 0 &&
+	    saved_size > MBOX_DELIVERY_ID_SIZE)
+		saved_size -= MBOX_DELIVERY_ID_SIZE;
 	if (measure_mbox(sent, FALSE, &size) &&
 	    text_size_is_saved(&size, saved_size))
 		return SAVED_TEXT_WHOLE;
@@ -134,7 +141,7 @@ compare_text(struct mailbox *box, struct mail *mail, struct istream *sent,
 	if (measure(sent, &size) && text_size_is_saved(&size, saved_size))
 		return SAVED_TEXT_WHOLE;
 	return strcmp(box->storage->name, MBOX_STORAGE_NAME) == 0 ?
-		compare_mbox(sent, saved_size) : SAVED_TEXT_CHANGED;
+		compare_mbox(box, sent, saved_size) : SAVED_TEXT_CHANGED;
 }
 
 static void
