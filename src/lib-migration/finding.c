@@ -433,6 +433,17 @@ static const struct finding_info findings[] = {
 		"import again.",
 		"import.md",
 	},
+	[FINDING_INBOX_HIDDEN] = {
+		FINDING_GROUP_IMPORT, "inbox-hidden", "error",
+		"The source is a Maildir with a folder `.INBOX` in it. Dovecot "
+		"takes the Maildir itself for the INBOX, and has no name for "
+		"the folder: its mails are not imported.",
+		"Rename the folder at the source, such as to `.INBOX-old`, and "
+		"run the import again. If it is the INBOX, name it in the "
+		"location: `maildir:PATH:INBOX=PATH/.INBOX`, on 2.4 "
+		"`mail_inbox_path`.",
+		"import.md",
+	},
 	[FINDING_PARENT_LEFT_OUT] = {
 		FINDING_GROUP_IMPORT, "parent-left-out", "info",
 		"The user's own mail is imported below one of his mailboxes. "

@@ -73,6 +73,7 @@ enum finding_kind {
 	FINDING_MBOX_CHANGED,
 	FINDING_SOURCE_EMPTY,
 	FINDING_NAME_NOT_TEXT,
+	FINDING_INBOX_HIDDEN,
 	FINDING_PARENT_LEFT_OUT,
 
 	/* Plan */
@@ -131,6 +132,11 @@ struct finding_info {
 	/* the guide to read on, in doc/ */
 	const char *guide;
 };
+
+/* The text of FINDING_SOURCE_EMPTY if it is not known why. */
+#define FINDING_SOURCE_EMPTY_TEXT \
+	"No mailbox was found in the source: are the location, the query and " \
+	"the permissions right?"
 
 const struct finding_info *finding_info(enum finding_kind kind);
 const char *finding_name(enum finding_kind kind);

@@ -39,7 +39,7 @@ struct import_list {
 	/* The parent in the storage's own names if the storage is the source's,
 	   else NULL. Known once the source is listed. */
 	const char *own_parent;
-	bool own_parent_known, parent_left_out;
+	bool own_parent_known, parent_left_out, inbox_looked_for;
 	/* all names were listed once */
 	bool learned;
 
@@ -193,6 +193,46 @@ import_list_tell_name(struct import_list *ilist,
 		str_sanitize_utf8(name->storage_name, 200));
 }
 
+/* Returns the path of a Maildir's folder .INBOX if the INBOX is elsewhere. */
+static const char *find_hidden_inbox(struct mailbox_list *list)
+{
+	const char *root, *path, *inbox_path;
+	struct stat st, inbox_st;
+
+	if (strcmp(list->name, MAILBOX_LIST_NAME_MAILDIRPLUSPLUS) != 0 ||
+	    !mailbox_list_get_root_path(list, MAILBOX_LIST_PATH_TYPE_MAILBOX,
+					&root) ||
+	    mailbox_list_get_path(list, "INBOX", MAILBOX_LIST_PATH_TYPE_MAILBOX,
+				  &inbox_path) <= 0)
+		return NULL;
+	path = t_strdup_printf("%s/%cINBOX", root,
+			       mailbox_list_get_hierarchy_sep(list));
+	if (stat(t_strconcat(path, "/cur", NULL), &st) < 0 ||
+	    (stat(t_strconcat(inbox_path, "/cur", NULL), &inbox_st) == 0 &&
+	     CMP_DEV_T(st.st_dev, inbox_st.st_dev) &&
+	     st.st_ino == inbox_st.st_ino))
+		return NULL;
+	return path;
+}
+
+/* quirk: maildir-folder-inbox */
+static void import_list_tell_inbox(struct import_list *ilist)
+{
+	const char *path;
+
+	if (ilist->inbox_looked_for)
+		return;
+	ilist->inbox_looked_for = TRUE;
+	path = find_hidden_inbox(ilist->list);
+	if (path == NULL)
+		return;
+	migration_run_finding(migration_run_find(ilist->list->ns->user),
+		MIGRATION_SEVERITY_ERROR, NULL, 0, FINDING_INBOX_HIDDEN,
+		"The source's folder %s is not imported: Dovecot has no name "
+		"for it beside the INBOX. Rename it and run again",
+		str_sanitize_utf8(path, 200));
+}
+
 /* -- the user's own mail */
 
 static bool is_same_storage(struct mailbox_list *list1,
@@ -316,6 +356,7 @@ import_list_iter_init(struct mailbox_list *list, const char *const *patterns,
 	struct import_list *ilist = IMPORT_LIST_CONTEXT_REQUIRE(list);
 
 	if (ilist->missing == NULL) {
+		import_list_tell_inbox(ilist);
 		return ilist->module_ctx.super.iter_init(list, patterns,
 							 flags);
 	}

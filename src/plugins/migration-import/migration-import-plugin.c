@@ -137,9 +137,7 @@ static void migration_import_report_empty(struct migration_import_user *source)
 		return;
 	}
 	migration_run_finding(run, MIGRATION_SEVERITY_WARNING, NULL, 0,
-		FINDING_SOURCE_EMPTY,
-		"No mailbox was found in the source: are the "
-		"location, the query and the permissions right?");
+		FINDING_SOURCE_EMPTY, FINDING_SOURCE_EMPTY_TEXT);
 }
 
 static void migration_import_user_deinit(struct mail_user *user)
