@@ -289,6 +289,7 @@ run_once(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 	migration_progress_restart(present.record);
 	dsync_changes_begin(user, doveadm_debug);
 	ret = run(ctx, user);
+	run_stop_run_returned();
 	compat_user_restore_escape_chars(user, escape_chars);
 	second_user_restore_context(ctx->cur_service_user);
 	/* stock lets "changes during sync" win over a failure */

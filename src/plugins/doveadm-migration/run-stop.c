@@ -14,6 +14,7 @@
 #include "migration-user.h"
 #include "run-stop.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #define RUN_STOP_CONTEXT_REQUIRE(obj) \
@@ -29,6 +30,7 @@ static MODULE_CONTEXT_DEFINE_INIT(run_stop_storage_module,
 static int (*run_give_up)(void);
 static int run_signo;
 static bool alarm_is_set;
+static bool signals_are_held;
 /* of both users */
 static ARRAY(struct imapc_storage *) imapc_storages;
 
@@ -81,6 +83,24 @@ static void run_stop_signal(const siginfo_t *si, void *context ATTR_UNUSED)
 	}
 }
 
+static void hold_signals(bool hold)
+{
+	sigset_t signals;
+
+	if (signals_are_held == hold)
+		return;
+	(void)sigemptyset(&signals);
+	(void)sigaddset(&signals, SIGINT);
+	(void)sigaddset(&signals, SIGTERM);
+	(void)sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &signals, NULL);
+	signals_are_held = hold;
+}
+
+void run_stop_run_returned(void)
+{
+	hold_signals(FALSE);
+}
+
 void run_stop_begin(int (*give_up)(void))
 {
 	const enum libsig_flags flags =
@@ -94,6 +114,7 @@ void run_stop_begin(int (*give_up)(void))
 
 void run_stop_end(void)
 {
+	hold_signals(FALSE);
 	run_give_up = NULL;
 	if (alarm_is_set) {
 		(void)alarm(0);
@@ -110,6 +131,10 @@ static void run_stop_storage_destroy(struct mail_storage *storage)
 	struct run_stop_storage *sstorage = RUN_STOP_CONTEXT_REQUIRE(storage);
 	struct imapc_storage *const *storagep;
 
+	/* dsync-late-signal: dsync is done, and takes a signal that comes while
+	   its source logs out for a failure, for which it has no reason */
+	if (run_give_up != NULL && storage->user->dsyncing)
+		hold_signals(TRUE);
 	array_foreach(&imapc_storages, storagep) {
 		if (&(*storagep)->storage == storage) {
 			array_delete(&imapc_storages,

@@ -16,6 +16,9 @@ void run_stop_init(void);
    its return value. */
 void run_stop_begin(int (*give_up)(void));
 void run_stop_end(void);
+/* dsync has returned. A signal that came after its last step is held back until
+   then (a server's silence at the logout takes two seconds of it at most). */
+void run_stop_run_returned(void);
 /* The signal that came meanwhile, or 0. */
 int run_stop_signo(void);
 
