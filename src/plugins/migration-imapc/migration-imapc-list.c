@@ -252,11 +252,7 @@ migration_imapc_list_refuse_login(struct migration_imapc_list *mlist,
 static bool migration_imapc_list_try_logins(struct migration_imapc_list *mlist)
 {
 	struct imapc_storage_client *sclient = mlist->list->client;
-	/* courier-maxperip: couriertcpd closes a connection that is too many
-	   without a word, and so does a server that is not there */
-	struct retry_state failures = {
-		.reached = migration_imapc_slots_have_neighbour(mlist),
-	};
+	struct retry_state failures = { .reached = FALSE };
 	const char *words;
 
 	for (;;) {
@@ -271,6 +267,11 @@ static bool migration_imapc_list_try_logins(struct migration_imapc_list *mlist)
 		    IMAPC_COMMAND_STATE_DISCONNECTED &&
 		    migration_imapc_lost_words(mlist) != NULL)
 			words = migration_imapc_lost_words(mlist);
+		/* courier-maxperip: couriertcpd closes a connection that is
+		   too many without a word, and so does a server that is not
+		   there. Looking for others is not free: not before a failure. */
+		if (migration_imapc_slots_have_neighbour(mlist))
+			failures.reached = TRUE;
 		/* a new token was tried */
 		if (migration_imapc_list_token_is_refused(mlist, words) ||
 		    !migration_imapc_pause(mlist, &failures,
