@@ -561,6 +561,12 @@ static const struct error_advice advices[] = {
 	  "The status file could not be written; the run goes on.",
 	  "Make its folder writable for the account that mail is written as.",
 	  "status.md" },
+	{ ERROR_GROUP_RUN, "left can't be taken back: ",
+	  "A killed run has left mails that no mailbox has, and the files "
+	  "cannot be read or written.",
+	  "Repair what the message names (rights, room, the disk), then run "
+	  "it again.",
+	  "limits.md" },
 	{ ERROR_GROUP_RUN, "is damaged: what earlier runs have downloaded is not known|The next run will not know what this one has downloaded",
 	  "The record of the daily limit cannot be read or written.",
 	  "Make the user's home writable, and delete the file if it is "
