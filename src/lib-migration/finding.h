@@ -134,7 +134,7 @@ struct finding_info {
 };
 
 /* The text of FINDING_SOURCE_EMPTY if it is not known why. */
-#define FINDING_SOURCE_EMPTY_TEXT \
+#define SOURCE_EMPTY_WORDS \
 	"No mailbox was found in the source: are the location, the query and " \
 	"the permissions right?"
 

@@ -52,8 +52,7 @@ def test_every_kind_of_finding_is_found():
             for name in re.findall(r"\bFINDING_(\w+)", text)}
     assert {kind.upper().replace("-", "_") for kind in kinds()} == \
         {name for name in used if not name.startswith("GROUP_") and
-         not name.startswith("KIND_") and
-         name != "SOURCE_EMPTY_TEXT"}
+         not name.startswith("KIND_")}
 
 
 def test_severities_are_told():

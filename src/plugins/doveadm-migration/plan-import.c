@@ -77,7 +77,7 @@ int plan_import_list_source(struct mail_user *source_user,
 	if (array_is_empty(names)) {
 		migration_run_finding(migration_run_find(source_user),
 			MIGRATION_SEVERITY_WARNING, NULL, 0,
-			FINDING_SOURCE_EMPTY, FINDING_SOURCE_EMPTY_TEXT);
+			FINDING_SOURCE_EMPTY, SOURCE_EMPTY_WORDS);
 	}
 	return 0;
 }

@@ -137,7 +137,7 @@ static void migration_import_report_empty(struct migration_import_user *source)
 		return;
 	}
 	migration_run_finding(run, MIGRATION_SEVERITY_WARNING, NULL, 0,
-		FINDING_SOURCE_EMPTY, FINDING_SOURCE_EMPTY_TEXT);
+		FINDING_SOURCE_EMPTY, SOURCE_EMPTY_WORDS);
 }
 
 static void migration_import_user_deinit(struct mail_user *user)
