@@ -138,16 +138,19 @@ int dbox_repair_open_map(struct mailbox *box)
 	return ret;
 }
 
-void dbox_repair_commit_post(struct mail_save_context *ctx, struct mail *mail)
+void dbox_repair_commit_post(struct mail_save_context *ctx,
+			     struct mail_private *mail)
 {
 	struct mailbox *box = ctx->transaction->box;
 
 	if (!mailbox_is_sdbox(box) && !mailbox_is_mdbox(box))
 		return;
 	i_zero(mail);
-	mail->box = box;
-	mail->saving = TRUE;
-	ctx->dest_mail = mail;
+	mail->mail.box = box;
+	mail->mail.saving = TRUE;
+	/* lent: 2.4 logs with it, and makes one if there is none */
+	mail->_event = box->event;
+	ctx->dest_mail = &mail->mail;
 }
 
 /* The mailbox's map if it is open, else NULL. */

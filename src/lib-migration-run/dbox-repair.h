@@ -4,7 +4,7 @@
 
 #include "seq-range-array.h"
 
-struct mail;
+struct mail_private;
 struct mail_save_context;
 struct mailbox;
 struct mail_index_view;
@@ -48,8 +48,9 @@ int dbox_repair_open_map(struct mailbox *box);
    transaction_save_commit_post(). If the mailbox's folder can't be synced to the
    disk after a commit, stock tells it as an error of the mail that is being
    saved, and there is none any more: it crashes. mail is the one that it gets
-   instead, with room for the error; it must live until that function returns. */
-void dbox_repair_commit_post(struct mail_save_context *ctx, struct mail *mail);
+   instead; it must live until that function returns. */
+void dbox_repair_commit_post(struct mail_save_context *ctx,
+			     struct mail_private *mail);
 
 /* mdbox-rebuilds-again: 2.3 begins each rebuild of the storage with a check of
    the map, and takes that check, when it looks at the map the next time, for a

@@ -21,7 +21,7 @@ static const struct {
 	{ "Can't log in to imap.example.com:143: All 4 connections that "
 	  "migrations on this machine may have to imap.example.com:143 "
 	  "(migration_imapc_max_connections) are in use by others",
-	  "`migration_imapc_max_connections`" },
+	  "the setting in brackets" },
 	/* the cause, not that a call failed */
 	{ "rename(/a, /b) failed: No space left on device", "Make room" },
 	{ "rename(/a, /b) failed: Input/output error", "Look at the path" },

@@ -230,7 +230,7 @@ guard_save_commit_post(struct mail_save_context *ctx,
 {
 	struct guard_mailbox *gbox =
 		GUARD_CONTEXT_REQUIRE(ctx->transaction->box);
-	struct mail mail;
+	struct mail_private mail;
 
 	dbox_repair_commit_post(ctx, &mail);
 	gbox->module_ctx.super.transaction_save_commit_post(ctx, result);
