@@ -14,6 +14,7 @@ import time
 import pytest
 
 from lab import Dovecot, mailgen, places, snapshot, stepkill, stopper
+from lab.imap import ImapError
 from lab.mailgen import Mail
 from test_import import DRIVERS, account, location, run_import, texts_of
 
@@ -216,7 +217,12 @@ def test_mbox_changed_after_a_kill(server, meanwhile):
     ours = killed_while_appending(server, location(theirs), options)
     meanwhile(ours)
     first = run_import(ours, location(theirs), o=options)
-    texts = collections.Counter(texts_of(ours))
+    try:
+        texts = collections.Counter(texts_of(ours))
+    except ImapError:
+        # stock's IMAP may give up at its first look after such a change; a
+        # client comes back
+        texts = collections.Counter(texts_of(ours))
     assert not collections.Counter(texts_of(theirs)) - texts
     assert (b"hello" in read_inbox(ours)) == (meanwhile != snapshot.of)
     assert sum(texts.values()) == 6 + (meanwhile != snapshot.of)
