@@ -174,6 +174,8 @@ static int save_check_copy(struct mail_save_context *ctx, struct mail *mail)
 {
 	struct mailbox *box = ctx->transaction->box;
 	struct save_check_mailbox *smbox = SAVE_CHECK_CONTEXT_REQUIRE(box);
+	const struct migration_run *run = migration_run_find(box->storage->user);
+	unsigned int done = run->progress.mailbox_done;
 	struct istream *sent;
 	int ret;
 
@@ -183,7 +185,10 @@ static int save_check_copy(struct mail_save_context *ctx, struct mail *mail)
 	smbox->copying = FALSE;
 	if (ret < 0)
 		return -1;
-	save_check_note(box, smbox);
+	/* an import saves it by a copy of its own within this one, or leaves it
+	   out, and has counted it then */
+	if (run->progress.mailbox_done == done)
+		save_check_note(box, smbox);
 	/* a hard link or a reference is what it was */
 	if (!smbox->saved_known || mail->box->storage == box->storage)
 		return 0;

@@ -22,6 +22,7 @@
 #include "imapc-mail.h"
 #include "mail-search.h"
 #include "compat-imapc.h"
+#include "mail-opening.h"
 #include "migration-imapc-fetch-private.h"
 
 /* imapc-connection.c: larger literals go to a temporary file */
@@ -183,7 +184,7 @@ migration_imapc_search_init(struct mailbox_transaction_context *t,
 		(wanted_fields & MAIL_FETCH_STREAM_BODY) == 0;
 	bool failed = migration_imapc_mail_filter_search(mmbox) < 0;
 
-	migration_imapc_mail_find_listeners(mmbox);
+	mmbox->unheard = mail_opening_is_unheard(t->box->event);
 	if (fetch_plan_command_copies(t->reason)) {
 		T_BEGIN {
 			ctx = migration_imapc_query_init(mmbox, t, args,

@@ -5,12 +5,11 @@
 
 #include "lib.h"
 #include "array.h"
-#include "event-filter.h"
 #include "hash.h"
 #include "istream.h"
-#include "str.h"
 #include "index-mail.h"
 #include "imapc-mail.h"
+#include "mail-opening.h"
 #include "migration-budget.h"
 #include "migration-run.h"
 #include "migration-imapc-fetch-private.h"
@@ -299,41 +298,6 @@ migration_imapc_mail_get_header_stream(struct mail *mail,
 	return 0;
 }
 
-static bool filter_is_empty(struct event_filter *filter)
-{
-	string_t *text;
-
-	if (filter == NULL)
-		return TRUE;
-	text = t_str_new(128);
-	event_filter_export(filter, text);
-	return str_len(text) == 0;
-}
-
-void migration_imapc_mail_find_listeners(struct migration_imapc_mailbox *mmbox)
-{
-	/* a filter may name anything that a mail's event has */
-	T_BEGIN {
-		mmbox->unheard = !event_want_debug(mmbox->mbox->box.event) &&
-			filter_is_empty(event_get_global_debug_log_filter()) &&
-			filter_is_empty(event_get_global_debug_send_filter()) &&
-			filter_is_empty(event_get_global_core_log_filter());
-	} T_END;
-}
-
-/* Streams on top of this one begin with a buffer of 8 kB, and clear it, however
-   small the mail is. They may give lines other ends, or add a header. */
-static void limit_buffers(struct imapc_mail *imail, struct istream *stream)
-{
-	size_t size;
-
-	if (imail->body == NULL)
-		return;
-	size = imail->body->used * 2 + 1024;
-	if (size < IO_BLOCK_SIZE)
-		i_stream_set_max_buffer_size(stream, size);
-}
-
 /* Stock's own method makes two events, to say at debug level that the mail was
    opened: a twentieth of all that moving a small mail takes. */
 static int
@@ -344,10 +308,13 @@ migration_imapc_mail_istream_opened(struct mail *mail, struct istream **stream)
 		MIGRATION_IMAPC_MAIL_CONTEXT_REQUIRE(pmail);
 	struct migration_imapc_mailbox *mmbox =
 		MIGRATION_IMAPC_CONTEXT_REQUIRE(mail->box);
+	struct imapc_mail *imail;
 
 	if (mmail->module_ctx.super.istream_opened != index_mail_opened)
 		return mmail->module_ctx.super.istream_opened(mail, stream);
-	limit_buffers(IMAPC_MAIL(mail), *stream);
+	imail = IMAPC_MAIL(mail);
+	if (imail->body != NULL)
+		mail_opening_limit_buffers(*stream, imail->body->used);
 	return mmbox->unheard ? 0 : index_mail_opened(mail, stream);
 }
 

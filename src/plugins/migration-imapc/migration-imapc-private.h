@@ -606,7 +606,5 @@ void migration_imapc_fetch_mailbox_init(struct migration_imapc_mailbox *mmbox,
 void migration_imapc_fetch_mailbox_opened(struct migration_imapc_mailbox *mmbox);
 void migration_imapc_fetch_mailbox_deinit(struct migration_imapc_mailbox *mmbox);
 void migration_imapc_mail_allocated(struct mail *mail);
-/* Finds out whether anybody could get a debug event of the mailbox's mails. */
-void migration_imapc_mail_find_listeners(struct migration_imapc_mailbox *mmbox);
 
 #endif

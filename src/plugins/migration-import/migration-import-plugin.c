@@ -23,6 +23,7 @@
 #include "import-list.h"
 #include "import-local.h"
 #include "import-names.h"
+#include "import-source-mail.h"
 #include "import-target.h"
 #include "migration-import-settings.h"
 #include "migration-import-plugin.h"
@@ -562,6 +563,13 @@ static void migration_import_mailbox_allocated(struct mailbox *box)
 	MODULE_CONTEXT_SET(box, migration_import_storage_module, mbox);
 }
 
+static void migration_import_mail_allocated(struct mail *mail)
+{
+	if (mail->box == import_source_box &&
+	    strcmp(mail->transaction->reason, IMPORT_SOURCE_REASON) == 0)
+		import_source_mail_allocated(mail);
+}
+
 static void migration_import_mailbox_list_created(struct mailbox_list *list)
 {
 	struct migration_import_user *muser =
@@ -614,6 +622,7 @@ static struct mail_storage_hooks migration_import_mail_storage_hooks = {
 	.mail_user_created = migration_import_mail_user_created,
 	.mailbox_list_created = migration_import_mailbox_list_created,
 	.mailbox_allocated = migration_import_mailbox_allocated,
+	.mail_allocated = migration_import_mail_allocated,
 };
 
 void migration_import_plugin_init(struct module *module)
