@@ -19,13 +19,5 @@ int open(const char *path, int flags, ...)
 	return opened(path, flags, mode);
 }
 
-int open64(const char *path, int flags, ...)
-{
-	va_list args;
-	int mode;
-
-	va_start(args, flags);
-	mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(args, int) : 0;
-	va_end(args);
-	return opened(path, flags, mode);
-}
+/* flags and mode are the same for both */
+int open64(const char *path, int flags, ...) __attribute__((alias("open")));
