@@ -247,7 +247,7 @@ static int migration_import_create_existing(struct mailbox *box)
 	return ret;
 }
 
-static int migration_save_roll_back(struct mailbox *box)
+static int migration_import_roll_back(struct mailbox *box)
 {
 	/* a handle of its own: it is closed afterwards */
 	struct mailbox *rest = mailbox_alloc(box->list, box->vname,
@@ -271,7 +271,7 @@ migration_import_create_box(struct mailbox *box,
 							 directory);
 	}
 	if (migration_import_refuse_foreign_source(box) < 0 ||
-	    migration_save_roll_back(box) < 0 ||
+	    migration_import_roll_back(box) < 0 ||
 	    mailbox_exists(box, FALSE, &existence) < 0)
 		return -1;
 	return existence == MAILBOX_EXISTENCE_NONE ?
