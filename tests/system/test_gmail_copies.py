@@ -231,16 +231,20 @@ def test_same_id_but_another_text(dest):
         len(longer.text)]
 
 
-def test_what_was_deleted_at_the_destination_is_not_downloaded(dest):
+@pytest.mark.parametrize("round_trip", [0, 0.02])
+def test_what_was_deleted_at_the_destination_is_not_downloaded(dest,
+                                                               round_trip):
     account, user = gmail.sample(40), dest.user()
-    with GmailServer(account) as server:
-        backup(dest, user, server).ok()
+    with GmailServer(account) as server, Link(round_trip=round_trip) as link:
+        port = link.to(server.port)
+        backup(dest, user, server, port=port).ok()
         dest.doveadm("mailbox", "delete", "-u", user.name, "-s", "Work").ok()
         dest.doveadm("expunge", "-u", user.name, "mailbox", "INBOX",
                      "1:2").ok()
         bodies = server.bodies
-        # stock deletes an INBOX that lacks mails, and ends
-        backup(dest, user, server).ok()
+        # stock deletes an INBOX that lacks mails, and ends: with a round trip
+        # while answers to what is fetched ahead are on their way
+        backup(dest, user, server, port=port).ok()
         assert server.bodies == bodies
     boxes = snapshot.of(user).mailboxes
     assert {name: set(boxes[name].mails)

@@ -180,10 +180,7 @@ void migration_imapc_pause_check(struct mail_user *user)
 
 	for (ns = user->namespaces; ns != NULL; ns = ns->next) {
 		mlist = MIGRATION_IMAPC_LIST_CONTEXT(ns->list);
-		if (mlist == NULL)
-			continue;
-		pause_check_list(mlist);
-		if (mlist->ahead != NULL)
-			migration_imapc_ahead_stop(mlist->ahead);
+		if (mlist != NULL)
+			pause_check_list(mlist);
 	}
 }

@@ -13,6 +13,7 @@
 #include "oauth2-user.h"
 #include "source-select.h"
 #include "migration-imapc-private.h"
+#include "migration-imapc-ahead.h"
 #include "migration-imapc-placeholders.h"
 #include "migration-imapc-plugin.h"
 
@@ -65,6 +66,20 @@ bool migration_imapc_user_is_source(struct mail_user *user)
 		 migration_run_find(user)->ahead.wanted);
 }
 
+/* Answers to what is given up are still to come: no mailbox can be opened on
+   these connections from here on. */
+static void user_stop_ahead(struct mail_user *user)
+{
+	struct migration_imapc_list *mlist;
+	struct mail_namespace *ns;
+
+	for (ns = user->namespaces; ns != NULL; ns = ns->next) {
+		mlist = MIGRATION_IMAPC_LIST_CONTEXT(ns->list);
+		if (mlist != NULL && mlist->ahead != NULL)
+			migration_imapc_ahead_stop(mlist->ahead);
+	}
+}
+
 static void migration_imapc_user_deinit_pre(struct mail_user *user)
 {
 	struct migration_imapc_user *muser = MIGRATION_IMAPC_USER_CONTEXT(user);
@@ -75,7 +90,9 @@ static void migration_imapc_user_deinit_pre(struct mail_user *user)
 	migration_imapc_placeholders_finish(muser);
 	if (migration_imapc_first_user == user)
 		migration_imapc_first_user = NULL;
+	/* other plugins may look at the source once more */
 	muser->module_ctx.super.deinit_pre(user);
+	user_stop_ahead(user);
 }
 
 static void migration_imapc_user_deinit(struct mail_user *user)

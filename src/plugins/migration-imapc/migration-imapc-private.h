@@ -539,7 +539,7 @@ bool migration_imapc_was_refused(struct migration_imapc_list *mlist,
 void migration_imapc_mailbox_failed(struct migration_imapc_list *mlist,
 				    struct mailbox *box);
 /* The user's work is done. The connections are still there if all went well:
-   otherwise notes that. Nothing is fetched ahead any more. */
+   otherwise notes that. */
 void migration_imapc_pause_check(struct mail_user *user);
 /* A failure happened. Waits as long as it has to be,
    and returns TRUE if the same thing shall be tried again. words is what the
