@@ -3,15 +3,19 @@
 
 import hashlib
 import json
+import subprocess
 
 import pytest
 
 import lab
 from lab import gmail, places, snapshot
 from lab.gmail import GmailServer
+from lab.latency import Link
 
 # A run with findings of severity "error", as README.md says
 FINDINGS = 3
+# ... and one that was ended
+TRY_AGAIN = 75
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +107,23 @@ def test_nothing_is_left_out(dest, report):
     with GmailServer(account) as server:
         backup(dest, user, server, report, "-x", "\\All").ok()
     assert left_out(report) == missing(account, user) == set()
+
+
+def test_a_run_that_was_ended_left_nothing_out(dest, report):
+    """What did not get its turn is the next run's."""
+    account, user = gmail.sample(80), dest.user()
+    with GmailServer(account) as server, Link(round_trip=0.02,
+                                              rate=50000) as link:
+        o = dest.imapc(server, user="user", password="secret",
+                       port=link.to(server.port))
+        o.update(dest.plugin_options({"migration_report_path": report}))
+        process = dest.start_doveadm(
+            "backup", "-R", "-x", "\\All", "-u", user.name, "imapc:", o=o,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        places.wait_for(lambda: server.bodies >= 10, "some downloads")
+        process.terminate()
+        assert process.wait(60) == TRY_AGAIN
+    assert left_out(report) == set()
 
 
 def test_archived_between_two_runs(dest, report):
