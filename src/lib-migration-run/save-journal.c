@@ -392,6 +392,17 @@ int save_journal_roll_back(struct mailbox *box)
 		save_journal_roll_back_files(box, &paths);
 }
 
+/* Whether a namespace before this one has its mails in the same place. */
+static bool save_journal_shares_storage(struct mail_namespace *ns)
+{
+	struct mail_namespace *other = ns->user->namespaces;
+
+	while (mail_namespace_get_default_storage(other) !=
+	       mail_namespace_get_default_storage(ns))
+		other = other->next;
+	return other != ns;
+}
+
 int save_journal_roll_back_mdboxes(struct mail_user *user)
 {
 	struct mail_namespace *ns;
@@ -399,6 +410,8 @@ int save_journal_roll_back_mdboxes(struct mail_user *user)
 	int ret = 0;
 
 	for (ns = user->namespaces; ns != NULL && ret == 0; ns = ns->next) {
+		if (save_journal_shares_storage(ns))
+			continue;
 		/* any name: it is not opened */
 		box = mailbox_alloc(ns->list, t_strconcat(ns->prefix, "INBOX",
 							  NULL), 0);

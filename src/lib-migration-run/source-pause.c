@@ -48,7 +48,7 @@ pause_after(struct migration_run *run, struct retry_state *state,
 	retry_decide(&policy, state, failure, &reply, i_rand(), &decision);
 
 	e = event_create_passthrough(run->event)->
-		set_name("migration_imapc_retried")->
+		set_name("migration_source_retried")->
 		add_str("meaning", server_reply_meaning_name(reply.meaning))->
 		add_int("wait_msecs", decision.wait_msecs);
 	if (decision.action != RETRY_AGAIN) {

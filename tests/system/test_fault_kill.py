@@ -164,10 +164,14 @@ def test_a_killed_source_server(here, mortal, number):
     """It answers again at once, and the same run goes on."""
     theirs, ours, killed = mortal, here.user(driver="sdbox"), []
     wanted = snapshot.of(theirs, pop3=False)
+
+    def kill_it():
+        killed.append(kill_processes(theirs.server, "imap") or
+                      # it has answered what came before the login
+                      kill_processes(theirs.server, "imap-login"))
     with Link(0) as link:
-        port = link.to(theirs.server.ports["imap"], Fault(
-            lambda: killed.append(kill_processes(theirs.server, "imap")),
-            after_answers=number))
+        port = link.to(theirs.server.ports["imap"],
+                       Fault(kill_it, after_answers=number))
         result = here.doveadm(
             "backup", "-R", "-u", ours.name, "imapc:",
             o=here.imapc(theirs.server, user=theirs.name, port=port,

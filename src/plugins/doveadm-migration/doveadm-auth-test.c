@@ -30,7 +30,7 @@
 #include "second-user.h"
 #include "oauth2-token.h"
 #include "pop3-source.h"
-#include "verify-pop3.h"
+#include "doveadm-pop3-settings.h"
 #include "doveadm-auth-test.h"
 
 #include <sysexits.h>
@@ -255,11 +255,11 @@ auth_test_pop3_storage(struct auth_test *test, struct mail_user *user,
 		       struct mail_storage *storage)
 {
 	const struct pop3c_storage *pop3c_storage = POP3C_STORAGE(storage);
-	struct verify_pop3_settings pop3_set;
+	struct doveadm_pop3_settings pop3_set;
 	struct pop3_source_settings set;
 	struct verify_error error;
 
-	if (verify_pop3_get_settings(user, user->pool, &pop3_set, &error) < 0) {
+	if (doveadm_pop3_settings_get(user, user->pool, &pop3_set, &error) < 0) {
 		auth_test_fail(test, EX_CONFIG, "pop3", "settings", error.text);
 		return;
 	}

@@ -3,6 +3,7 @@
 #include "lib.h"
 #include "array.h"
 #include "mail-storage.h"
+#include "doveadm-pop3-settings.h"
 #include "verify-pop3.h"
 #include "doveadm-verify-private.h"
 #include "verify-proof.h"
@@ -29,7 +30,7 @@ struct verify_pop3_lists {
 
 static int
 verify_pop3_read_lists(struct verify_context *vctx,
-		       const struct verify_pop3_settings *set, pool_t pool,
+		       const struct doveadm_pop3_settings *set, pool_t pool,
 		       struct verify_pop3_lists *lists,
 		       struct verify_error *error_r)
 {
@@ -73,7 +74,7 @@ verify_pop3_read_headers(struct verify_context *vctx, pool_t pool,
 
 static int
 verify_pop3_compare(struct verify_context *vctx,
-		    const struct verify_pop3_settings *set, pool_t pool,
+		    const struct doveadm_pop3_settings *set, pool_t pool,
 		    struct verify_pop3_lists *lists,
 		    struct verify_result *result,
 		    ARRAY_TYPE(parity_difference) *differences,
@@ -97,7 +98,7 @@ verify_pop3_compare(struct verify_context *vctx,
 
 static void
 verify_pop3_run(struct verify_context *vctx,
-		const struct verify_pop3_settings *set, pool_t pool)
+		const struct doveadm_pop3_settings *set, pool_t pool)
 {
 	ARRAY_TYPE(parity_difference) differences;
 	struct verify_pop3_lists lists;
@@ -126,14 +127,14 @@ verify_pop3_run(struct verify_context *vctx,
 
 void verify_pop3(struct verify_context *vctx)
 {
-	struct verify_pop3_settings set;
+	struct doveadm_pop3_settings set;
 	struct verify_error error;
 	pool_t pool;
 
 	if (verify_find_inbox(vctx) == NULL)
 		return;
 	pool = pool_alloconly_create("verify pop3", 16384);
-	if (verify_pop3_get_settings(vctx->dest_user, pool, &set, &error) < 0)
+	if (doveadm_pop3_settings_get(vctx->dest_user, pool, &set, &error) < 0)
 		verify_failed(vctx, NULL, "Destination", &error);
 	else if (set.mailbox[0] != '\0')
 		verify_pop3_run(vctx, &set, pool);

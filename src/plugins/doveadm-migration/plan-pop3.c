@@ -7,7 +7,7 @@
 #include "mail-storage-service.h"
 #include "doveadm-print.h"
 #include "migration-run.h"
-#include "verify-pop3.h"
+#include "doveadm-pop3-settings.h"
 #include "plan-pop3.h"
 #include "doveadm-plan-private.h"
 
@@ -25,14 +25,14 @@ static int
 pop3_is_wanted(struct plan_context *pctx, bool *all_mailboxes_r,
 	       struct verify_error *error_r)
 {
-	struct verify_pop3_settings set;
+	struct doveadm_pop3_settings set;
 
 	/* stock's import saves no UIDLs */
 	if (!is_loaded("migration_pop3") ||
 	    (pctx->cmd->mode == PLAN_MODE_IMPORT &&
 	     !is_loaded("migration_import")))
 		return 0;
-	if (verify_pop3_get_settings(pctx->dest_user, pool_datastack_create(),
+	if (doveadm_pop3_settings_get(pctx->dest_user, pool_datastack_create(),
 				     &set, error_r) < 0)
 		return -1;
 	*all_mailboxes_r = set.all_mailboxes;

@@ -12,8 +12,7 @@
 #include "mailbox-evidence.h"
 #include "migration-run.h"
 #include "pop3-uidl-format.h"
-#include "settings-loader.h"
-#include "migration-pop3-settings.h"
+#include "doveadm-pop3-settings.h"
 #include "maildrop-mailboxes.h"
 #include "verify-pop3.h"
 
@@ -47,27 +46,6 @@ struct verify_pop3_source {
 static const enum mail_sort_type pop3_sort_program[] = {
 	MAIL_SORT_POP3_ORDER, MAIL_SORT_END
 };
-
-int verify_pop3_get_settings(struct mail_user *user, pool_t pool,
-			     struct verify_pop3_settings *set_r,
-			     struct verify_error *error_r)
-{
-	const struct migration_pop3_settings *set;
-	const void *_set;
-
-	if (migration_settings_get(user, &migration_pop3_setting_parser_info,
-				   &_set, &error_r->text) < 0) {
-		error_r->error = MAIL_ERROR_PARAMS;
-		return -1;
-	}
-	set = _set;
-	set_r->mailbox = p_strdup(pool, set->mailbox);
-	set_r->all_mailboxes = set->all_mailboxes;
-	set_r->ignore_extra_uidls = set->ignore_extra_uidls;
-	migration_pop3_settings_limits(set, &set_r->limits);
-	migration_settings_free(set);
-	return 0;
-}
 
 /*
  * Source
@@ -104,7 +82,7 @@ source_error(struct verify_pop3_source *source, struct verify_error *error_r)
 }
 
 int verify_pop3_source_init(struct mail_user *user,
-			    const struct verify_pop3_settings *set,
+			    const struct doveadm_pop3_settings *set,
 			    struct event *event, pool_t pool,
 			    struct verify_pop3_source **source_r,
 			    struct verify_error *error_r)

@@ -3,28 +3,12 @@
 #define VERIFY_POP3_H
 
 #include "parity.h"
-#include "pop3-source.h"
 #include "verify-storage.h"
 
+struct doveadm_pop3_settings;
 struct event;
 
 /* What the POP3 servers of the two sides list. */
-
-struct verify_pop3_settings {
-	/* mailbox of the pop3c namespace, "" if there is none to compare */
-	const char *mailbox;
-	/* the source's POP3 lists mails of several mailboxes as one */
-	bool all_mailboxes;
-	/* POP3 may show less than the INBOX has, by configuration */
-	bool ignore_extra_uidls;
-	struct pop3_source_limits limits;
-};
-
-/* Reads migration_pop3's settings, whether the plugin is enabled or not.
-   Returns 0, or -1 and error_r. */
-int verify_pop3_get_settings(struct mail_user *user, pool_t pool,
-			     struct verify_pop3_settings *set_r,
-			     struct verify_error *error_r);
 
 /* A session with the source's POP3 server. Nothing is matched in it: a proof
    of migration_pop3's work must not be made of that work. */
@@ -32,7 +16,7 @@ struct verify_pop3_source;
 
 /* Logs in. Returns 0 and source_r, or -1 and error_r. */
 int verify_pop3_source_init(struct mail_user *user,
-			    const struct verify_pop3_settings *set,
+			    const struct doveadm_pop3_settings *set,
 			    struct event *event, pool_t pool,
 			    struct verify_pop3_source **source_r,
 			    struct verify_error *error_r);
