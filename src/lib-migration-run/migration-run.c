@@ -217,6 +217,21 @@ void migration_run_finding(struct migration_run *run,
 	} T_END;
 }
 
+void migration_run_forget_findings(struct migration_run *run,
+				   enum finding_kind kind)
+{
+	const struct migration_finding *findings;
+	unsigned int i, count;
+
+	findings = array_get(&run->findings, &count);
+	for (i = count; i-- > 0; ) {
+		if (findings[i].kind != kind)
+			continue;
+		run->finding_counts[findings[i].severity]--;
+		array_delete(&run->findings, i, 1);
+	}
+}
+
 struct migration_run_mailbox *
 migration_run_mailbox(struct migration_run *run, const char *name)
 {

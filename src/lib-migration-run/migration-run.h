@@ -271,6 +271,11 @@ void migration_run_finding(struct migration_run *run,
 			   const char *mailbox, uint32_t uid,
 			   enum finding_kind kind, const char *why_fmt, ...)
 	ATTR_FORMAT(6, 7) ATTR_NULL(3);
+/* Takes back what was true of one call of the command only: it is tried again,
+   or did not get to its end. Findings beyond MIGRATION_RUN_MAX_FINDINGS stay
+   counted. */
+void migration_run_forget_findings(struct migration_run *run,
+				   enum finding_kind kind);
 
 /* The mailbox's numbers, to be changed by the caller. */
 struct migration_run_mailbox *

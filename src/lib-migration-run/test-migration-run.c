@@ -92,6 +92,29 @@ START_TEST(test_reset_between_users)
 }
 END_TEST
 
+START_TEST(test_findings_forgotten)
+{
+	const struct migration_finding *left;
+	struct migration_run *run;
+
+	run = migration_run_begin(&user_1, "backup", "imapc:");
+	migration_run_forget_findings(run, FINDING_UIDL_UNMATCHED);
+	finding_add(&user_1, MIGRATION_SEVERITY_ERROR, "INBOX", 1,
+		    FINDING_UIDL_UNMATCHED);
+	finding_add(&user_1, MIGRATION_SEVERITY_ERROR, "INBOX", 2,
+		    FINDING_MAIL_UNREADABLE);
+	finding_add(&user_1, MIGRATION_SEVERITY_ERROR, "INBOX", 3,
+		    FINDING_UIDL_UNMATCHED);
+	migration_run_forget_findings(run, FINDING_UIDL_UNMATCHED);
+	ck_assert_uint_eq(array_count(&run->findings), 1);
+	left = array_front(&run->findings);
+	ck_assert_uint_eq(left->uid, 2);
+	ck_assert_uint_eq(run->finding_counts[MIGRATION_SEVERITY_ERROR], 1);
+	migration_run_finish(run, 3);
+	migration_run_forget();
+}
+END_TEST
+
 START_TEST(test_findings_bounded)
 {
 	struct migration_run *run;
@@ -350,6 +373,7 @@ int main(void)
 	tcase_add_test(tc, test_names);
 	tcase_add_test(tc, test_shared_by_both_users);
 	tcase_add_test(tc, test_reset_between_users);
+	tcase_add_test(tc, test_findings_forgotten);
 	tcase_add_test(tc, test_findings_bounded);
 	tcase_add_test(tc, test_provider_outlives_settings);
 	tcase_add_test(tc, test_source_opened);

@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 
 import pytest
@@ -124,6 +125,28 @@ def test_a_run_that_was_ended_left_nothing_out(dest, report):
         process.terminate()
         assert process.wait(60) == TRY_AGAIN
     assert left_out(report) == set()
+
+
+def test_a_run_that_failed_left_nothing_out(dest, report):
+    account, user = gmail.sample(40), dest.user(driver="sdbox")
+    folder = f"{user.home}/sdbox/mailboxes/Junk/dbox-Mails"
+    with GmailServer(account) as server:
+        assert backup(dest, user, server, report, "-x", "\\All"
+                      ).rc == FINDINGS
+        expected = left_out(report)
+
+        account.add("Junk")
+        account.add("Work")
+        os.chmod(folder, 0o500)
+        result = backup(dest, user, server, report, "-x", "\\All")
+        assert result.rc not in (0, FINDINGS), result
+        assert left_out(report) == set()
+        assert missing(account, user) > expected
+
+        os.chmod(folder, 0o700)
+        assert backup(dest, user, server, report, "-x", "\\All"
+                      ).rc == FINDINGS
+        assert left_out(report) == missing(account, user) == expected
 
 
 def test_archived_between_two_runs(dest, report):

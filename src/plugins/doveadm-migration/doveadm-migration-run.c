@@ -287,9 +287,16 @@ run_once(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
 
 	ctx->exit_code = 0;
 	migration_progress_restart(present.record);
+	migration_run_forget_findings(present.record,
+				      FINDING_GMAIL_MESSAGE_LEFT_OUT);
 	dsync_changes_begin(user, doveadm_debug);
 	ret = run(ctx, user);
 	run_stop_run_returned();
+	/* nobody has told the source's plugins that dsync gave up */
+	if (ret < 0) {
+		migration_run_forget_findings(present.record,
+					      FINDING_GMAIL_MESSAGE_LEFT_OUT);
+	}
 	compat_user_restore_escape_chars(user, escape_chars);
 	second_user_restore_context(ctx->cur_service_user);
 	/* stock lets "changes during sync" win over a failure */
