@@ -48,7 +48,9 @@ class Schedule:
         mailgen.deliver(self.theirs, {
             name: mailgen.mails(self.rnd.randrange(12), seed=f"{seed}{name}")
             for name in self.names})
-        self.log = [self.ours.driver]
+        # what the server was asked for can be on its way for a while
+        self.round_trip = self.rnd.choice((0, 0, 0.005, 0.02))
+        self.log = [self.ours.driver, f"{self.round_trip} s"]
 
     # -- the source
 
@@ -85,23 +87,25 @@ class Schedule:
 
     # -- runs
 
-    def options(self, port):
+    def options(self, port, **settings):
         server = self.ours.server
         return {**server.imapc(self.theirs.server, user=self.theirs.name,
                                port=port),
                 **server.plugin_options({
                     # expunges at the source are part of the play
-                    "migration_max_deletes": "unlimited"})}
+                    "migration_max_deletes": "unlimited", **settings})}
 
     def start(self, port):
         return self.ours.server.start_doveadm(
             "backup", "-R", "-u", self.ours.name, "imapc:",
-            o=self.options(port), stderr=subprocess.PIPE, text=True)
+            # for "hang"
+            o=self.options(port, migration_imapc_timeout="1s"),
+            stderr=subprocess.PIPE, text=True)
 
     def disturbed(self, link):
         port = self.theirs.server.ports["imap"]
-        kind = self.rnd.choice(("cut", "close", "bytes", "kill", "term",
-                                "any time"))
+        kind = self.rnd.choice(("cut", "close", "hang", "bytes", "kill",
+                                "term", "any time"))
         number = self.rnd.randint(1, 16)
         self.log.append(f"{kind} {number}")
         if kind in ("kill", "term"):
@@ -137,7 +141,7 @@ class Schedule:
 def test_a_random_schedule(source, here, seed):
     schedule = Schedule(seed, source, here)
     try:
-        with Link(0) as link:
+        with Link(schedule.round_trip) as link:
             for _ in range(schedule.rnd.randint(1, 4)):
                 schedule.disturbed(link)
                 schedule.change()
