@@ -6,6 +6,7 @@ to the source, and one more changes nothing.
 A schedule is its seed: DM_SEED=17 ./dev test -k random runs that one, and
 DM_SEED=100-199 those."""
 
+import hashlib
 import json
 import os
 import random
@@ -45,12 +46,20 @@ class Schedule:
         self.theirs = source.user()
         self.ours = here.user(driver=self.rnd.choice(
             ("maildir", "sdbox", "mdbox")))
+        # of all mails that the source ever had
+        self.sums = set()
         mailgen.deliver(self.theirs, {
-            name: mailgen.mails(self.rnd.randrange(12), seed=f"{seed}{name}")
+            name: self.mails(self.rnd.randrange(12), f"{seed}{name}")
             for name in self.names})
         # what the server was asked for can be on its way for a while
         self.round_trip = self.rnd.choice((0, 0, 0.005, 0.02))
         self.log = [self.ours.driver, f"{self.round_trip} s"]
+
+    def mails(self, count, seed):
+        mails = mailgen.mails(count, seed=seed)
+        self.sums.update(hashlib.sha256(mail.text).hexdigest()
+                         for mail in mails)
+        return mails
 
     # -- the source
 
@@ -64,8 +73,8 @@ class Schedule:
 
     def append(self, name):
         self.serial += 1
-        mailgen.append(self.theirs, name, mailgen.mails(
-            self.rnd.randint(1, 3), seed=f"new {self.serial}"))
+        mailgen.append(self.theirs, name, self.mails(
+            self.rnd.randint(1, 3), f"new {self.serial}"))
 
     def flag(self, name):
         self.doveadm("flags", self.rnd.choice(("add", "remove")), "-u",
@@ -127,6 +136,14 @@ class Schedule:
         assert process.returncode in (0, 2, 3, 75, -signal.SIGKILL), err
         assert "Panic" not in err and "AddressSanitizer" not in err, err
 
+    def look(self):
+        """A client of the destination sees no mail that was changed or cut."""
+        self.log.append("look")
+        for name, box in snapshot.of(self.ours,
+                                     pop3=False).mailboxes.items():
+            for uid, mail in box.mails.items():
+                assert mail.sha256 in self.sums, (name, uid)
+
     def undisturbed(self):
         result = self.ours.server.doveadm(
             "backup", "-R", "-u", self.ours.name, "imapc:",
@@ -144,6 +161,8 @@ def test_a_random_schedule(source, here, seed):
         with Link(schedule.round_trip) as link:
             for _ in range(schedule.rnd.randint(1, 4)):
                 schedule.disturbed(link)
+                if schedule.rnd.random() < 0.5:
+                    schedule.look()
                 schedule.change()
         schedule.undisturbed()
         _, counters = schedule.undisturbed()
