@@ -23,11 +23,11 @@ from lab.latency import Fault, Link
 SAMPLE, ALL = 4, 1000
 
 
-def seeds():
+def seeds(sample=SAMPLE, every=ALL):
     if "DM_SEED" in os.environ:
         first, _, last = os.environ["DM_SEED"].partition("-")
         return range(int(first), int(last or first) + 1)
-    return range(ALL if "DM_LONG" in os.environ else SAMPLE)
+    return range(every if "DM_LONG" in os.environ else sample)
 
 
 @pytest.fixture(scope="module")
@@ -39,67 +39,35 @@ def here(version, ca):
 
 
 class Schedule:
-    def __init__(self, seed, source, here):
+    """Runs of one user, disturbed or not. A subclass has the source."""
+
+    def __init__(self, seed, here):
+        self.seed = seed
         self.rnd = random.Random(f"faults {seed}")
-        self.names = ["INBOX", "Sent", "Work"]
-        self.serial = 0
-        self.theirs = source.user()
         self.ours = here.user(driver=self.rnd.choice(
             ("maildir", "sdbox", "mdbox")))
-        # of all mails that the source ever had
-        self.sums = set()
-        mailgen.deliver(self.theirs, {
-            name: self.mails(self.rnd.randrange(12), f"{seed}{name}")
-            for name in self.names})
         # what the server was asked for can be on its way for a while
         self.round_trip = self.rnd.choice((0, 0, 0.005, 0.02))
+        self.serial = 0
+        # of all mails that the source ever had
+        self.sums = set()
         self.log = [self.ours.driver, f"{self.round_trip} s"]
 
-    def mails(self, count, seed):
-        mails = mailgen.mails(count, seed=seed)
+    def known(self, mails):
         self.sums.update(hashlib.sha256(mail.text).hexdigest()
                          for mail in mails)
         return mails
 
-    # -- the source
-
     def change(self):
-        """What its user does."""
+        """What the source's user does."""
         for _ in range(self.rnd.randrange(3)):
-            what = self.rnd.choice((self.append, self.flag, self.expunge,
-                                    self.create))
+            what = self.rnd.choice(self.changes)
             self.log.append(what.__name__)
-            what(self.rnd.choice(self.names))
-
-    def append(self, name):
-        self.serial += 1
-        mailgen.append(self.theirs, name, self.mails(
-            self.rnd.randint(1, 3), f"new {self.serial}"))
-
-    def flag(self, name):
-        self.doveadm("flags", self.rnd.choice(("add", "remove")), "-u",
-                     self.theirs.name, "\\Flagged", "mailbox", name,
-                     f"{self.rnd.randint(1, 8)}:*")
-
-    def expunge(self, name):
-        self.doveadm("expunge", "-u", self.theirs.name, "mailbox", name,
-                     str(self.rnd.randint(1, 5)))
-
-    def create(self, _):
-        self.serial += 1
-        self.names.append(f"New{self.serial}")
-        self.doveadm("mailbox", "create", "-u", self.theirs.name,
-                     self.names[-1])
-
-    def doveadm(self, *words):
-        self.theirs.server.doveadm(*words).ok()
-
-    # -- runs
+            what(self)
 
     def options(self, port, **settings):
         server = self.ours.server
-        return {**server.imapc(self.theirs.server, user=self.theirs.name,
-                               port=port),
+        return {**self.source_options(port),
                 **server.plugin_options({
                     # expunges at the source are part of the play
                     "migration_max_deletes": "unlimited", **settings})}
@@ -112,17 +80,16 @@ class Schedule:
             stderr=subprocess.PIPE, text=True)
 
     def disturbed(self, link):
-        port = self.theirs.server.ports["imap"]
         kind = self.rnd.choice(("cut", "close", "hang", "bytes", "kill",
                                 "term", "any time"))
         number = self.rnd.randint(1, 16)
         self.log.append(f"{kind} {number}")
         if kind in ("kill", "term"):
             process, _ = interrupt.after_answer(
-                link, port, number, self.start,
+                link, self.port, number, self.start,
                 signal.SIGKILL if kind == "kill" else signal.SIGTERM)
         elif kind == "any time":
-            process = self.start(port)
+            process = self.start(self.port)
             time.sleep(self.rnd.random() * 0.3)
             process.kill()
         else:
@@ -131,7 +98,7 @@ class Schedule:
                      Fault(kind, after_answers=number,
                            times=self.rnd.randint(1, 3)))
             link.reset()
-            process = self.start(link.to(port, fault))
+            process = self.start(link.to(self.port, fault))
         _, err = process.communicate(timeout=120)
         assert process.returncode in (0, 2, 3, 75, -signal.SIGKILL), err
         assert "Panic" not in err and "AddressSanitizer" not in err, err
@@ -145,29 +112,77 @@ class Schedule:
                 assert mail.sha256 in self.sums, (name, uid)
 
     def undisturbed(self):
-        result = self.ours.server.doveadm(
+        self.ours.server.doveadm(
             "backup", "-R", "-u", self.ours.name, "imapc:",
-            o=self.options(self.theirs.server.ports["imap"])).ok()
+            o=self.options(self.port)).ok()
+        self.assert_equal()
+        with open(f"{self.ours.home}/dovecot-migration-report.json") as file:
+            return json.load(file)["counters"]
+
+    def play(self):
+        try:
+            with Link(self.round_trip) as link:
+                for _ in range(self.rnd.randint(1, 4)):
+                    self.disturbed(link)
+                    if self.rnd.random() < 0.5:
+                        self.look()
+                    self.change()
+            self.undisturbed()
+            counters = self.undisturbed()
+            assert counters["mails_saved"] == counters["mails_expunged"] == 0
+            assert counters["mailboxes_deleted"] == 0
+        except BaseException:
+            print(f"DM_SEED={self.seed}: {', '.join(self.log)}")
+            raise
+
+
+class DovecotSchedule(Schedule):
+    def __init__(self, seed, source, here):
+        super().__init__(seed, here)
+        self.names = ["INBOX", "Sent", "Work"]
+        self.theirs = source.user()
+        self.port = source.ports["imap"]
+        mailgen.deliver(self.theirs, {
+            name: self.known(mailgen.mails(self.rnd.randrange(12),
+                                           seed=f"{seed}{name}"))
+            for name in self.names})
+
+    def source_options(self, port):
+        return self.ours.server.imapc(self.theirs.server, port=port,
+                                      user=self.theirs.name)
+
+    def assert_equal(self):
         assert snapshot.of(self.ours, pop3=False) == snapshot.of(
             self.theirs, pop3=False)
-        with open(f"{self.ours.home}/dovecot-migration-report.json") as file:
-            return result, json.load(file)["counters"]
+
+    def append(self):
+        self.serial += 1
+        mailgen.append(
+            self.theirs, self.rnd.choice(self.names), self.known(mailgen.mails(
+                self.rnd.randint(1, 3), seed=f"new {self.serial}")))
+
+    def flag(self):
+        self.doveadm("flags", self.rnd.choice(("add", "remove")), "-u",
+                     self.theirs.name, "\\Flagged", "mailbox",
+                     self.rnd.choice(self.names),
+                     f"{self.rnd.randint(1, 8)}:*")
+
+    def expunge(self):
+        self.doveadm("expunge", "-u", self.theirs.name, "mailbox",
+                     self.rnd.choice(self.names), str(self.rnd.randint(1, 5)))
+
+    def create(self):
+        self.serial += 1
+        self.names.append(f"New{self.serial}")
+        self.doveadm("mailbox", "create", "-u", self.theirs.name,
+                     self.names[-1])
+
+    def doveadm(self, *words):
+        self.theirs.server.doveadm(*words).ok()
+
+    changes = (append, flag, expunge, create)
 
 
 @pytest.mark.parametrize("seed", seeds())
 def test_a_random_schedule(source, here, seed):
-    schedule = Schedule(seed, source, here)
-    try:
-        with Link(schedule.round_trip) as link:
-            for _ in range(schedule.rnd.randint(1, 4)):
-                schedule.disturbed(link)
-                if schedule.rnd.random() < 0.5:
-                    schedule.look()
-                schedule.change()
-        schedule.undisturbed()
-        _, counters = schedule.undisturbed()
-        assert counters["mails_saved"] == counters["mails_expunged"] == 0
-        assert counters["mailboxes_deleted"] == 0
-    except BaseException:
-        print(f"DM_SEED={seed}: {', '.join(schedule.log)}")
-        raise
+    DovecotSchedule(seed, source, here).play()
