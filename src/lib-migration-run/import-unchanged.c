@@ -2,7 +2,9 @@
 
 #include "lib.h"
 #include "array.h"
+#include "mail-cache-private.h"
 #include "mail-storage-private.h"
+#include "dbox-repair.h"
 #include "import-evidence.h"
 #include "import-unchanged.h"
 
@@ -12,97 +14,161 @@
    gained from looking at all of them. */
 #define IMPORT_UNCHANGED_MAX_MISSES 20
 
-struct import_unchanged {
-	struct mailbox_transaction_context *source_trans, *dest_trans;
-	struct mail *source, *dest;
-	enum import_duplicates policy;
-	const ARRAY_TYPE(seq_range) *joined;
+/* One of the two mailboxes. */
+struct unchanged_side {
+	struct mailbox_transaction_context *trans;
+	struct mail *mail;
+	/* UINT_MAX if the mailbox does not keep GUIDs in its cache */
+	unsigned int guid_field;
+	ARRAY_TYPE(keyword_indexes) keywords;
 };
 
-static bool has_same_guid(struct mail *source, struct mail *dest)
+struct import_unchanged {
+	struct unchanged_side source, dest;
+	enum import_duplicates policy;
+	const ARRAY_TYPE(seq_range) *joined;
+	bool private_flags;
+};
+
+static struct mail *side_get_mail(struct unchanged_side *side, uint32_t seq)
 {
-	const char *source_guid, *dest_guid;
+	if (side->mail->seq != seq)
+		mail_set_seq(side->mail, seq);
+	return side->mail;
+}
+
+/* A mail looks twice through all that the cache has of it, which is more than
+   all else here. Returns NULL if the cache does not have it (data stack). */
+static const char *
+side_get_cached_guid(const struct unchanged_side *side, uint32_t seq)
+{
+	struct mail_cache_view *view = side->trans->cache_view;
+	struct mail_cache_lookup_iterate_ctx iter;
+	struct mail_cache_iterate_field field;
+
+	if (side->guid_field == UINT_MAX)
+		return NULL;
+	/* the field is in use, as with a mail */
+	mail_cache_decision_state_update(view, seq, side->guid_field);
+	mail_cache_lookup_iter_init(view, seq, &iter);
+	while (mail_cache_lookup_iter_next(&iter, &field) > 0) {
+		if (field.field_idx == side->guid_field)
+			return t_strndup(field.data, field.size);
+	}
+	return NULL;
+}
+
+/* "" if there is none (data stack, or until another mail is read) */
+static const char *side_get_guid(struct unchanged_side *side, uint32_t seq)
+{
+	const char *guid = side_get_cached_guid(side, seq);
+
+	if (guid == NULL &&
+	    mail_get_special(side_get_mail(side, seq), MAIL_FETCH_GUID,
+			     &guid) < 0)
+		return "";
+	return guid;
+}
+
+static bool have_same_guid(struct import_unchanged *unchanged,
+			   uint32_t source_seq, uint32_t dest_seq)
+{
+	const char *source = side_get_guid(&unchanged->source, source_seq);
+	const char *dest = side_get_guid(&unchanged->dest, dest_seq);
 	guid_128_t source_128, dest_128;
 
-	if (mail_get_special(source, MAIL_FETCH_GUID, &source_guid) < 0 ||
-	    mail_get_special(dest, MAIL_FETCH_GUID, &dest_guid) < 0 ||
-	    *source_guid == '\0' || *dest_guid == '\0')
+	if (*source == '\0' || *dest == '\0')
 		return FALSE;
-	if (strcmp(source_guid, dest_guid) == 0)
+	if (strcmp(source, dest) == 0)
 		return TRUE;
 	/* dbox keeps 128 bits of a longer GUID */
-	mail_generate_guid_128_hash(source_guid, source_128);
-	mail_generate_guid_128_hash(dest_guid, dest_128);
+	mail_generate_guid_128_hash(source, source_128);
+	mail_generate_guid_128_hash(dest, dest_128);
 	return guid_128_equals(source_128, dest_128);
 }
 
-static bool
-flags_stay(const struct import_unchanged *unchanged)
+static bool side_has_keywords(struct unchanged_side *side, uint32_t seq)
 {
+	mail_index_lookup_keywords(side->trans->view, seq, &side->keywords);
+	return array_count(&side->keywords) > 0;
+}
+
+/* The index tells most mails' flags without them. */
+static bool have_same_flags(struct import_unchanged *unchanged,
+			    uint32_t source_seq, uint32_t dest_seq)
+{
+	const struct mail_index_record *source =
+		mail_index_lookup(unchanged->source.trans->view, source_seq);
+	const struct mail_index_record *dest =
+		mail_index_lookup(unchanged->dest.trans->view, dest_seq);
+
+	return !unchanged->private_flags &&
+		(source->flags & MAIL_FLAGS_NONRECENT) ==
+		(dest->flags & MAIL_FLAGS_NONRECENT) &&
+		!side_has_keywords(&unchanged->source, source_seq) &&
+		!side_has_keywords(&unchanged->dest, dest_seq);
+}
+
+static bool flags_stay(struct import_unchanged *unchanged,
+		       uint32_t source_seq, uint32_t dest_seq)
+{
+	struct mail *dest_mail = side_get_mail(&unchanged->dest, dest_seq);
 	struct import_flags source, dest;
 	struct import_flags_change change;
 	const char *reason;
 
-	import_evidence_get_flags(unchanged->source, &source);
-	import_evidence_get_flags(unchanged->dest, &dest);
+	import_evidence_get_flags(side_get_mail(&unchanged->source, source_seq),
+				  &source);
+	import_evidence_get_flags(dest_mail, &dest);
 	return import_decide(
-		seq_range_exists(unchanged->joined, unchanged->dest->uid) ?
+		seq_range_exists(unchanged->joined, dest_mail->uid) ?
 		IMPORT_DUPLICATES_MERGE_FLAGS : unchanged->policy,
 		&source, &dest, &change, &reason) == IMPORT_ACTION_SKIP;
 }
 
-/* Of the two mails that have one UID. */
 static void
-import_unchanged_compare(const struct import_unchanged *unchanged,
-			 ARRAY_TYPE(seq_range) *same, unsigned int *misses)
-{
-	if (!has_same_guid(unchanged->source, unchanged->dest))
-		*misses += 1;
-	else {
-		*misses = 0;
-		if (flags_stay(unchanged)) {
-			seq_range_array_add(same, unchanged->dest->uid);
-		}
-	}
-}
-
-static void
-import_unchanged_read(const struct import_unchanged *unchanged,
+import_unchanged_read(struct import_unchanged *unchanged,
 		      ARRAY_TYPE(seq_range) *same,
 		      ARRAY_TYPE(seq_range) *rest)
 {
-	struct mail_index_view *source_view = unchanged->source_trans->view;
-	struct mail_index_view *dest_view = unchanged->dest_trans->view;
+	struct mail_index_view *source_view = unchanged->source.trans->view;
+	struct mail_index_view *dest_view = unchanged->dest.trans->view;
 	uint32_t seq, source_seq, uid, count;
 	unsigned int misses = 0;
 
 	count = mail_index_view_get_messages_count(dest_view);
 	for (seq = 1; seq <= count; seq++) T_BEGIN {
+		bool is_same = FALSE;
+
 		mail_index_lookup_uid(dest_view, seq, &uid);
 		if (misses < IMPORT_UNCHANGED_MAX_MISSES &&
 		    mail_index_lookup_seq(source_view, uid, &source_seq)) {
-			mail_set_seq(unchanged->dest, seq);
-			mail_set_seq(unchanged->source, source_seq);
-			import_unchanged_compare(unchanged, same, &misses);
+			is_same = have_same_guid(unchanged, source_seq, seq);
+			misses = is_same ? 0 : misses + 1;
 		}
-		if (!seq_range_exists(same, uid))
-			seq_range_array_add(rest, uid);
+		is_same = is_same &&
+			(have_same_flags(unchanged, source_seq, seq) ||
+			 flags_stay(unchanged, source_seq, seq));
+		seq_range_array_add(is_same ? same : rest, uid);
 	} T_END;
 }
 
-static struct mail *
-open_mails(struct mailbox *box, struct mailbox_transaction_context **trans_r)
+static void side_open(struct unchanged_side *side, struct mailbox *box)
 {
-	*trans_r = mailbox_transaction_begin(box, 0, IMPORT_UNCHANGED_REASON);
-	return mail_alloc(*trans_r, MAIL_FETCH_GUID, NULL);
+	side->trans = mailbox_transaction_begin(box, 0,
+						IMPORT_UNCHANGED_REASON);
+	side->mail = mail_alloc(side->trans, MAIL_FETCH_GUID, NULL);
+	side->guid_field = mailbox_is_sdbox(box) || mailbox_is_mdbox(box) ?
+		mail_cache_register_lookup(box->cache, "guid") : UINT_MAX;
+	i_array_init(&side->keywords, 8);
 }
 
-static void
-close_mails(struct mail **mail, struct mailbox_transaction_context **trans)
+static void side_close(struct unchanged_side *side)
 {
-	mail_free(mail);
+	array_free(&side->keywords);
+	mail_free(&side->mail);
 	/* what was put into the cache stays; there is nothing else */
-	(void)mailbox_transaction_commit(trans);
+	(void)mailbox_transaction_commit(&side->trans);
 }
 
 static bool is_numbered_locally(struct mail *mail)
@@ -120,14 +186,17 @@ bool import_unchanged_find(struct mailbox *source_box, struct mailbox *dest_box,
 	struct import_unchanged unchanged = {
 		.policy = policy,
 		.joined = joined,
+		.private_flags =
+			mailbox_get_private_flags_mask(source_box) != 0 ||
+			mailbox_get_private_flags_mask(dest_box) != 0,
 	};
 
-	unchanged.source = open_mails(source_box, &unchanged.source_trans);
-	unchanged.dest = open_mails(dest_box, &unchanged.dest_trans);
-	if (is_numbered_locally(unchanged.source) &&
-	    is_numbered_locally(unchanged.dest))
+	side_open(&unchanged.source, source_box);
+	side_open(&unchanged.dest, dest_box);
+	if (is_numbered_locally(unchanged.source.mail) &&
+	    is_numbered_locally(unchanged.dest.mail))
 		import_unchanged_read(&unchanged, same, rest);
-	close_mails(&unchanged.dest, &unchanged.dest_trans);
-	close_mails(&unchanged.source, &unchanged.source_trans);
+	side_close(&unchanged.dest);
+	side_close(&unchanged.source);
 	return array_count(same) > 0;
 }

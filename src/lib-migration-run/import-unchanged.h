@@ -9,8 +9,8 @@ struct mailbox;
 
 /* What an earlier import has brought, in most cases: mails of the source that
    the destination has under the same UID with the same GUID, with flags that need
-   no change. They are found by reading both mailboxes side by side, at a third of
-   what a look-up by import-lookup.h costs.
+   no change. They are found by reading both mailboxes side by side, for far less
+   than what a look-up by import-lookup.h costs.
 
    Both mailboxes are open; dest_box is synchronised. joined are UIDs of mails
    whose flags are joined whatever policy says. Returns FALSE if there are none,

@@ -326,18 +326,15 @@ static int save_journal_roll_back_lines(struct save_roll_back *roll_back)
 	return ret;
 }
 
-/* Returns the paths of the journals (data stack): of the mailbox, or with mdbox
-   of all. */
+/* Adds the paths of the journals of all mailboxes. */
 static int
-save_journal_find(struct mailbox *box, ARRAY_TYPE(const_string) *paths_r)
+save_journal_find_mdbox(struct mailbox *box, const char *dir_path,
+			ARRAY_TYPE(const_string) *paths)
 {
-	const char *dir_path = save_journal_dir(box), *path;
+	const char *path;
 	struct dirent *entry;
 	DIR *dir;
 
-	t_array_init(paths_r, 2);
-	if (dir_path == NULL)
-		return 0;
 	dir = opendir(dir_path);
 	if (dir == NULL) {
 		return errno == ENOENT || errno == ENOTDIR ? 0 :
@@ -347,10 +344,32 @@ save_journal_find(struct mailbox *box, ARRAY_TYPE(const_string) *paths_r)
 		if (strncmp(entry->d_name, SAVE_JOURNAL_NAME,
 			    strlen(SAVE_JOURNAL_NAME)) == 0) {
 			path = t_strconcat(dir_path, "/", entry->d_name, NULL);
-			array_push_back(paths_r, &path);
+			array_push_back(paths, &path);
 		}
 	}
 	(void)closedir(dir);
+	return 0;
+}
+
+/* Returns the paths of the journals (data stack): of the mailbox, or with mdbox
+   of all. */
+static int
+save_journal_find(struct mailbox *box, ARRAY_TYPE(const_string) *paths_r)
+{
+	const char *path = save_journal_path(box);
+	struct stat st;
+
+	t_array_init(paths_r, 2);
+	if (path == NULL)
+		return 0;
+	if (mailbox_is_mdbox(box)) {
+		return save_journal_find_mdbox(box, save_journal_dir(box),
+					       paths_r);
+	}
+	if (stat(path, &st) == 0)
+		array_push_back(paths_r, &path);
+	else if (errno != ENOENT && errno != ENOTDIR)
+		return save_roll_back_error(box, "stat", path);
 	return 0;
 }
 
