@@ -56,11 +56,4 @@ int import_target_finish(struct import_target **target, const char **error_r);
 /* Frees without committing what is not committed yet. */
 void import_target_abort(struct import_target **target);
 
-/* Gives an existing mailbox without mails the UIDVALIDITY of the source, if
-   all mails of the source can keep their UIDs there. Not called while the
-   mailbox is open. Returns -1 if the mailbox cannot be opened or changed; the
-   storage has the error. */
-int import_target_adopt_uidvalidity(struct mailbox *dest_box,
-				    struct mailbox *source_box);
-
 #endif

@@ -18,8 +18,8 @@
 #include "migration-folders.h"
 #include "migration-run.h"
 #include "migration-user.h"
+#include "import-create.h"
 #include "import-folders.h"
-#include "save-journal.h"
 #include "import-list.h"
 #include "import-local.h"
 #include "import-names.h"
@@ -208,75 +208,21 @@ migration_import_is_dest_create(const struct mailbox *box,
 		box->storage->user != import_source_box->storage->user;
 }
 
-/* A mailbox that does not exist is created with the source's UIDVALIDITY. */
-static int migration_import_create_new(struct mailbox *box)
-{
-	struct migration_import_mailbox *mbox =
-		MIGRATION_IMPORT_CONTEXT_REQUIRE(box);
-	struct mailbox_update update;
-	struct mailbox_status status;
-
-	mailbox_get_open_status(import_source_box, STATUS_UIDVALIDITY, &status);
-	i_zero(&update);
-	update.uid_validity = status.uidvalidity;
-	return mbox->module_ctx.super.create_box(box, &update, FALSE);
-}
-
-/* Maildir would give the UIDVALIDITY to an existing INBOX with mails in it as
-   well (QUIRKS.md, "maildir-create-update"). */
-static int migration_import_create_existing(struct mailbox *box)
-{
-	struct migration_import_mailbox *mbox =
-		MIGRATION_IMPORT_CONTEXT_REQUIRE(box);
-	enum mail_error error;
-	int ret;
-
-	ret = mbox->module_ctx.super.create_box(box, NULL, FALSE);
-	if (ret < 0) {
-		(void)mailbox_get_last_error(box, &error);
-		if (error != MAIL_ERROR_EXISTS)
-			return -1;
-	}
-	if (import_target_adopt_uidvalidity(box, import_source_box) < 0)
-		return -1;
-	if (ret < 0) {
-		/* what stock expects of a mailbox that it can use */
-		mail_storage_set_error(box->storage, MAIL_ERROR_EXISTS,
-				       "Mailbox already exists");
-	}
-	return ret;
-}
-
-static int migration_import_roll_back(struct mailbox *box)
-{
-	/* a handle of its own: it is closed afterwards */
-	struct mailbox *rest = mailbox_alloc(box->list, box->vname,
-				box->flags & MAILBOX_FLAG_IGNORE_ACLS);
-	int ret = save_journal_roll_back(rest);
-
-	mailbox_free(&rest);
-	return ret;
-}
-
 static int
 migration_import_create_box(struct mailbox *box,
 			    const struct mailbox_update *update, bool directory)
 {
 	struct migration_import_mailbox *mbox =
 		MIGRATION_IMPORT_CONTEXT_REQUIRE(box);
-	enum mailbox_existence existence;
 
 	if (!migration_import_is_dest_create(box, update, directory)) {
 		return mbox->module_ctx.super.create_box(box, update,
 							 directory);
 	}
-	if (migration_import_refuse_foreign_source(box) < 0 ||
-	    migration_import_roll_back(box) < 0 ||
-	    mailbox_exists(box, FALSE, &existence) < 0)
+	if (migration_import_refuse_foreign_source(box) < 0)
 		return -1;
-	return existence == MAILBOX_EXISTENCE_NONE ?
-		migration_import_create_new(box) :
-		migration_import_create_existing(box);
+	return import_create_box(box, import_source_box,
+				 mbox->module_ctx.super.create_box);
 }
 
 static struct mailbox_transaction_context *
