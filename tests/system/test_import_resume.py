@@ -178,14 +178,16 @@ def read_inbox(user):
         return file.read()
 
 
-def killed_while_appending(server, source, options):
+def killed_while_appending(server, theirs, options):
     """A user with an mbox whose last mail is cut off."""
+    source = location(theirs)
     calls = stopper.run(popen_import(server.user(driver="mbox"), source,
                                      options))[1]
     for at in range(calls * 3 // 4, calls, 3):
         ours = server.user(driver="mbox")
         stopper.run(popen_import(ours, source, options), at)
         stepkill.age_locks(ours)
+        stepkill.age_locks(theirs)
         if left_behind(ours) and not read_inbox(ours).endswith(b"\n"):
             return ours
     raise AssertionError("no mail was cut off")
@@ -214,7 +216,7 @@ def test_mbox_changed_after_a_kill(server, meanwhile):
     mailgen.deliver(theirs, {"INBOX": mailgen.mails(
         6, seed="m", size=(9000, 20000), flags=False)})
     options = server.plugin_options({"migration_import_commit_mails": 4})
-    ours = killed_while_appending(server, location(theirs), options)
+    ours = killed_while_appending(server, theirs, options)
     meanwhile(ours)
     first = run_import(ours, location(theirs), o=options)
     try:
