@@ -428,18 +428,30 @@ ARCHIVE = (
     b"two, without an end")
 
 
+def write_archive(ours, text):
+    folder = places.mail_folder(f"{ours.home}/takeout")
+    with open(f"{folder}/All mail", "wb") as file:
+        file.write(text)
+    os.chown(f"{folder}/All mail", places.MAIL_UID, places.MAIL_UID)
+    return folder
+
+
+def test_envelope_sender_survives(server):
+    ours = server.user(driver="mbox")
+    assert twice(ours, f"mbox:{write_archive(ours, ARCHIVE)}") == 2
+    with open(f"{ours.mail_path}/All mail", "rb") as file:
+        text = file.read()
+    assert b"From 1554@xxx  Fri Mar" in text
+    assert b"From 1555@xxx  Sat Mar" in text
+
+
 @pytest.mark.parametrize("driver", ("maildir", "sdbox", "mdbox"))
 @pytest.mark.parametrize("end", (b"", b"\n", b"\n\n"))
 def test_mbox_of_another_program(server, driver, end):
     """Lines that begin with "From " or ">From " are text, and stay as they
     are; the last mail need not end with a newline."""
     ours = server.user(driver=driver)
-    folder = places.mail_folder(f"{ours.home}/takeout")
-    with open(f"{folder}/All mail", "wb") as file:
-        file.write(ARCHIVE + end)
-    os.chown(f"{folder}/All mail", places.MAIL_UID, places.MAIL_UID)
-
-    assert twice(ours, f"mbox:{folder}") == 2
+    assert twice(ours, f"mbox:{write_archive(ours, ARCHIVE + end)}") == 2
     box = snapshot.of(ours).mailboxes["All mail"]
     result = server.doveadm("-f", "json", "fetch", "-u", ours.name, "body",
                             "mailbox", "All mail", "all").ok()
