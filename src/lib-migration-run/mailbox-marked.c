@@ -23,16 +23,19 @@ int mailbox_delete_marked(struct mailbox *box)
 	return mailbox_delete(box);
 }
 
-static bool is_marked(struct mailbox *box)
+static bool is_there(struct mailbox *box)
 {
 	enum mailbox_existence existence;
+
+	return mailbox_exists(box, FALSE, &existence) == 0 &&
+		existence == MAILBOX_EXISTENCE_SELECT;
+}
+
+static bool is_marked(struct mailbox *box)
+{
 	struct mailbox *reader;
 	bool marked;
 
-	/* opening could make a mailbox that has auto=create */
-	if (mailbox_exists(box, FALSE, &existence) < 0 ||
-	    existence != MAILBOX_EXISTENCE_SELECT)
-		return FALSE;
 	/* who opens it to write takes a mark away that is 30 seconds old, and
 	   its UIDs would stay used */
 	reader = mailbox_alloc(box->list, box->vname, MAILBOX_FLAG_READONLY |
@@ -44,9 +47,13 @@ static bool is_marked(struct mailbox *box)
 
 void mailbox_finish_deletion(struct mailbox *_box)
 {
-	struct mailbox *box = mailbox_alloc(_box->list, _box->vname,
-					    MAILBOX_FLAG_IGNORE_ACLS);
+	struct mailbox *box;
 
+	/* opening could make a mailbox that has auto=create; and allocating one
+	   costs more than this */
+	if (!is_there(_box))
+		return;
+	box = mailbox_alloc(_box->list, _box->vname, MAILBOX_FLAG_IGNORE_ACLS);
 	if (is_marked(box)) {
 		if (unmark(box) == 0 && mailbox_delete_empty(box) == 0) {
 			i_info("Mailbox %s: its deletion, which was "
@@ -62,12 +69,9 @@ void mailbox_finish_deletion(struct mailbox *_box)
 
 bool mailbox_finish_deletion_found(struct mailbox *box)
 {
-	enum mailbox_existence existence;
-
 	if (mailbox_list_lock(box->list) < 0)
 		return FALSE;
 	mailbox_finish_deletion(box);
 	mailbox_list_unlock(box->list);
-	return mailbox_exists(box, FALSE, &existence) == 0 &&
-		existence == MAILBOX_EXISTENCE_SELECT;
+	return is_there(box);
 }

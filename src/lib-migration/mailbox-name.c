@@ -16,6 +16,8 @@
 #define LEVEL_MAX_BYTES 255
 /* Maildir++ begins each with a dot */
 #define ONE_FILE_NAME_MAX_BYTES (LEVEL_MAX_BYTES - 1)
+/* below all limits */
+#define PLAIN_MAX_BYTES 100
 /* with the path to the mailboxes below PATH_MAX */
 #define PATH_MAX_BYTES 3000
 /* of a digest */
@@ -378,6 +380,24 @@ static bool level_unfit(const char *level, string_t *dest)
 		return TRUE;
 	}
 	return imap_utf8_to_utf7(str_c(text), dest) == 0;
+}
+
+bool mailbox_name_is_plain(const char *name, char separator)
+{
+	unsigned int level_len = 0, len;
+
+	for (len = 0; name[len] != '\0'; len++) {
+		if (name[len] != separator) {
+			if (!i_isalnum(name[len]) && name[len] != ' ')
+				return FALSE;
+			level_len++;
+		} else if (level_len == 0) {
+			return FALSE;
+		} else {
+			level_len = 0;
+		}
+	}
+	return level_len > 0 && len <= PLAIN_MAX_BYTES;
 }
 
 bool mailbox_name_unfit(const char *name, char separator, char remote_separator,

@@ -57,6 +57,10 @@ mailbox_name_fit(const char *remote_name, char remote_separator,
 		 bool below_prefix, const struct mailbox_name_rules *rules,
 		 const char **reason_r);
 
+/* TRUE if every storage can hold the name as it is: some letters and digits of
+   ASCII and blanks in each of its levels, and no more than that. */
+bool mailbox_name_is_plain(const char *name, char separator);
+
 /* The reverse: returns TRUE and *remote_name_r (data stack), or FALSE if the
    name was cut, or is none that mailbox_name_fit() makes. */
 bool mailbox_name_unfit(const char *name, char separator, char remote_separator,

@@ -539,6 +539,36 @@ START_TEST(test_name_deep)
 }
 END_TEST
 
+static const struct {
+	const char *name;
+	bool plain;
+} plain_names[] = {
+	{ "Sent", TRUE },
+	{ "Sent Items", TRUE },
+	{ "Archive/2024/1", TRUE },
+	{ "0123456789012345678901234567890123456789012345678901234567890123456"
+	  "789012345678901234567890123456789", TRUE },
+	{ "0123456789012345678901234567890123456789012345678901234567890123456"
+	  "7890123456789012345678901234567890", FALSE },
+	{ "", FALSE },
+	{ "/Sent", FALSE },
+	{ "Sent/", FALSE },
+	{ "Archive//2024", FALSE },
+	{ "Archive.2024", FALSE },
+	{ "dbox-Mails", FALSE },
+	{ "..", FALSE },
+	{ "~x", FALSE },
+	{ "x\x01", FALSE },
+	{ "Entw\xc3\xbcrfe", FALSE },
+};
+
+START_TEST(test_name_plain)
+{
+	ck_assert_msg(mailbox_name_is_plain(plain_names[_i].name, '/') ==
+		      plain_names[_i].plain, "%s", plain_names[_i].name);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s;
@@ -548,6 +578,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_name_unique, 0, N_ELEMENTS(dests));
 	tcase_add_loop_test(tc, test_name_special, 0, N_ELEMENTS(special));
 	tcase_add_test(tc, test_name_no_separator);
+	tcase_add_loop_test(tc, test_name_plain, 0, N_ELEMENTS(plain_names));
 	tcase_add_loop_test(tc, test_name_length, 0, N_ELEMENTS(lengths));
 	tcase_add_loop_test(tc, test_name_deep, 0, N_ELEMENTS(dests));
 	return check_suite_run(s);

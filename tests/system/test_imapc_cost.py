@@ -44,14 +44,14 @@ def deliver(source, mailboxes, mails):
     return theirs
 
 
-def compare(count_ours, count_stocks):
-    """Ours are never more than stock's."""
+def compare(count_ours, count_stocks, most=1):
+    """Ours are never more than stock's, or `most` times as many."""
     ours, best = [], []
     # a busy machine makes many short reads: the smallest counts are compared
     for _ in range(3):
         ours.append(count_ours())
         best.append(count_stocks())
-        if min(ours) <= min(best):
+        if min(ours) <= min(best) * most:
             return
     pytest.fail(f"{ours} instructions, stock {best}")
 
@@ -63,12 +63,14 @@ def quiet(dest):
 
 
 @pytest.mark.parametrize("mailboxes, mails", [
-    (1, 3000), (100, 100)] if LONG else [(1, 400)])
+    (1, 3000), (100, 100), (20, 10)] if LONG else [(1, 400)])
 def test_instructions(source, dest, stock, mailboxes, mails):
     """Of a first run."""
     theirs = deliver(source, mailboxes, mails)
     compare(lambda: instructions(dest, theirs, source, more=quiet(dest)),
-            lambda: instructions(stock, theirs, source, stock=True))
+            lambda: instructions(stock, theirs, source, stock=True),
+            # what each mailbox costs shows where there is next to nothing in it
+            most=1.02 if mails <= 10 else 1)
 
 
 def change(theirs, mailboxes, seed):

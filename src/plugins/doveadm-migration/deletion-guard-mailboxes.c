@@ -15,6 +15,7 @@
 #include "migration-run.h"
 #include "migration-user.h"
 #include "source-filter.h"
+#include "run-mailbox.h"
 #include "deletion-guard-private.h"
 
 #define GUARD_LIST_CONTEXT_REQUIRE(obj) \
@@ -105,11 +106,11 @@ static int
 guard_delete_allowed(struct mailbox *box, struct guard_record *record,
 		     unsigned int mails)
 {
-	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(box);
 	int ret;
 
 	ret = mailbox_reset_is_needed(box) ? mailbox_reset(box) :
-		gbox->module_ctx.super.delete_box(box);
+		rbox->module_ctx.super.delete_box(box);
 	if (ret == 0 && !record->box_deleted)
 		record->box_deleted = deletion_guard->deleted = TRUE;
 	if (ret == 0 && mails > 0)
@@ -119,7 +120,7 @@ guard_delete_allowed(struct mailbox *box, struct guard_record *record,
 
 static int guard_delete_box(struct mailbox *box)
 {
-	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(box);
 	struct guard_record *record;
 	unsigned int mails;
 	const char *reason;
@@ -128,7 +129,7 @@ static int guard_delete_box(struct mailbox *box)
 	if (!deletion_guard_is_on(box->storage->user) || !box->opened ||
 	    mail_replace_is_temporary(box) || mail_reuse_is_kept(box) ||
 	    box->deleting_must_be_empty)
-		return gbox->module_ctx.super.delete_box(box);
+		return rbox->module_ctx.super.delete_box(box);
 	if (mailbox_sync(box, MAILBOX_SYNC_FLAG_FULL_READ) < 0)
 		return -1;
 	if (source_filter_hides(box->storage->user, box->list, box->vname,
@@ -183,7 +184,7 @@ static int
 guard_create_box(struct mailbox *box, const struct mailbox_update *update,
 		 bool directory)
 {
-	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(box);
 	struct guard_record *record;
 	struct mailbox_update uid_update;
 	struct mailbox_status status;
@@ -204,7 +205,7 @@ guard_create_box(struct mailbox *box, const struct mailbox_update *update,
 	}
 	if (!directory && dbox_repair_open_map(box) < 0)
 		return -1;
-	if (gbox->module_ctx.super.create_box(box, update, directory) == 0)
+	if (rbox->module_ctx.super.create_box(box, update, directory) == 0)
 		return 0;
 	text = t_strdup(mailbox_get_last_error(box, &error));
 	if (error != MAIL_ERROR_EXISTS || directory || update == NULL ||

@@ -13,6 +13,7 @@
 #include "migration-elsewhere.h"
 #include "migration-run.h"
 #include "save-journal.h"
+#include "run-mailbox.h"
 #include "deletion-guard-private.h"
 
 #define GUARD_MAIL_CONTEXT_REQUIRE(obj) \
@@ -43,11 +44,11 @@ guard_transaction_begin(struct mailbox *box,
 			enum mailbox_transaction_flags flags,
 			const char *reason)
 {
-	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(box);
 	struct mailbox_transaction_context *t;
 	struct guard_transaction *gt;
 
-	t = gbox->module_ctx.super.transaction_begin(box, flags, reason);
+	t = rbox->module_ctx.super.transaction_begin(box, flags, reason);
 	if (deletion_guard_is_on(box->storage->user)) {
 		gt = i_new(struct guard_transaction, 1);
 		gt->decides = strcmp(reason, DSYNC_IMPORT_REASON) == 0;
@@ -57,16 +58,23 @@ guard_transaction_begin(struct mailbox *box,
 	return t;
 }
 
+static bool guard_was_moved(const struct guard_mailbox *gbox, uint32_t uid)
+{
+	return array_is_created(&gbox->moved) &&
+		seq_range_exists(&gbox->moved, uid);
+}
+
 static void guard_mail_expunge(struct mail *_mail)
 {
 	struct mail_private *mail = (struct mail_private *)_mail;
 	struct guard_mail *gmail = GUARD_MAIL_CONTEXT_REQUIRE(mail);
-	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(_mail->box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(_mail->box);
 	struct guard_transaction *gt = GUARD_CONTEXT(_mail->transaction);
 
 	/* the commit decides */
-	if (gt != NULL && gt->decides && !gbox->passing && !_mail->box->deleting &&
-	    !seq_range_exists(&gbox->moved, _mail->uid))
+	if (gt != NULL && gt->decides && !rbox->guard.passing &&
+	    !_mail->box->deleting &&
+	    !guard_was_moved(&rbox->guard, _mail->uid))
 		seq_range_array_add(&gt->expunges, _mail->uid);
 	else
 		gmail->module_ctx.super.expunge(_mail);
@@ -77,7 +85,7 @@ static void guard_mail_expunge(struct mail *_mail)
 static int guard_save_begin(struct mail_save_context *ctx, struct istream *input)
 {
 	struct mailbox *box = ctx->transaction->box;
-	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(box);
 	struct guard_transaction *gt = GUARD_CONTEXT(ctx->transaction);
 	guid_128_t guid;
 
@@ -90,33 +98,36 @@ static int guard_save_begin(struct mail_save_context *ctx, struct istream *input
 			gt->journal = save_journal_init(box);
 		save_journal_begin_save(gt->journal, ctx->data.guid);
 	}
-	return gbox->module_ctx.super.save_begin(ctx, input);
+	return rbox->module_ctx.super.save_begin(ctx, input);
 }
 
 /* dsync gives a mail another UID by moving it within its mailbox. */
 static int guard_copy(struct mail_save_context *ctx, struct mail *mail)
 {
 	struct mailbox *box = ctx->transaction->box;
-	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(box);
 	bool moves = ctx->moving && mail->box == box;
 
-	if (gbox->module_ctx.super.copy(ctx, mail) < 0)
+	if (save_check_copy(ctx, mail) < 0)
 		return -1;
-	if (moves)
-		seq_range_array_add(&gbox->moved, mail->uid);
+	if (moves) {
+		if (!array_is_created(&rbox->guard.moved))
+			p_array_init(&rbox->guard.moved, box->pool, 8);
+		seq_range_array_add(&rbox->guard.moved, mail->uid);
+	}
 	return 0;
 }
 
 static void guard_replay(struct mailbox_transaction_context *t,
 			 const ARRAY_TYPE(seq_range) *uids)
 {
-	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(t->box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(t->box);
 	struct seq_range_iter iter;
 	struct mail *mail;
 	unsigned int n = 0;
 	uint32_t uid;
 
-	gbox->passing = TRUE;
+	rbox->guard.passing = TRUE;
 	mail = mail_alloc(t, 0, NULL);
 	seq_range_array_iter_init(&iter, uids);
 	while (seq_range_array_iter_nth(&iter, n++, &uid)) {
@@ -124,25 +135,25 @@ static void guard_replay(struct mailbox_transaction_context *t,
 			mail_expunge(mail);
 	}
 	mail_free(&mail);
-	gbox->passing = FALSE;
+	rbox->guard.passing = FALSE;
 }
 
 static void guard_decide(struct mailbox_transaction_context *t,
 			 const ARRAY_TYPE(seq_range) *uids)
 {
 	struct mailbox *box = t->box;
-	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(box);
 	struct guard_record *record = deletion_guard_get(box);
 	unsigned int lost, count = seq_range_count(uids);
 	struct migration_run *run;
 	const char *reason;
 
 	i_zero(&record->question);
-	record->question.mails = gbox->expunged +
+	record->question.mails = rbox->guard.expunged +
 		mail_index_view_get_messages_count(t->view);
 	/* a mail that another mailbox has, too, is not lost */
 	lost = count - migration_elsewhere_count(box, uids);
-	record->question.wanted = gbox->expunged + lost;
+	record->question.wanted = rbox->guard.expunged + lost;
 	record->question.completed =
 		deletion_guard_box_is_completed(box, t->view);
 	if (!delete_guard_decide(&deletion_guard->limit, &record->question,
@@ -156,7 +167,7 @@ static void guard_decide(struct mailbox_transaction_context *t,
 	reason = t_strdup_printf("%u of %u mails", count, record->question.mails);
 	record->mails_refused = FALSE;
 	guard_replay(t, uids);
-	gbox->expunged += lost;
+	rbox->guard.expunged += lost;
 	record->mails_deleted += count;
 	run = migration_run_find(deletion_guard->user);
 	migration_run_count(run, MIGRATION_COUNTER_MAILS_EXPUNGED, count);
@@ -199,7 +210,7 @@ guard_transaction_commit(struct mailbox_transaction_context *t,
 			 struct mail_transaction_commit_changes *changes_r)
 {
 	struct mailbox *box = t->box;
-	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(box);
 	struct guard_transaction *gt = GUARD_CONTEXT(t);
 	const uint32_t rebuild_count = dbox_repair_rebuild_count(box);
 	int ret;
@@ -215,7 +226,7 @@ guard_transaction_commit(struct mailbox_transaction_context *t,
 		deletion_guard_mark_completed(t->box, t->itrans);
 	if (gt != NULL && gt->journal != NULL)
 		save_journal_begin_commit(gt->journal);
-	ret = gbox->module_ctx.super.transaction_commit(t, changes_r);
+	ret = rbox->module_ctx.super.transaction_commit(t, changes_r);
 	guard_transaction_free(gt, ret == 0);
 	dbox_repair_end_rebuild(box, rebuild_count);
 	if (ret < 0)
@@ -228,21 +239,21 @@ static void
 guard_save_commit_post(struct mail_save_context *ctx,
 		       struct mail_index_transaction_commit_result *result)
 {
-	struct guard_mailbox *gbox =
-		GUARD_CONTEXT_REQUIRE(ctx->transaction->box);
+	struct run_mailbox *rbox =
+		RUN_MAILBOX_REQUIRE(ctx->transaction->box);
 	struct mail_private mail;
 
 	dbox_repair_commit_post(ctx, &mail);
-	gbox->module_ctx.super.transaction_save_commit_post(ctx, result);
+	rbox->module_ctx.super.transaction_save_commit_post(ctx, result);
 }
 
 static void
 guard_transaction_rollback(struct mailbox_transaction_context *t)
 {
-	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(t->box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(t->box);
 	struct guard_transaction *gt = GUARD_CONTEXT(t);
 
-	gbox->module_ctx.super.transaction_rollback(t);
+	rbox->module_ctx.super.transaction_rollback(t);
 	guard_transaction_free(gt, FALSE);
 }
 
@@ -262,7 +273,7 @@ void deletion_guard_mail_allocated(struct mail *_mail)
 	struct mail_vfuncs *v = mail->vlast;
 	struct guard_mail *gmail;
 
-	if (GUARD_CONTEXT(_mail->box) == NULL)
+	if (RUN_MAILBOX(_mail->box) == NULL)
 		return;
 	gmail = p_new(mail->pool, struct guard_mail, 1);
 	gmail->module_ctx.super = *v;

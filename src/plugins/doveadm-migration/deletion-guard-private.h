@@ -12,9 +12,8 @@
 #include "deletion-compare.h"
 #include "deletion-guard.h"
 
+/* of a transaction */
 #define GUARD_CONTEXT(obj) MODULE_CONTEXT(obj, deletion_guard_storage_module)
-#define GUARD_CONTEXT_REQUIRE(obj) \
-	MODULE_CONTEXT_REQUIRE(obj, deletion_guard_storage_module)
 
 /* What the run knows of a mailbox that it has deleted something in, or has
    refused to. */
@@ -58,20 +57,6 @@ struct deletion_guard {
 	bool examine_checked;
 	/* courier-examine: the source's mailboxes must be selected */
 	bool source_needs_select;
-};
-
-struct guard_mailbox {
-	union mailbox_module_context module_ctx;
-	uint32_t ext_id;
-	/* mails expunged since the mailbox was opened */
-	unsigned int expunged;
-	/* looked for what a killed commit left */
-	bool synced;
-	/* expunges that were decided on go through */
-	bool passing;
-	/* mails that got another UID: expunging what had the old one loses
-	   nothing, and leaving it would show the mail twice */
-	ARRAY_TYPE(seq_range) moved;
 };
 
 extern MODULE_CONTEXT_DEFINE(deletion_guard_storage_module,

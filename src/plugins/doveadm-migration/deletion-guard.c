@@ -13,7 +13,8 @@
 #include "mail-reuse.h"
 #include "mailbox-marked.h"
 #include "migration-run.h"
-#include "migration-user.h"
+#include "run-mailbox.h"
+#include "run-progress.h"
 #include "deletion-guard-private.h"
 
 /* the mailbox's index remembers that a run has completed it */
@@ -74,12 +75,12 @@ struct guard_record *deletion_guard_get(struct mailbox *box)
 bool deletion_guard_box_is_completed(struct mailbox *box,
 				     struct mail_index_view *view)
 {
-	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(box);
 	const void *data;
 	size_t size;
 	uint32_t state = 0;
 
-	mail_index_get_header_ext(view, gbox->ext_id, &data, &size);
+	mail_index_get_header_ext(view, rbox->guard.ext_id, &data, &size);
 	if (size >= sizeof(state))
 		memcpy(&state, data, sizeof(state));
 	return state == GUARD_COMPLETED;
@@ -87,17 +88,17 @@ bool deletion_guard_box_is_completed(struct mailbox *box,
 
 bool deletion_guard_is_completed(struct mailbox *box)
 {
-	return GUARD_CONTEXT(box) != NULL &&
+	return RUN_MAILBOX(box) != NULL &&
 		deletion_guard_box_is_completed(box, box->view);
 }
 
 void deletion_guard_mark_completed(struct mailbox *box,
 				 struct mail_index_transaction *trans)
 {
-	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(box);
 	uint32_t state = GUARD_COMPLETED;
 
-	mail_index_update_header_ext(trans, gbox->ext_id, 0,
+	mail_index_update_header_ext(trans, rbox->guard.ext_id, 0,
 				     &state, sizeof(state));
 }
 
@@ -105,11 +106,11 @@ void deletion_guard_mark_completed(struct mailbox *box,
 static int
 guard_update_box(struct mailbox *box, const struct mailbox_update *update)
 {
-	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(box);
 	struct mail_index_transaction *trans;
 	struct guard_record *record;
 
-	if (gbox->module_ctx.super.update_box(box, update) < 0)
+	if (rbox->module_ctx.super.update_box(box, update) < 0)
 		return -1;
 	if (!deletion_guard_is_on(box->storage->user) ||
 	    update->min_next_uid == 0 || box->view == NULL ||
@@ -152,7 +153,6 @@ static int
 guard_get_metadata(struct mailbox *box, enum mailbox_metadata_items items,
 		   struct mailbox_metadata *metadata_r)
 {
-	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
 	struct guard_record *record;
 
 	if ((items & MAILBOX_METADATA_CACHE_FIELDS) != 0 &&
@@ -165,9 +165,9 @@ guard_get_metadata(struct mailbox *box, enum mailbox_metadata_items items,
 			return -1;
 		}
 	}
-	if (gbox->module_ctx.super.get_metadata(box, items, metadata_r) < 0 &&
+	if (run_progress_get_metadata(box, items, metadata_r) < 0 &&
 	    (guard_finish_deletion(box) < 0 ||
-	     gbox->module_ctx.super.get_metadata(box, items, metadata_r) < 0))
+	     run_progress_get_metadata(box, items, metadata_r) < 0))
 		return -1;
 	if ((items & MAILBOX_METADATA_CACHE_FIELDS) != 0 &&
 	    deletion_guard_is_on(box->storage->user) &&
@@ -186,13 +186,12 @@ static int
 guard_get_status(struct mailbox *box, enum mailbox_status_items items,
 		 struct mailbox_status *status_r)
 {
-	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
 	const char *name;
 	char *copy;
 
-	if (gbox->module_ctx.super.get_status(box, items, status_r) < 0 &&
+	if (run_progress_get_status(box, items, status_r) < 0 &&
 	    (guard_finish_deletion(box) < 0 ||
-	     gbox->module_ctx.super.get_status(box, items, status_r) < 0))
+	     run_progress_get_status(box, items, status_r) < 0))
 		return -1;
 	if (deletion_guard_is_on(box->storage->user) &&
 	    box->storage->user != deletion_guard->user) {
@@ -213,30 +212,30 @@ guard_get_status(struct mailbox *box, enum mailbox_status_items items,
 
 static int guard_open(struct mailbox *box)
 {
-	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(box);
 
 	if (deletion_guard_is_dest(box) && dbox_repair_open_map(box) < 0)
 		return -1;
-	if (gbox->module_ctx.super.open(box) < 0)
+	if (rbox->module_ctx.super.open(box) < 0)
 		return -1;
-	gbox->ext_id = mail_index_ext_register(box->index,
+	rbox->guard.ext_id = mail_index_ext_register(box->index,
 		GUARD_INDEX_EXT_NAME, sizeof(uint32_t), 0, 0);
-	gbox->expunged = 0;
-	gbox->synced = FALSE;
+	rbox->guard.expunged = 0;
+	rbox->guard.synced = FALSE;
 	return 0;
 }
 
 static struct mailbox_sync_context *
 guard_sync_init(struct mailbox *box, enum mailbox_sync_flags flags)
 {
-	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(box);
 	const uint32_t rebuild_count = dbox_repair_rebuild_count(box);
 	struct mailbox_sync_context *ctx;
 	ARRAY_TYPE(seq_range) uids;
 
-	if (!gbox->synced && deletion_guard_is_on(box->storage->user) &&
+	if (!rbox->guard.synced && deletion_guard_is_on(box->storage->user) &&
 	    mailbox_is_sdbox(box)) {
-		gbox->synced = TRUE;
+		rbox->guard.synced = TRUE;
 		t_array_init(&uids, 8);
 		dbox_repair_find_killed_commit(box, &uids);
 		if (array_count(&uids) > 0) {
@@ -247,17 +246,17 @@ guard_sync_init(struct mailbox *box, enum mailbox_sync_flags flags)
 				MAILBOX_SYNC_FLAG_FIX_INCONSISTENT;
 		}
 	}
-	ctx = gbox->module_ctx.super.sync_init(box, flags);
+	ctx = rbox->module_ctx.super.sync_init(box, flags);
 	dbox_repair_end_rebuild(box, rebuild_count);
 	return ctx;
 }
 
 static void guard_close(struct mailbox *box)
 {
-	struct guard_mailbox *gbox = GUARD_CONTEXT_REQUIRE(box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(box);
 	const uint32_t rebuild_count = dbox_repair_rebuild_count(box);
 
-	gbox->module_ctx.super.close(box);
+	rbox->module_ctx.super.close(box);
 	dbox_repair_end_rebuild(box, rebuild_count);
 }
 
@@ -300,17 +299,8 @@ void deletion_guard_end(struct migration_run *run, bool complete)
  * Hooks
  */
 
-static void guard_mailbox_allocated(struct mailbox *box)
+void deletion_guard_mailbox_init(struct mailbox_vfuncs *v)
 {
-	struct mailbox_vfuncs *v = box->vlast;
-	struct guard_mailbox *gbox;
-
-	if (!migration_user_has_plugin(box->storage->user))
-		return;
-	gbox = p_new(box->pool, struct guard_mailbox, 1);
-	p_array_init(&gbox->moved, box->pool, 1);
-	gbox->module_ctx.super = *v;
-	box->vlast = &gbox->module_ctx.super;
 	v->open = guard_open;
 	v->sync_init = guard_sync_init;
 	v->close = guard_close;
@@ -319,7 +309,6 @@ static void guard_mailbox_allocated(struct mailbox *box)
 	v->get_status = guard_get_status;
 	deletion_guard_mails_init(v);
 	deletion_guard_mailboxes_init(v);
-	MODULE_CONTEXT_SET(box, deletion_guard_storage_module, gbox);
 }
 
 /* The next run() makes its source's user again. */
@@ -341,7 +330,6 @@ static void guard_mail_storage_created(struct mail_storage *storage)
 
 static struct mail_storage_hooks guard_mail_storage_hooks = {
 	.mail_storage_created = guard_mail_storage_created,
-	.mailbox_allocated = guard_mailbox_allocated,
 	.mail_allocated = deletion_guard_mail_allocated,
 	.mailbox_list_created = deletion_guard_list_created,
 };

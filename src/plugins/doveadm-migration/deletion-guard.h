@@ -2,9 +2,11 @@
 #ifndef DELETION_GUARD_H
 #define DELETION_GUARD_H
 
+#include "seq-range-array.h"
 #include "delete-guard.h"
 
 struct mail_user;
+struct mailbox_vfuncs;
 struct migration_run;
 struct doveadm_mail_cmd_context;
 
@@ -17,8 +19,24 @@ struct doveadm_mail_cmd_context;
    for changes by somebody else (exit code 2). */
 #define DELETION_GUARD_REFUSED "refused by migration_max_deletes"
 
+/* What it knows of a mailbox: a part of struct run_mailbox. */
+struct guard_mailbox {
+	uint32_t ext_id;
+	/* mails expunged since the mailbox was opened */
+	unsigned int expunged;
+	/* looked for what a killed commit left */
+	bool synced;
+	/* expunges that were decided on go through */
+	bool passing;
+	/* mails that got another UID: expunging what had the old one loses
+	   nothing, and leaving it would show the mail twice */
+	ARRAY_TYPE(seq_range) moved;
+};
+
 /* When the module is loaded. */
 void deletion_guard_init(void);
+/* Puts the guard before a mailbox's functions, which has a struct run_mailbox. */
+void deletion_guard_mailbox_init(struct mailbox_vfuncs *v);
 
 /* TRUE if an earlier run has completed the opened mailbox. */
 bool deletion_guard_is_completed(struct mailbox *box);

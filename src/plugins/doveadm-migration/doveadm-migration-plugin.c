@@ -14,7 +14,7 @@
 #include "doveadm-uidl.h"
 #include "doveadm-users.h"
 #include "doveadm-verify.h"
-#include "run-progress.h"
+#include "run-mailbox.h"
 #include "run-stop.h"
 #include "save-check.h"
 #include "doveadm-migration-plugin.h"
@@ -36,7 +36,7 @@ static void doveadm_migration_mail_init(struct doveadm_mail_cmd_context *ctx)
 void doveadm_migration_plugin_init(struct module *module ATTR_UNUSED)
 {
 	deletion_guard_init();
-	run_progress_init();
+	run_mailbox_init();
 	run_stop_init();
 	save_check_init();
 	doveadm_cmd_register_ver2(&doveadm_cmd_migration_auth_test);

@@ -4,19 +4,17 @@
 #include "ioloop.h"
 #include "hostpid.h"
 #include "str.h"
-#include "module-dir.h"
-#include "mail-storage-hooks.h"
 #include "mail-storage-private.h"
 #include "mail-user.h"
 #include "imapc-storage.h"
 #include "migration-file.h"
 #include "migration-lock-dict.h"
 #include "migration-run.h"
-#include "migration-user.h"
 #include "progress-line.h"
 #include "progress-rate.h"
 #include "run-status.h"
 #include "progress-terminal.h"
+#include "run-mailbox.h"
 #include "run-progress.h"
 
 #include <time.h>
@@ -27,16 +25,6 @@
 /* lines in a log: often enough to see that it goes on */
 #define LOG_INTERVAL_MSECS (30*1000)
 #define LOG_WIDTH 120
-
-#define RUN_PROGRESS_CONTEXT_REQUIRE(obj) \
-	MODULE_CONTEXT_REQUIRE(obj, run_progress_storage_module)
-
-struct run_progress_mailbox {
-	union mailbox_module_context module_ctx;
-};
-
-static MODULE_CONTEXT_DEFINE_INIT(run_progress_storage_module,
-				  &mail_storage_module_register);
 
 /* one user at a time */
 static struct {
@@ -162,14 +150,14 @@ static bool is_source(struct mailbox *box)
 
 /* dsync asks for the cache fields when it has come to a mailbox, on both
    sides. */
-static int run_progress_get_metadata(struct mailbox *box,
-				     enum mailbox_metadata_items items,
-				     struct mailbox_metadata *metadata_r)
+int run_progress_get_metadata(struct mailbox *box,
+			      enum mailbox_metadata_items items,
+			      struct mailbox_metadata *metadata_r)
 {
-	struct run_progress_mailbox *pbox = RUN_PROGRESS_CONTEXT_REQUIRE(box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(box);
 	struct migration_run_mailbox *mailbox;
 
-	if (pbox->module_ctx.super.get_metadata(box, items, metadata_r) < 0)
+	if (rbox->module_ctx.super.get_metadata(box, items, metadata_r) < 0)
 		return -1;
 	if (watched.user == NULL || box->view == NULL ||
 	    (items & MAILBOX_METADATA_CACHE_FIELDS) == 0)
@@ -192,54 +180,39 @@ run_progress_search_init(struct mailbox_transaction_context *t,
 			 enum mail_fetch_field wanted_fields,
 			 struct mailbox_header_lookup_ctx *wanted_headers)
 {
-	struct run_progress_mailbox *pbox = RUN_PROGRESS_CONTEXT_REQUIRE(t->box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(t->box);
 
 	if (is_source(t->box) && strcmp(watched.run->command, "import") == 0) {
 		migration_run_mailbox(watched.run, t->box->vname)->source_mails =
 			mail_index_view_get_messages_count(t->view);
 		migration_progress_mailbox(watched.run, t->box->vname);
 	}
-	return pbox->module_ctx.super.search_init(t, args, sort_program,
+	return rbox->module_ctx.super.search_init(t, args, sort_program,
 						  wanted_fields, wanted_headers);
 }
 
 /* What a remote source has comes from its answer for all mailboxes at once. */
-static int run_progress_get_status(struct mailbox *box,
-				   enum mailbox_status_items items,
-				   struct mailbox_status *status_r)
+int run_progress_get_status(struct mailbox *box,
+			    enum mailbox_status_items items,
+			    struct mailbox_status *status_r)
 {
-	struct run_progress_mailbox *pbox = RUN_PROGRESS_CONTEXT_REQUIRE(box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(box);
 	struct mailbox_status status;
 
-	if (pbox->module_ctx.super.get_status(box, items, status_r) < 0)
+	if (rbox->module_ctx.super.get_status(box, items, status_r) < 0)
 		return -1;
 	if (items == STATUS_ITEMS_OF_TREE && is_source(box) &&
 	    strcmp(box->storage->name, IMAPC_STORAGE_NAME) != 0 &&
-	    pbox->module_ctx.super.get_status(box, STATUS_MESSAGES,
+	    rbox->module_ctx.super.get_status(box, STATUS_MESSAGES,
 					      &status) == 0)
 		migration_progress_expect(watched.run, status.messages);
 	return 0;
 }
 
-static void run_progress_mailbox_allocated(struct mailbox *box)
+void run_progress_mailbox_init(struct mailbox_vfuncs *v)
 {
-	struct mailbox_vfuncs *v = box->vlast;
-	struct run_progress_mailbox *pbox;
-
-	if (!migration_user_has_plugin(box->storage->user))
-		return;
-	pbox = p_new(box->pool, struct run_progress_mailbox, 1);
-	pbox->module_ctx.super = *v;
-	box->vlast = &pbox->module_ctx.super;
-	v->get_metadata = run_progress_get_metadata;
-	v->get_status = run_progress_get_status;
 	v->search_init = run_progress_search_init;
-	MODULE_CONTEXT_SET(box, run_progress_storage_module, pbox);
 }
-
-static struct mail_storage_hooks run_progress_mail_storage_hooks = {
-	.mailbox_allocated = run_progress_mailbox_allocated,
-};
 
 /*
  * The run
@@ -290,14 +263,4 @@ void run_progress_end(struct migration_run *run)
 		} T_END;
 	}
 	i_zero(&watched);
-}
-
-static char run_progress_module_path[] = "lib04_migration_progress";
-static struct module run_progress_module = { .path = run_progress_module_path };
-
-void run_progress_init(void)
-{
-	/* never removed: see deletion_guard_init() */
-	mail_storage_hooks_add_forced(&run_progress_module,
-				      &run_progress_mail_storage_hooks);
 }

@@ -2,6 +2,8 @@
 #ifndef RUN_PROGRESS_H
 #define RUN_PROGRESS_H
 
+#include "mail-storage-private.h"
+
 struct mail_user;
 struct migration_run;
 struct migration_lock_dict;
@@ -18,8 +20,15 @@ enum run_progress_line {
 	RUN_PROGRESS_LINE_YES,
 };
 
-/* When the module is loaded. */
-void run_progress_init(void);
+/* Puts itself before a mailbox's functions, which has a struct run_mailbox, but
+   for these two, which the guard calls in place of the mailbox's own. */
+void run_progress_mailbox_init(struct mailbox_vfuncs *v);
+int run_progress_get_metadata(struct mailbox *box,
+			      enum mailbox_metadata_items items,
+			      struct mailbox_metadata *metadata_r);
+int run_progress_get_status(struct mailbox *box,
+			    enum mailbox_status_items items,
+			    struct mailbox_status *status_r);
 
 /* path: the status file, "" for none. lock: is renewed, or NULL. */
 void run_progress_begin(struct mail_user *user, struct migration_run *run,

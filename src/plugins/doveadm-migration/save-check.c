@@ -14,20 +14,7 @@
 #include "migration-run.h"
 #include "migration-user.h"
 #include "text-size.h"
-#include "save-check.h"
-
-#define SAVE_CHECK_CONTEXT_REQUIRE(obj) \
-	MODULE_CONTEXT_REQUIRE(obj, save_check_storage_module)
-
-struct save_check_mailbox {
-	union mailbox_module_context module_ctx;
-	/* of the mail that is being copied */
-	bool copying, saved_known;
-	uoff_t saved_size;
-};
-
-static MODULE_CONTEXT_DEFINE_INIT(save_check_storage_module,
-				  &mail_storage_module_register);
+#include "run-mailbox.h"
 
 static void
 save_check_note(struct mailbox *box, const struct save_check_mailbox *smbox)
@@ -38,11 +25,11 @@ save_check_note(struct mailbox *box, const struct save_check_mailbox *smbox)
 
 static int save_check_save_finish(struct mail_save_context *ctx)
 {
-	struct save_check_mailbox *smbox =
-		SAVE_CHECK_CONTEXT_REQUIRE(ctx->transaction->box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(ctx->transaction->box);
+	struct save_check_mailbox *smbox = &rbox->save_check;
 	struct mail *saved = ctx->dest_mail;
 
-	if (smbox->module_ctx.super.save_finish(ctx) < 0)
+	if (rbox->module_ctx.super.save_finish(ctx) < 0)
 		return -1;
 	smbox->saved_known = saved != NULL &&
 		mail_get_virtual_size(saved, &smbox->saved_size) == 0;
@@ -170,18 +157,21 @@ save_check_tell(struct mailbox *box, struct mail *mail, enum saved_text saved,
 	}
 }
 
-static int save_check_copy(struct mail_save_context *ctx, struct mail *mail)
+int save_check_copy(struct mail_save_context *ctx, struct mail *mail)
 {
 	struct mailbox *box = ctx->transaction->box;
-	struct save_check_mailbox *smbox = SAVE_CHECK_CONTEXT_REQUIRE(box);
+	struct run_mailbox *rbox = RUN_MAILBOX_REQUIRE(box);
+	struct save_check_mailbox *smbox = &rbox->save_check;
 	const struct migration_run *run = migration_run_find(box->storage->user);
 	unsigned int done = run->progress.mailbox_done;
 	struct istream *sent;
 	int ret;
 
+	if (!smbox->wanted)
+		return rbox->module_ctx.super.copy(ctx, mail);
 	smbox->saved_known = FALSE;
 	smbox->copying = TRUE;
-	ret = smbox->module_ctx.super.copy(ctx, mail);
+	ret = rbox->module_ctx.super.copy(ctx, mail);
 	smbox->copying = FALSE;
 	if (ret < 0)
 		return -1;
@@ -201,20 +191,14 @@ static int save_check_copy(struct mail_save_context *ctx, struct mail *mail)
 	return 0;
 }
 
-static void save_check_mailbox_allocated(struct mailbox *box)
+void save_check_mailbox_init(struct mailbox *box,
+			     struct save_check_mailbox *smbox,
+			     struct mailbox_vfuncs *v)
 {
-	struct mailbox_vfuncs *v = box->vlast;
-	struct save_check_mailbox *smbox;
-
-	if (!migration_user_has_plugin(box->storage->user) ||
-	    mail_reuse_is_kept(box))
+	if (mail_reuse_is_kept(box))
 		return;
-	smbox = p_new(box->pool, struct save_check_mailbox, 1);
-	smbox->module_ctx.super = *v;
-	box->vlast = &smbox->module_ctx.super;
-	v->copy = save_check_copy;
+	smbox->wanted = TRUE;
 	v->save_finish = save_check_save_finish;
-	MODULE_CONTEXT_SET(box, save_check_storage_module, smbox);
 }
 
 /* imapc-unsafe-features: taken from the source before it is read. */
@@ -238,7 +222,6 @@ static void save_check_mail_storage_created(struct mail_storage *storage)
 }
 
 static struct mail_storage_hooks save_check_mail_storage_hooks = {
-	.mailbox_allocated = save_check_mailbox_allocated,
 	.mail_storage_created = save_check_mail_storage_created,
 };
 

@@ -384,21 +384,6 @@ static void migration_imapc_mailbox_free(struct mailbox *box)
 	mmbox->module_ctx.super.free(box);
 }
 
-/* As if the server had no METADATA (QUIRKS.md, "imapc-metadata"). */
-static void
-mailbox_leave_metadata_out(struct migration_imapc_mailbox *mmbox,
-			   struct mailbox_vfuncs *v)
-{
-	v->attribute_set = index_storage_attribute_set;
-	v->attribute_get = index_storage_attribute_get;
-	v->attribute_iter_init = index_storage_attribute_iter_init;
-	v->attribute_iter_next = index_storage_attribute_iter_next;
-	v->attribute_iter_deinit = index_storage_attribute_iter_deinit;
-	e_debug(mmbox->muser->event, "Mailbox %s: leaving METADATA out, the "
-		"destination has no mail_attribute dict or nobody owns the "
-		"namespace", mailbox_get_vname(&mmbox->mbox->box));
-}
-
 /* ---- the destination's mailboxes ---- */
 
 struct dest_mailbox {
@@ -541,7 +526,7 @@ void migration_imapc_mailbox_allocated(struct mailbox *box)
 	v->free = migration_imapc_mailbox_free;
 	/* 2.4 crashes where it asks who owns a public namespace */
 	if (!muser->keeps_metadata || mailbox_get_namespace(box)->owner == NULL)
-		mailbox_leave_metadata_out(mmbox, v);
+		migration_imapc_metadata_leave_out(mmbox, v);
 	else
 		migration_imapc_metadata_mailbox_init(v);
 	migration_imapc_fetch_mailbox_init(mmbox, v);

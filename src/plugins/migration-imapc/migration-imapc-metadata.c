@@ -12,6 +12,7 @@
 #include "imap-arg.h"
 #include "imap-quote.h"
 #include "str.h"
+#include "index-storage.h"
 #include "mailbox-attribute.h"
 #include "compat-imapc.h"
 #include "migration-imapc-private.h"
@@ -203,6 +204,51 @@ metadata_attribute_get(struct mailbox *box, enum mail_attribute_type type,
 			value_r->value = t_strdup(metadata->value);
 	}
 	return 0;
+}
+
+/* ---- leaving out ---- */
+
+static struct mailbox_attribute_iter *
+none_iter_init(struct mailbox *box, enum mail_attribute_type type ATTR_UNUSED,
+	       const char *prefix ATTR_UNUSED)
+{
+	struct mailbox_attribute_iter *iter =
+		i_new(struct mailbox_attribute_iter, 1);
+
+	iter->box = box;
+	return iter;
+}
+
+static const char *
+none_iter_next(struct mailbox_attribute_iter *iter ATTR_UNUSED)
+{
+	return NULL;
+}
+
+static int none_iter_deinit(struct mailbox_attribute_iter *iter)
+{
+	i_free(iter);
+	return 0;
+}
+
+void migration_imapc_metadata_leave_out(struct migration_imapc_mailbox *mmbox,
+					struct mailbox_vfuncs *v)
+{
+	v->attribute_set = index_storage_attribute_set;
+	v->attribute_get = index_storage_attribute_get;
+	if (mmbox->muser->keeps_metadata) {
+		v->attribute_iter_init = index_storage_attribute_iter_init;
+		v->attribute_iter_next = index_storage_attribute_iter_next;
+		v->attribute_iter_deinit = index_storage_attribute_iter_deinit;
+	} else {
+		/* the others would read the dict's settings each time */
+		v->attribute_iter_init = none_iter_init;
+		v->attribute_iter_next = none_iter_next;
+		v->attribute_iter_deinit = none_iter_deinit;
+	}
+	e_debug(mmbox->muser->event, "Mailbox %s: leaving METADATA out, the "
+		"destination has no mail_attribute dict or nobody owns the "
+		"namespace", mailbox_get_vname(&mmbox->mbox->box));
 }
 
 void migration_imapc_metadata_mailbox_init(struct mailbox_vfuncs *v)

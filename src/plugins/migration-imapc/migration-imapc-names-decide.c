@@ -95,8 +95,10 @@ static void names_init_dest(struct migration_imapc_names *names)
 }
 
 static bool
-names_dest_can_hold(struct mail_namespace *dest_ns, const char *vname)
+names_dest_can_hold(struct mail_namespace *dest_ns,
+		    const struct mailbox_map_entry *entry)
 {
+	const char *vname = entry->dest;
 	struct mailbox *box;
 	bool ret;
 
@@ -104,6 +106,11 @@ names_dest_can_hold(struct mail_namespace *dest_ns, const char *vname)
 		return TRUE;
 	if (mail_namespace_find(dest_ns->user->namespaces, vname) != dest_ns)
 		return FALSE;
+	/* allocating a mailbox costs more than all else that is decided here;
+	   a rule of the administrator's may have any name */
+	if (entry->change != MAILBOX_MAP_RENAMED &&
+	    mailbox_name_is_plain(vname, mail_namespace_get_sep(dest_ns)))
+		return TRUE;
 	box = mailbox_alloc(dest_ns->list, vname, MAILBOX_FLAG_READONLY);
 	ret = mailbox_verify_create_name(box) == 0;
 	mailbox_free(&box);
@@ -395,7 +402,7 @@ names_check_dest(struct migration_imapc_names *names,
 {
 	const char *dest;
 
-	if (entry->is_inbox || names_dest_can_hold(dest_ns, entry->dest))
+	if (entry->is_inbox || names_dest_can_hold(dest_ns, entry))
 		return 0;
 	if (entry->change == MAILBOX_MAP_RENAMED) {
 		names->error = p_strdup_printf(names->pool,

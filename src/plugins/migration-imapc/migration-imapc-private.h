@@ -598,6 +598,10 @@ void migration_imapc_oauth2_reconnect_idle(struct migration_imapc_list *mlist);
 
 /* migration-imapc-metadata.c: a destination that keeps METADATA is given it */
 void migration_imapc_metadata_mailbox_init(struct mailbox_vfuncs *v);
+/* ... and for others it is as if the server had none (QUIRKS.md,
+   "imapc-metadata"). */
+void migration_imapc_metadata_leave_out(struct migration_imapc_mailbox *mmbox,
+					struct mailbox_vfuncs *v);
 
 /* migration-imapc-fetch.c: what is fetched, and how far ahead */
 void migration_imapc_fetch_mailbox_init(struct migration_imapc_mailbox *mmbox,
