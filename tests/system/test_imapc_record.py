@@ -148,6 +148,9 @@ def test_a_sync_of_both_directions(source, dest, link):
     pair.run(command=sync)
     assert link.waits <= 10 and pair.same()
     assert link.count(r"\d+ SELECT ") == 0
+    # header fields of what was there before are the destination's
+    assert link.count(r"\d+ UID FETCH .* \(CHANGEDSINCE \d+\)") == 2
+    assert link.count(r"\d+ UID FETCH .*HEADER\.FIELDS") <= 1
     mailgen.append(pair.ours, "Box5", mailgen.mails(2, seed="ours"))
     flag(pair.ours, "Box6", 3, "\\Answered Ours")
     flag(pair.theirs, "Box6", 4, "\\Seen", sign="-")

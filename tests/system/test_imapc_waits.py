@@ -386,3 +386,24 @@ def test_sizes_come_with_the_flags(source, dest, link):
     # one command for all texts, because the sizes were known
     assert link.count(r"\d+ UID FETCH .*BODY\.PEEK\[\]") == 1
     assert link.waits <= 10
+
+
+def test_what_the_administrator_says_is_done(source, dest, link):
+    """imapc_features gets what 2.4 has by default, but what stands in it is
+    followed, if that costs a wait for each mailbox, too."""
+    words, why = {
+        "2.3": ("fetch-msn-workarounds", "has fetch-msn-workarounds"),
+        "2.4": ("no-fetch-size", "has sizes or header fields off"),
+    }[dest.version]
+    theirs, ours = source.user(), dest.user(driver="mdbox")
+    mailgen.deliver(theirs, {"INBOX": mailgen.mails(20),
+                             "A": mailgen.mails(5, seed=2)})
+    result = dest.doveadm(
+        "backup", "-R", "-u", ours.name, "imapc:", debug=True,
+        o=through(link, source, dest, theirs, imapc_features=words)).ok()
+    assert f"before they are opened: imapc_features {why}" in result.err
+    assert ("adding to imapc_features: rfc822.size fetch-headers delay-login"
+            in result.err) == (dest.version == "2.3")
+    if dest.version == "2.4":
+        assert link.count(r"\d+ UID FETCH .*RFC822\.SIZE") == 0
+    assert snapshot.of(ours) == snapshot.of(theirs)

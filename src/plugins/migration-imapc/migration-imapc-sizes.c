@@ -11,6 +11,7 @@
 #include "imap-util.h"
 #include "mail-search.h"
 #include "imapc-client-private.h"
+#include "compat-imapc.h"
 #include "migration-run.h"
 #include "migration-imapc-fetch-private.h"
 
@@ -26,6 +27,14 @@
 #define MIGRATION_IMAPC_SIZES_MAX_RANGES 300
 /* There is nothing to limit in fewer mails than these */
 #define MIGRATION_IMAPC_SIZES_MIN_MAILS 4
+
+/* Who has taken them out of imapc_features has a server that is bad at them. */
+static bool
+migration_imapc_sizes_are_wanted(const struct migration_imapc_mailbox *mmbox)
+{
+	return compat_imapc_has_feature(mmbox->mbox->storage->set,
+					COMPAT_IMAPC_FEATURE_FETCH_SIZE);
+}
 
 static bool migration_imapc_flags_have_recent(const struct imap_arg *flags)
 {
@@ -117,6 +126,7 @@ migration_imapc_sizes_untagged_exists(const struct imapc_untagged_reply *reply A
 		MIGRATION_IMAPC_CONTEXT_REQUIRE(&mbox->box);
 
 	if (!mbox->selecting || mmbox->sizes_at_open ||
+	    !migration_imapc_sizes_are_wanted(mmbox) ||
 	    mbox->exists_count < MIGRATION_IMAPC_SIZES_MIN_MAILS ||
 	    mbox->exists_count > MIGRATION_IMAPC_SIZES_AT_OPEN)
 		return;
@@ -205,7 +215,8 @@ void migration_imapc_sizes_search(struct migration_imapc_search *search,
 	uint32_t messages_count = mail_index_view_get_messages_count(
 		search->ctx->transaction->view);
 
-	if (messages_count == 0 || search->mmbox->sizes_at_open)
+	if (messages_count == 0 || search->mmbox->sizes_at_open ||
+	    !migration_imapc_sizes_are_wanted(search->mmbox))
 		return;
 	if (arg != NULL && arg->next == NULL && !arg->match_not &&
 	    arg->type == SEARCH_SEQSET) {
