@@ -4,7 +4,10 @@
 #include "array.h"
 #include "mail-cache-private.h"
 #include "mail-storage-private.h"
+#include "maildir-storage.h"
+#include "maildir-uidlist.h"
 #include "dbox-repair.h"
+#include "save-roll-back.h"
 #include "import-evidence.h"
 #include "import-unchanged.h"
 
@@ -20,6 +23,8 @@ struct unchanged_side {
 	struct mail *mail;
 	/* UINT_MAX if the mailbox does not keep GUIDs in its cache */
 	unsigned int guid_field;
+	/* of a Maildir, otherwise NULL */
+	struct maildir_uidlist *uidlist;
 	ARRAY_TYPE(keyword_indexes) keywords;
 };
 
@@ -58,10 +63,29 @@ side_get_cached_guid(const struct unchanged_side *side, uint32_t seq)
 	return NULL;
 }
 
+/* A Maildir's GUIDs are the names of its files, unless the list of UIDs has
+   others. Returns NULL if it does not have the mail (data stack). */
+static const char *
+side_get_listed_guid(const struct unchanged_side *side, uint32_t seq)
+{
+	enum maildir_uidlist_rec_flag flags;
+	const char *guid, *filename;
+	uint32_t uid;
+
+	mail_index_lookup_uid(side->trans->view, seq, &uid);
+	if (maildir_uidlist_lookup(side->uidlist, uid, &flags, &filename) <= 0)
+		return NULL;
+	guid = maildir_uidlist_lookup_ext(side->uidlist, uid,
+					  MAILDIR_UIDLIST_REC_EXT_GUID);
+	return guid != NULL ? guid : t_strcut(filename, MAILDIR_INFO_SEP);
+}
+
 /* "" if there is none (data stack, or until another mail is read) */
 static const char *side_get_guid(struct unchanged_side *side, uint32_t seq)
 {
-	const char *guid = side_get_cached_guid(side, seq);
+	const char *guid = side->uidlist != NULL ?
+		side_get_listed_guid(side, seq) :
+		side_get_cached_guid(side, seq);
 
 	if (guid == NULL &&
 	    mail_get_special(side_get_mail(side, seq), MAIL_FETCH_GUID,
@@ -160,6 +184,11 @@ static void side_open(struct unchanged_side *side, struct mailbox *box)
 	side->mail = mail_alloc(side->trans, MAIL_FETCH_GUID, NULL);
 	side->guid_field = mailbox_is_sdbox(box) || mailbox_is_mdbox(box) ?
 		mail_cache_register_lookup(box->cache, "guid") : UINT_MAX;
+	if (mailbox_is_maildir(box)) {
+		struct maildir_mailbox *maildir = MAILDIR_MAILBOX(box);
+
+		side->uidlist = maildir->uidlist;
+	}
 	i_array_init(&side->keywords, 8);
 }
 
