@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """SIGKILL at each call by which a mail takes its placeholder's place: the next
-runs complete it, and leave nothing behind."""
+runs complete it, and leave nothing behind. And before: after the placeholder was
+saved."""
 
 import os
 import random
@@ -66,3 +67,24 @@ def test_killed_while_it_heals(dest, folder, driver):
             assert stored(ours)["INBOX"][BAD_UID] == seen(
                 server)["INBOX"][BAD_UID]
     assert killed >= (STEPS[driver] if LONG else 3), killed
+
+
+@pytest.mark.parametrize("driver", ["sdbox", "mdbox"])
+def test_killed_after_a_placeholder_was_saved(dest, driver):
+    """No client has seen it, so the mail takes its place."""
+    killed = 0
+    with ImapServer(folders(5)) as server:
+        for step in range(40, 1000) if LONG else (95, 105):
+            ours = dest.user(driver=driver)
+            server.bad = always("NO Broken")
+            if not stepkill.run(
+                    dest, ours, step, "backup", "-R", "-u", ours.name,
+                    "imapc:", o=dest.imapc(server, user="user",
+                                           password="secret")):
+                break
+            killed += 1
+            server.bad = sound
+            result = backup(dest, server, ours)
+            assert result.rc == 0, (step, str(result))
+            assert stored(ours) == seen(server), step
+    assert killed >= (STEPS[driver] if LONG else 2), killed

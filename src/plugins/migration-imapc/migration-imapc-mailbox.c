@@ -442,8 +442,19 @@ static int
 dest_mailbox_update(struct mailbox *box, const struct mailbox_update *update)
 {
 	struct dest_mailbox *dbox = DEST_MAILBOX_CONTEXT_REQUIRE(box);
+	struct mailbox_update kept = *update;
 
-	if (dbox->module_ctx.super.update_box(box, update) < 0)
+	if (dbox->muser->placeholders_source != NULL) T_BEGIN {
+		/* dsync asked the source before there were any. If the run is
+		   killed later on, it must not look as if a client had seen
+		   them. */
+		uint32_t uid = migration_imapc_placeholders_made(
+			dbox->muser->placeholders_source, box);
+
+		if (uid != 0 && kept.min_first_recent_uid > uid)
+			kept.min_first_recent_uid = uid;
+	} T_END;
+	if (dbox->module_ctx.super.update_box(box, &kept) < 0)
 		return -1;
 	if (update->min_next_uid != 0)
 		dbox->updated = TRUE;

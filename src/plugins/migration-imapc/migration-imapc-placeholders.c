@@ -159,6 +159,15 @@ placeholders_find(struct migration_imapc_placeholders *list, const char *vname,
 	return NULL;
 }
 
+/* Whose placeholders this run saves at the destination. */
+static void
+dest_set_source(struct mail_user *dest, struct migration_imapc_user *source)
+{
+	struct migration_imapc_user *muser = MIGRATION_IMAPC_USER_CONTEXT(dest);
+
+	muser->placeholders_source = source;
+}
+
 void migration_imapc_placeholders_add(struct migration_imapc_mailbox *mmbox,
 				      uint32_t uid, uint32_t uidvalidity,
 				      bool gone)
@@ -166,8 +175,11 @@ void migration_imapc_placeholders_add(struct migration_imapc_mailbox *mmbox,
 	struct migration_imapc_user *muser = mmbox->muser;
 	struct migration_imapc_placeholders *list = placeholders_get(muser);
 	const char *vname = mmbox->mbox->box.vname;
+	struct mail_user *dest = migration_imapc_user_find_dest(muser->user);
 	struct migration_imapc_placeholder *entry;
 
+	if (dest != NULL)
+		dest_set_source(dest, muser);
 	entry = placeholders_find(list, vname, uidvalidity, uid);
 	if (entry == NULL) {
 		entry = array_append_space(&list->all);
@@ -210,6 +222,24 @@ bool migration_imapc_placeholders_have(struct migration_imapc_mailbox *mmbox,
 
 /* ---- the destination ---- */
 
+/* How the destination calls the mailbox (data stack). */
+static const char *
+dest_name(struct mail_user *dest, const struct mailbox_list *source_list,
+	  const struct migration_imapc_placeholder *entry,
+	  struct mail_namespace **ns_r)
+{
+	char source_sep = mail_namespace_get_sep(source_list->ns);
+	string_t *name = t_str_new(64);
+	const char *p;
+
+	*ns_r = mail_namespace_find(dest->namespaces, entry->vname);
+	for (p = entry->vname; *p != '\0'; p++) {
+		str_append_c(name, *p == source_sep ?
+			     mail_namespace_get_sep(*ns_r) : *p);
+	}
+	return str_c(name);
+}
+
 /* The destination's mailbox of this source mailbox, opened and synchronised,
    or NULL. */
 static struct mailbox *
@@ -217,21 +247,15 @@ dest_open(struct migration_imapc_user *muser, struct mailbox_list *source_list,
 	  const struct migration_imapc_placeholder *entry)
 {
 	struct mail_user *dest = migration_imapc_user_find_dest(muser->user);
-	char source_sep = mail_namespace_get_sep(source_list->ns);
 	struct mail_namespace *ns;
 	struct mailbox_status status;
 	struct mailbox *box;
-	string_t *name = t_str_new(64);
-	const char *p;
+	const char *name;
 
 	if (dest == NULL)
 		return NULL;
-	ns = mail_namespace_find(dest->namespaces, entry->vname);
-	for (p = entry->vname; *p != '\0'; p++) {
-		str_append_c(name, *p == source_sep ?
-			     mail_namespace_get_sep(ns) : *p);
-	}
-	box = mailbox_alloc(ns->list, str_c(name), 0);
+	name = dest_name(dest, source_list, entry, &ns);
+	box = mailbox_alloc(ns->list, name, 0);
 	if (strcmp(box->storage->name, IMAPC_STORAGE_NAME) != 0 &&
 	    mailbox_open(box) == 0 && mailbox_sync(box, 0) == 0) {
 		mailbox_get_open_status(box, STATUS_UIDVALIDITY, &status);
@@ -492,6 +516,27 @@ user_find_list(struct mail_user *user, const char *vname)
 	return MIGRATION_IMAPC_LIST_CONTEXT(ns->list);
 }
 
+uint32_t migration_imapc_placeholders_made(struct migration_imapc_user *source,
+					   struct mailbox *box)
+{
+	const struct migration_imapc_placeholder *entry;
+	struct migration_imapc_list *mlist;
+	struct mail_namespace *ns;
+	uint32_t first_uid = 0;
+
+	array_foreach(&source->placeholders->all, entry) {
+		if (!entry->new || (first_uid != 0 && first_uid < entry->uid))
+			continue;
+		mlist = user_find_list(source->user, entry->vname);
+		if (mlist != NULL &&
+		    strcmp(dest_name(box->storage->user,
+				     &mlist->list->list, entry, &ns),
+			   box->vname) == 0)
+			first_uid = entry->uid;
+	}
+	return first_uid;
+}
+
 /* A run that was killed left it: dsync would delete it, too, and be refused by
    the deletion guard. */
 static bool entry_is_leftover(const struct migration_imapc_placeholder *entry)
@@ -545,6 +590,7 @@ void migration_imapc_placeholders_finish(struct migration_imapc_user *muser)
 	if (dest == NULL)
 		return;
 	list = placeholders_get(muser);
+	dest_set_source(dest, NULL);
 	if (array_count(&list->all) > 0) {
 		placeholders_end(muser, dest, FALSE);
 		T_BEGIN {

@@ -25,6 +25,10 @@ uint32_t
 migration_imapc_placeholders_first_uid(struct migration_imapc_mailbox *mmbox,
 				       uint32_t uidvalidity);
 
+/* The first one that this run has made in a mailbox of the destination, or 0. */
+uint32_t migration_imapc_placeholders_made(struct migration_imapc_user *source,
+					   struct mailbox *box);
+
 /* The header fields that the destination's mail of the same UID has, as dsync
    reads them; data stack. NULL if there is no such mail. */
 const char *

@@ -43,6 +43,9 @@ struct migration_imapc_user {
 	const char *prefix;
 	/* placeholders of this run and of earlier ones, or NULL */
 	struct migration_imapc_placeholders *placeholders;
+	/* at the destination: the source's user, once this run has made a
+	   placeholder */
+	struct migration_imapc_user *placeholders_source;
 
 	/* what dsync's filters were seen to ask of each mail */
 	enum fetch_plan_item learned;
