@@ -317,6 +317,23 @@ def test_cured_mail_takes_its_place(dest, driver):
     assert stored(ours) == seen(server)
 
 
+def test_placeholder_that_cannot_be_looked_at(dest):
+    """The source refuses a second connection: nobody knows whether the mail can
+    be read now, so the run is not complete."""
+    ours = dest.user(driver="sdbox")
+    with ImapServer(folders(), bad=always("NO Broken")) as server:
+        assert backup(dest, server, ours).rc == 3
+        server.bad = sound
+        server.max_connections = 1
+        result = backup(dest, server, ours)
+        assert result.rc == 3, str(result)
+        assert [f["uid"] for f in findings(ours)] == [BAD_UID]
+        assert "could not be asked for it again" in findings(ours)[0]["why"]
+        server.max_connections = 0
+        assert backup(dest, server, ours).rc == 0
+        assert stored(ours) == seen(server)
+
+
 MANY = 10000 if "DM_LONG" in os.environ else 500
 
 

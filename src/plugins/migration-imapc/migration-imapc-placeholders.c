@@ -368,6 +368,8 @@ struct placeholder_end {
 	struct migration_imapc_placeholder *entry;
 	struct mailbox *box;
 	enum mail_flags flags;
+	/* the server can't be asked: its words */
+	const char *lost;
 };
 
 static void
@@ -426,8 +428,25 @@ end_replace(struct placeholder_end *end, struct istream *text, time_t date)
 	}
 }
 
-/* Asks for the mail once. Returns FALSE if the server can't be asked. */
-static bool end_ask_source(struct placeholder_end *end)
+/* A run that is ended, or that lost its source, says so by itself. */
+static void end_report_lost(struct placeholder_end *end)
+{
+	const struct migration_run *run = migration_run_find(end->muser->user);
+
+	if (run->source_failure != NULL || migration_run_is_stopping()) {
+		e_debug(end->muser->event, "mailbox %s: whether UID %u can be "
+			"read now is looked at in the next run: %s",
+			end->entry->vname, end->entry->uid, end->lost);
+		return;
+	}
+	end_finding(end, MIGRATION_SEVERITY_ERROR, FINDING_MAIL_UNREADABLE,
+		    t_strdup_printf("The source could not be asked for it again: "
+				    "%s. A placeholder is in its place.",
+				    end->lost));
+}
+
+/* Asks for the mail once, unless the server can't be asked. */
+static void end_ask_source(struct placeholder_end *end)
 {
 	struct imapc_mailbox_list *list = end->mlist->list;
 	struct migration_imapc_spare *spare;
@@ -438,18 +457,28 @@ static bool end_ask_source(struct placeholder_end *end)
 	uoff_t size;
 	bool login;
 
+	if (migration_run_is_stopping())
+		end->lost = "the run is ended";
+	if (end->lost != NULL) {
+		end_report_lost(end);
+		return;
+	}
 	spare = migration_imapc_spare_get(end->mlist);
 	remote_name = imapc_list_storage_to_remote_name(list,
 		mailbox_list_get_storage_name(&list->list, end->entry->vname));
 	result = migration_imapc_spare_open(spare, remote_name,
 		(list->set->parsed_features & IMAPC_FEATURE_NO_EXAMINE) == 0,
 		&uidvalidity, &login);
-	if (result == SPARE_LOST || login)
-		return FALSE;
+	if (result == SPARE_LOST || login) {
+		end->lost = p_strdup(end->muser->placeholders->pool,
+				     migration_imapc_spare_words(spare));
+		end_report_lost(end);
+		return;
+	}
 	if (result != SPARE_OK || uidvalidity != end->entry->uidvalidity) {
 		/* another mailbox by now: dsync has its own view of that */
 		end->entry->done = TRUE;
-		return TRUE;
+		return;
 	}
 	result = migration_imapc_spare_fetch(spare, end->entry->uid,
 		"INTERNALDATE RFC822.SIZE BODY.PEEK[]", &reply);
@@ -467,20 +496,17 @@ static bool end_ask_source(struct placeholder_end *end)
 				"OK, but without the text"));
 	}
 	i_stream_unref(&reply.text);
-	return TRUE;
 }
 
-/* Returns FALSE if the server can't be asked. */
-static bool end_entry(struct placeholder_end *end)
+static void end_entry(struct placeholder_end *end)
 {
 	struct migration_imapc_placeholder *entry = end->entry;
-	bool ret = TRUE;
 
 	end->box = dest_open(end->muser, &end->mlist->list->list, entry);
 	if (end->box == NULL) {
 		/* nothing of it is here: renamed, deleted, or begun anew */
 		entry->done = TRUE;
-		return TRUE;
+		return;
 	}
 	if (!dest_is_placeholder(end->box, entry->uid, entry->gone,
 				 &end->flags)) {
@@ -498,12 +524,11 @@ static bool end_entry(struct placeholder_end *end)
 	} else if (entry->new) {
 		dest_mark_unopened(end->box, entry->uid);
 	} else {
-		ret = end_ask_source(end);
+		end_ask_source(end);
 	}
 	if (entry->done && entry->gone)
 		(void)mailbox_sync(end->box, 0);
 	mailbox_free(&end->box);
-	return ret;
 }
 
 static struct migration_imapc_list *
@@ -549,25 +574,21 @@ static void placeholders_end(struct migration_imapc_user *muser,
 {
 	struct placeholder_end end = { .muser = muser };
 	struct migration_imapc_placeholders *list = muser->placeholders;
-	bool answers = TRUE, dsyncing = dest->dsyncing;
+	bool dsyncing = dest->dsyncing;
 	unsigned int i;
 
 	/* what is done here is not dsync's */
 	dest->dsyncing = FALSE;
-	for (i = 0; i < array_count(&list->all) && answers; i++) T_BEGIN {
+	for (i = 0; i < array_count(&list->all); i++) T_BEGIN {
 		end.entry = array_idx_modifiable(&list->all, i);
 		end.mlist = user_find_list(muser->user, end.entry->vname);
 		if (end.mlist != NULL &&
 		    (!only_leftovers || entry_is_leftover(end.entry)))
-			answers = end_entry(&end);
+			end_entry(&end);
 	} T_END;
 	if (end.mlist != NULL)
 		migration_imapc_spare_rest(end.mlist);
 	dest->dsyncing = dsyncing;
-	if (!answers) {
-		e_debug(muser->event, "placeholders are looked at in the next "
-			"run: the source can't be reached");
-	}
 }
 
 void migration_imapc_placeholders_begin(struct migration_imapc_user *muser)
