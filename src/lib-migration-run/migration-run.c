@@ -59,6 +59,11 @@ bool migration_run_is_stopping(void)
 	return run_is_stopping;
 }
 
+bool migration_run_is_cut_short(const struct migration_run *run)
+{
+	return run->source_failure != NULL || run_is_stopping;
+}
+
 void migration_run_set_stopping(bool stopping)
 {
 	run_is_stopping = stopping;

@@ -303,6 +303,9 @@ void migration_run_set_provider(struct migration_run *run,
 /* TRUE once the run was told to end (SIGINT, SIGTERM): whoever waits, retries or
    reconnects stops that. */
 bool migration_run_is_stopping(void);
+/* TRUE if this call of the command does not get to its end, because of that or
+   because it lost its source: what is missing by then says nothing. */
+bool migration_run_is_cut_short(const struct migration_run *run);
 /* For the doveadm module. */
 void migration_run_set_stopping(bool stopping);
 

@@ -36,6 +36,13 @@ def restore(user, template):
             os.chown(f"{path}/{name}", status.st_uid, status.st_gid)
 
 
+def was_killed(dest, server, ours, step):
+    """A backup that is killed at that step, if it has as many."""
+    return stepkill.run(
+        dest, ours, step, "backup", "-R", "-u", ours.name, "imapc:",
+        o=dest.imapc(server, user="user", password="secret"))
+
+
 @pytest.mark.parametrize("driver", ["sdbox", "mdbox", "maildir"])
 def test_killed_while_it_heals(dest, folder, driver):
     ours = dest.user(driver=driver)
@@ -50,10 +57,7 @@ def test_killed_while_it_heals(dest, folder, driver):
         os.chown(template, owner.st_uid, owner.st_gid)
         for step in steps(dest.version, driver):
             restore(ours, template)
-            if not stepkill.run(
-                    dest, ours, step, "backup", "-R", "-u", ours.name,
-                    "imapc:", o=dest.imapc(server, user="user",
-                                           password="secret")):
+            if not was_killed(dest, server, ours, step):
                 break
             killed += 1
             result = backup(dest, server, ours)
@@ -77,10 +81,7 @@ def test_killed_after_a_placeholder_was_saved(dest, driver):
         for step in range(40, 1000) if LONG else (95, 105):
             ours = dest.user(driver=driver)
             server.bad = always("NO Broken")
-            if not stepkill.run(
-                    dest, ours, step, "backup", "-R", "-u", ours.name,
-                    "imapc:", o=dest.imapc(server, user="user",
-                                           password="secret")):
+            if not was_killed(dest, server, ours, step):
                 break
             killed += 1
             server.bad = sound

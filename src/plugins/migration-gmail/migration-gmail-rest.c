@@ -72,18 +72,12 @@ static bool rest_dest_has_all_mail(struct rest_check *check)
 	return has_all;
 }
 
-static bool rest_run_is_cut_short(const struct rest_check *check)
-{
-	return check->mlist->failed || check->run->source_failure != NULL ||
-		migration_run_is_stopping();
-}
-
 static void rest_check_messages(struct rest_check *check)
 {
 	struct mailbox *box;
 
 	/* the next run goes on, and the exit code says that there must be one */
-	if (rest_run_is_cut_short(check)) {
+	if (check->mlist->failed || migration_run_is_cut_short(check->run)) {
 		e_debug(check->mlist->muser->event, "The run did not get to its "
 			"end, so it is not known yet what is left out of it");
 		return;

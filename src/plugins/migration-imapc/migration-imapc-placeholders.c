@@ -431,9 +431,7 @@ end_replace(struct placeholder_end *end, struct istream *text, time_t date)
 /* A run that is ended, or that lost its source, says so by itself. */
 static void end_report_lost(struct placeholder_end *end)
 {
-	const struct migration_run *run = migration_run_find(end->muser->user);
-
-	if (run->source_failure != NULL || migration_run_is_stopping()) {
+	if (migration_run_is_cut_short(migration_run_find(end->muser->user))) {
 		e_debug(end->muser->event, "mailbox %s: whether UID %u can be "
 			"read now is looked at in the next run: %s",
 			end->entry->vname, end->entry->uid, end->lost);
