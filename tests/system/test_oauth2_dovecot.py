@@ -98,10 +98,6 @@ def old_server(request, version, ca, keys, folder):
                     if request.param == "local" else
                     introspection(checker.url("/introspect")))
         extra = block_of_passdb(version, f"{folder}/oauth2.conf", settings)
-        if version == "2.3":
-            # else it answers who failed once after seconds
-            extra += ("service anvil {\n  unix_listener anvil-auth-penalty {\n"
-                      "    mode = 0\n  }\n}\n")
         with Dovecot(version, ca=ca,
                      listeners=("imap", "imaps", "pop3", "pop3s"),
                      settings={"auth_mechanisms": "plain oauthbearer xoauth2"},
