@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from lab import imap, mailgen
+from lab import imap, mailgen, places
 from lab.latency import Fault, Link
 
 
@@ -77,16 +77,16 @@ def test_each_question_and_answer_is_one_wait():
 
 
 def test_pipelined_questions_are_one_wait():
-    with Echo() as server, Link(0.2) as link:
+    with Echo() as server, Link(1) as link:
         sock = connect(link.to(server.port))
         sock.sendall(b"a\r\n")
-        time.sleep(0.05)
+        places.wait_for(lambda: link.bytes_up == 3, "the first is sent")
         assert ask(sock, b"b\r\n")[0:1] == b"a"
         assert link.waits == 1
 
 
 def test_connections_share_one_wire():
-    with Echo() as first, Echo() as second, Link(0.1) as link:
+    with Echo() as first, Echo() as second, Link(0.4) as link:
         socks = [connect(link.to(server.port)) for server in (first, second)]
         ask(socks[0], b"warm up\r\n")
         ask(socks[1], b"warm up\r\n")

@@ -11,8 +11,8 @@ import pytest
 from lab import mailgen, places, snapshot
 from lab.latency import Fault, Link
 from lab.scripted import ImapServer, On
-from test_source_faults import (backup, findings, folders, report, seen,
-                                stored)
+from test_source_faults import (SILENCE, backup, findings, folders, report,
+                                seen, stored)
 
 PATIENT = {"patience": "20s"}
 
@@ -117,7 +117,7 @@ def test_half_open_again_and_again(dest):
         real, port = server.port, link.to(
             server.port, Fault("hang", after_bytes=100000, times=3))
         server.ports["imap"] = port
-        result = backup(dest, server, ours, **PATIENT)
+        result = backup(dest, server, ours, **PATIENT, **SILENCE)
         server.ports["imap"] = real
         assert result.rc == 0, str(result)
         assert stored(ours) == seen(server)
