@@ -482,9 +482,9 @@ def stock(version):
 
 
 def test_costs(server, stock):
-    """The first run costs no more than stock's, a second one a tenth of it. What
-    a run with nothing to do costs is taken off. Stock loses the save date of a
-    Maildir's mail, which is in the inode: that is one fstat() for each mail."""
+    """The first run costs three quarters of stock's at most, although it keeps
+    save dates and writes a journal: small mails are read once. A second one costs
+    a tenth of the first. What a run with nothing to do costs is taken off."""
     count = 20000 if LONG else 300
     costs = {}
     for which in (server, stock):
@@ -501,7 +501,7 @@ def test_costs(server, stock):
         costs[which] = (first, again)
     first, again = costs[server]
     print(f"first run {first}, second run {again}, stock {costs[stock][0]}")
-    assert first <= costs[stock][0] + count
+    assert first <= costs[stock][0] * 3 / 4
     assert again <= first / 10
 
 

@@ -11,6 +11,10 @@
 #include "import-source-mail.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
+
+/* Larger mails have more to read than ends to find. */
+#define LOADED_MAX_SIZE (64 * 1024)
 
 #define IMPORT_SOURCE_MAIL_CONTEXT_REQUIRE(obj) \
 	MODULE_CONTEXT_REQUIRE(obj, import_source_mail_module)
@@ -25,6 +29,30 @@ struct import_source_mail {
 
 static MODULE_CONTEXT_DEFINE_INIT(import_source_mail_module,
 				  &mail_module_register);
+
+static void free_text(char *text)
+{
+	i_free(text);
+}
+
+/* Each reader of a mail asks the file anew whether it has ended, ten times in all.
+   What is in memory need not be asked. */
+static void import_source_mail_load(struct istream **stream, int fd, size_t size)
+{
+	char *text = i_malloc(size);
+	struct istream *loaded;
+
+	if (pread(fd, text, size, 0) != (ssize_t)size) {
+		/* whoever reads it tells the error */
+		i_free(text);
+		return;
+	}
+	loaded = i_stream_create_from_data(text, size);
+	i_stream_add_destroy_callback(loaded, free_text, text);
+	i_stream_set_name(loaded, i_stream_get_name(*stream));
+	i_stream_unref(stream);
+	*stream = loaded;
+}
 
 /* Stock makes an event of it, which nobody would get, and asks for the file's
    times once for each date. */
@@ -46,6 +74,8 @@ import_source_mail_opened(struct mail *mail, struct istream **stream)
 		smail->opened_uid = mail->uid;
 		smail->modified = st.st_mtime;
 		smail->changed = st.st_ctime;
+		if (st.st_size > 0 && st.st_size <= LOADED_MAX_SIZE)
+			import_source_mail_load(stream, fd, st.st_size);
 		mail_opening_limit_buffers(*stream, st.st_size);
 	}
 	return 0;
@@ -61,7 +91,9 @@ import_source_mail_get_received_date(struct mail *mail, time_t *date_r)
 
 	if (smail->opened_uid != mail->uid)
 		return smail->module_ctx.super.get_received_date(mail, date_r);
-	if (index_mail_get_received_date(mail, date_r) < 0) {
+	if (!mail_cache_exists(mail->box->cache))
+		*date_r = smail->modified;
+	else if (index_mail_get_received_date(mail, date_r) < 0) {
 		*date_r = smail->modified;
 		imail->data.received_date = *date_r;
 	}
@@ -78,7 +110,9 @@ import_source_mail_get_save_date(struct mail *mail, time_t *date_r)
 
 	if (smail->opened_uid != mail->uid)
 		return smail->module_ctx.super.get_save_date(mail, date_r);
-	if (index_mail_get_save_date(mail, date_r) <= 0) {
+	if (!mail_cache_exists(mail->box->cache))
+		*date_r = smail->changed;
+	else if (index_mail_get_save_date(mail, date_r) <= 0) {
 		*date_r = smail->changed;
 		imail->data.save_date = *date_r;
 	}
@@ -97,6 +131,8 @@ void import_source_mail_allocated(struct mail *mail)
 	    v->get_save_date != maildir_mail_vfuncs.get_save_date ||
 	    !mail_opening_is_unheard(mail->box->event))
 		return;
+	/* if there is none, it is looked for once, and not for each mail */
+	(void)mail_cache_open_and_verify(mail->box->cache);
 	smail = p_new(pmail->pool, struct import_source_mail, 1);
 	smail->module_ctx.super = *v;
 	pmail->vlast = &smail->module_ctx.super;

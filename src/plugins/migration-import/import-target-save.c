@@ -136,8 +136,7 @@ import_target_open_mail(struct import_target *target, struct mail *mail)
 
 	if (mail_get_stream_because(mail, NULL, NULL, "import", &input) == 0 &&
 	    mail_get_received_date(mail, &date) == 0 &&
-	    mail_get_special(mail, MAIL_FETCH_FROM_ENVELOPE, &value) == 0 &&
-	    mail_get_special(mail, MAIL_FETCH_GUID, &value) == 0)
+	    mail_get_special(mail, MAIL_FETCH_FROM_ENVELOPE, &value) == 0)
 		return 0;
 	return import_target_take_error(target, mail);
 }
