@@ -142,8 +142,8 @@ struct mbox_roll_back {
 	/* what the transaction was going to append */
 	string_t *trace;
 	unsigned int mails_count;
-	/* where its last mail begins in the trace */
-	size_t last_mail;
+	/* where its last mail begins in the trace, and the one before */
+	size_t last_mail, mail_before;
 	bool ended;
 };
 
@@ -167,13 +167,15 @@ static bool mbox_roll_back_parse(struct mbox_roll_back *ctx)
 			break;
 		} else {
 			ctx->mails_count++;
+			ctx->mail_before = ctx->last_mail;
 			ctx->last_mail = str_len(ctx->trace);
 		}
 	}
 	return ctx->mails_count > 0;
 }
 
-/* What begins in the trace at start is all that the input has. */
+/* What begins in the trace at start is all that the input has, behind the text
+   before it. */
 static bool
 is_part_of(struct mbox_roll_back *ctx, size_t start, const char *before,
 	   struct istream *input)
@@ -184,7 +186,7 @@ is_part_of(struct mbox_roll_back *ctx, size_t start, const char *before,
 
 	mbox_trace_begin(&trace, found);
 	mbox_trace_add(&trace, before, strlen(before));
-	ret = trace_stream(&trace, input) == 0 &&
+	ret = (input == NULL || trace_stream(&trace, input) == 0) &&
 		mbox_trace_is_part_of(found, str_c(ctx->trace) + start,
 				      str_len(ctx->trace) - start);
 	str_free(&found);
@@ -245,44 +247,96 @@ static int mbox_roll_back_file(struct mbox_roll_back *ctx)
 	return ret;
 }
 
-/* TRUE if the mail can be what is there of the journal's last one. */
-static bool
-mbox_roll_back_is_last(struct mbox_roll_back *ctx, struct mail *mail)
+/* What stands before a mail's text; NULL if it cannot be read (data stack). */
+static const char *mbox_roll_back_from_line(struct mail *mail)
 {
-	struct istream *input;
 	const char *sender;
 	time_t date;
 
-	return mail_get_received_date(mail, &date) == 0 &&
-		mail_get_special(mail, MAIL_FETCH_FROM_ENVELOPE,
-				 &sender) == 0 &&
+	if (mail_get_received_date(mail, &date) < 0 ||
+	    mail_get_special(mail, MAIL_FETCH_FROM_ENVELOPE, &sender) < 0)
+		return NULL;
+	return mbox_from_create(sender, date);
+}
+
+/* TRUE if the mail can be what is there of the journal's mail that begins in the
+   trace at start. begun_r: whether at least its first line is. */
+static bool
+mbox_roll_back_is_of(struct mbox_roll_back *ctx, size_t start,
+		     struct mail *mail, bool *begun_r)
+{
+	const char *line = mbox_roll_back_from_line(mail);
+	struct istream *input;
+
+	*begun_r = line != NULL && is_part_of(ctx, start, line, NULL);
+	return *begun_r &&
 		mail_get_stream_because(mail, NULL, NULL, "import",
 					&input) == 0 &&
-		is_part_of(ctx, ctx->last_mail,
-			   mbox_from_create(sender, date), input);
+		is_part_of(ctx, start, line, input);
+}
+
+/* The line end behind a mail is written when the next one begins. So what is cut
+   off is the journal's last mail, or the one before if that has not begun.
+   Returns FALSE if neither is there as it was written. */
+static bool
+mbox_roll_back_find_last(struct mbox_roll_back *ctx, struct mail *mail)
+{
+	uint32_t seq1, seq2, last_seq;
+	bool begun = FALSE;
+
+	mailbox_get_seq_range(mail->box, ctx->next_uid, (uint32_t)-1,
+			      &seq1, &seq2);
+	if (seq1 == 0)
+		return FALSE;
+	last_seq = seq1 + ctx->mails_count - 1;
+	if (last_seq <= seq2) {
+		mail_set_seq(mail, last_seq);
+		if (mbox_roll_back_is_of(ctx, ctx->last_mail, mail, &begun))
+			return TRUE;
+	}
+	if (begun || ctx->mails_count == 1 || last_seq - 1 > seq2)
+		return FALSE;
+	mail_set_seq(mail, last_seq - 1);
+	return mbox_roll_back_is_of(ctx, ctx->mail_before, mail, &begun);
 }
 
 static bool
 mbox_roll_back_expunge_last(struct mbox_roll_back *ctx,
 			    struct mailbox_transaction_context *t)
 {
-	uint32_t seq1, seq2;
-	struct mail *mail;
-	bool found = FALSE;
+	struct mail *mail = mail_alloc(t, 0, NULL);
+	bool found = mbox_roll_back_find_last(ctx, mail);
 
-	mailbox_get_seq_range(t->box, ctx->next_uid, (uint32_t)-1,
-			      &seq1, &seq2);
-	if (seq1 == 0 || seq1 + ctx->mails_count - 1 > seq2)
-		return FALSE;
-	mail = mail_alloc(t, 0, NULL);
-	mail_set_seq(mail, seq1 + ctx->mails_count - 1);
-	if (mbox_roll_back_is_last(ctx, mail)) {
+	if (found) {
 		mail_expunge(mail);
 		ctx->roll_back->deleted_count++;
-		found = TRUE;
 	}
 	mail_free(&mail);
 	return found;
+}
+
+/* quirk: mbox-killed-append. With a mail whose end is missing Dovecot expunges the
+   empty line of the mail before as well, which is the file's last one then. */
+static int mbox_roll_back_end_line(struct mbox_roll_back *ctx)
+{
+	struct mailbox *box = &ctx->mbox->box;
+	unsigned int lock_id = 0;
+	struct stat st;
+	char end[2];
+	int fd, ret = 0;
+
+	if (mbox_lock(ctx->mbox, F_WRLCK, &lock_id) <= 0)
+		return -1;
+	fd = ctx->mbox->mbox_fd;
+	if (fstat(fd, &st) == 0 && st.st_size >= (off_t)sizeof(end) &&
+	    pread(fd, end, sizeof(end), st.st_size - sizeof(end)) ==
+	    (ssize_t)sizeof(end) && end[1] == '\n' && end[0] != '\n' &&
+	    pwrite(fd, "\n", 1, st.st_size) != 1) {
+		ret = save_roll_back_error(box, "pwrite",
+					   mailbox_get_path(box));
+	}
+	mbox_unlock(ctx->mbox, lock_id);
+	return ret;
 }
 
 /* Others have appended mails, or seen those of the transaction. They have UIDs
@@ -305,9 +359,10 @@ static int mbox_roll_back_last_mail(struct mbox_roll_back *ctx)
 			PRIuUOFF_T" of %s", ctx->file_size,
 			mailbox_get_path(box));
 	}
-	if (mailbox_transaction_commit(&t) < 0)
+	if (mailbox_transaction_commit(&t) < 0 ||
+	    mailbox_sync(box, MAILBOX_SYNC_FLAG_FULL_READ) < 0)
 		return -1;
-	return mailbox_sync(box, MAILBOX_SYNC_FLAG_FULL_READ);
+	return mbox_roll_back_end_line(ctx);
 }
 
 int save_roll_back_mbox(struct save_roll_back *roll_back)
