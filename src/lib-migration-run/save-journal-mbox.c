@@ -144,7 +144,10 @@ struct mbox_roll_back {
 	unsigned int mails_count;
 	/* where its last mail begins in the trace, and the one before */
 	size_t last_mail, mail_before;
+	/* all of its mails were written, but perhaps for the last empty line */
 	bool ended;
+	/* ... and that is there */
+	bool whole;
 };
 
 /* Returns FALSE if there is not even a first line: then nothing was begun. */
@@ -235,14 +238,32 @@ static int mbox_roll_back_truncate(struct mbox_roll_back *ctx)
 	return 1;
 }
 
+/* TRUE if the file's last mail has no empty line behind it. */
+static bool
+mbox_roll_back_lacks_line(struct mbox_roll_back *ctx, uoff_t *size_r)
+{
+	int fd = ctx->mbox->mbox_fd;
+	struct stat st;
+	char end[2];
+
+	if (fstat(fd, &st) < 0 || st.st_size < (off_t)sizeof(end) ||
+	    pread(fd, end, sizeof(end), st.st_size - sizeof(end)) !=
+	    (ssize_t)sizeof(end))
+		return FALSE;
+	*size_r = st.st_size;
+	return end[1] == '\n' && end[0] != '\n';
+}
+
 static int mbox_roll_back_file(struct mbox_roll_back *ctx)
 {
 	unsigned int lock_id = 0;
+	uoff_t size;
 	int ret;
 
 	if (mbox_lock(ctx->mbox, F_WRLCK, &lock_id) <= 0)
 		return -1;
 	ret = mbox_roll_back_truncate(ctx);
+	ctx->whole = ctx->ended && !mbox_roll_back_lacks_line(ctx, &size);
 	mbox_unlock(ctx->mbox, lock_id);
 	return ret;
 }
@@ -321,17 +342,13 @@ static int mbox_roll_back_end_line(struct mbox_roll_back *ctx)
 {
 	struct mailbox *box = &ctx->mbox->box;
 	unsigned int lock_id = 0;
-	struct stat st;
-	char end[2];
-	int fd, ret = 0;
+	uoff_t size;
+	int ret = 0;
 
 	if (mbox_lock(ctx->mbox, F_WRLCK, &lock_id) <= 0)
 		return -1;
-	fd = ctx->mbox->mbox_fd;
-	if (fstat(fd, &st) == 0 && st.st_size >= (off_t)sizeof(end) &&
-	    pread(fd, end, sizeof(end), st.st_size - sizeof(end)) ==
-	    (ssize_t)sizeof(end) && end[1] == '\n' && end[0] != '\n' &&
-	    pwrite(fd, "\n", 1, st.st_size) != 1) {
+	if (mbox_roll_back_lacks_line(ctx, &size) &&
+	    pwrite(ctx->mbox->mbox_fd, "\n", 1, size) != 1) {
 		ret = save_roll_back_error(box, "pwrite",
 					   mailbox_get_path(box));
 	}
@@ -376,7 +393,7 @@ int save_roll_back_mbox(struct save_roll_back *roll_back)
 	ctx.trace = str_new(default_pool, roll_back->text_size + 1);
 	if (mbox_roll_back_parse(&ctx)) {
 		ret = mbox_roll_back_file(&ctx);
-		if (ret == 0 && !ctx.ended)
+		if (ret == 0 && !ctx.whole)
 			ret = mbox_roll_back_last_mail(&ctx);
 	}
 	str_free(&ctx.trace);

@@ -179,10 +179,13 @@ def read_inbox(user):
         return file.read()
 
 
+def journal_path(user):
+    return f"{user.mail_path}/.imap/INBOX/dovecot-migration-saving"
+
+
 def journal_of(user):
     try:
-        with open(f"{user.mail_path}/.imap/INBOX/dovecot-migration-saving",
-                  "rb") as file:
+        with open(journal_path(user), "rb") as file:
             return file.read()
     except FileNotFoundError:
         return b""
@@ -207,6 +210,17 @@ def killed_while_appending(server):
                 not journal.endswith(b"\r\n")):
             return theirs, options, ours.mail_path
     raise AssertionError("no mail was cut off")
+
+
+def copy_of(server, folder, cut):
+    """A user with that mbox, which ends there in its last mail."""
+    ours = server.user(driver="mbox")
+    subprocess.run(["cp", "-a", "--no-target-directory", folder,
+                    ours.mail_path], check=True)
+    text = read_inbox(ours)
+    os.truncate(f"{ours.mail_path}/inbox",
+                cut(text, text.rindex(b"\nFrom ") + 1))
+    return ours
 
 
 def in_its_header(text, begin):
@@ -243,12 +257,7 @@ def test_mbox_changed_after_a_kill(server, killed_while_appending, cut,
     """QUIRKS: mbox-killed-append. Nothing of others is lost, and no mail stays
     cut off, unless nobody can tell where it ends: then the report says so."""
     theirs, options, folder = killed_while_appending
-    ours = server.user(driver="mbox")
-    subprocess.run(["cp", "-a", "--no-target-directory", folder,
-                    ours.mail_path], check=True)
-    text = read_inbox(ours)
-    os.truncate(f"{ours.mail_path}/inbox",
-                cut(text, text.rindex(b"\nFrom ") + 1))
+    ours = copy_of(server, folder, cut)
     meanwhile(ours)
     first = run_import(ours, location(theirs), o=options)
     try:
@@ -267,13 +276,25 @@ def test_mbox_changed_after_a_kill(server, killed_while_appending, cut,
     assert collections.Counter(texts_of(ours)) == texts
 
 
+def test_mbox_killed_before_its_last_empty_line(server, killed_while_appending):
+    """QUIRKS: mbox-killed-append."""
+    theirs, options, folder = killed_while_appending
+    ours = copy_of(server, folder, before_it_began)
+    journal = journal_of(ours)
+    with open(journal_path(ours), "wb") as file:
+        file.write(journal[:journal.rindex(b"\r")] + b"\r\n")
+    snapshot.of(ours)
+    run_import(ours, location(theirs), o=options).ok()
+    assert sorted(texts_of(ours)) == sorted(texts_of(theirs))
+    assert left_behind(ours) == []
+
+
 def test_mbox_killed_before_it_wrote_what_it_is_about_to_do(server):
     theirs, ours = server.user(driver="maildir"), server.user(driver="mbox")
     mailgen.deliver(theirs, {"INBOX": mailgen.mails(3)})
     run_import(ours, location(theirs)).ok()
     texts = texts_of(ours)
-    journal = f"{ours.mail_path}/.imap/INBOX/dovecot-migration-saving"
-    with open(journal, "wb") as file:
+    with open(journal_path(ours), "wb") as file:
         os.fchown(file.fileno(), places.MAIL_UID, places.MAIL_UID)
     run_import(ours, location(theirs)).ok()
     assert texts_of(ours) == texts

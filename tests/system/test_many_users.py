@@ -34,7 +34,7 @@ def conf(here, source, folder):
     return here.write_conf(f"{folder}/migration.conf",
                            settings=here.imapc(source),
                            plugins=("migration_imapc",),
-                           # refused logins make the source slower each time
+                           # the source refuses logins, which are tried again
                            plugin_settings={"migration_imapc_patience": "1s"})
 
 
