@@ -10,20 +10,21 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 from lab import places
 
 # A process of its own, because a child's peak memory is never less than that
-# of the process which started it.
+# of the process which started it. Its own start does not count.
 _WAITER = """
-import json, os, sys
+import json, os, sys, time
+begin = time.monotonic()
 pid = os.fork()
 if pid == 0:
     os.execvp(sys.argv[2], sys.argv[2:])
 _, status, usage = os.wait4(pid, 0)
+seconds = time.monotonic() - begin
 with open(sys.argv[1], "w") as file:
-    json.dump([usage.ru_utime + usage.ru_stime, usage.ru_maxrss], file)
+    json.dump([seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss], file)
 sys.exit(os.waitstatus_to_exitcode(status) & 255)
 """
 
@@ -37,19 +38,17 @@ def run(words, timeout=600):
     those of the processor (user and system), and its peak memory in KiB."""
     folder = places.scratch("b")
     try:
-        begin = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-ISc", _WAITER, f"{folder}/usage", *words],
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8",
                  "HOME": folder},
             stdin=subprocess.DEVNULL, capture_output=True, text=True,
             errors="replace", timeout=timeout)
-        seconds = time.monotonic() - begin
         if done.returncode != 0:
             raise Failed(f"{words[-6:]}: exit code {done.returncode}\n"
                          f"{done.stdout[-2000:]}{done.stderr[-2000:]}")
         with open(f"{folder}/usage") as file:
-            return seconds, *json.load(file)
+            return json.load(file)
     finally:
         places.remove(folder)
 
